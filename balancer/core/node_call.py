@@ -1,0 +1,104 @@
+"""A call to a node without the call: builds the signed URL and reads the answer. Sources: reference templates of
+bbb-web (get-meetings.ftlx, api-error.ftlx, api-errors.ftlx), 2.5 to 3.0.
+"""
+
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element, ParseError, tostring
+
+import defusedxml.ElementTree
+from defusedxml import DefusedXmlException
+
+from balancer.core import checksum
+from balancer.errors import NodeError
+
+
+def signed_url(base: str, call: str, query: bytes, secret: str, algorithm: str) -> str:
+    """The URL of a call to the node whose API is at ``base`` (ending in ``/``); query: raw, without a checksum."""
+    signature = checksum.sign(call, query, secret, algorithm)
+    separator = "&" if query else ""
+    return f"{base}{call}?{query.decode('ascii')}{separator}checksum={signature}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A BBB answer in XML, with the bytes that carried it."""
+
+    success: bool
+    message_key: str
+    message: str
+    root: Element
+    body: bytes
+
+    def text(self, path: str) -> str:
+        """Text of the element at ``path``, "" where it is absent."""
+        return self.root.findtext(path, "")
+
+
+def parse(body: bytes) -> Answer:
+    """Read a node's XML. Raises NodeError where it is no BBB answer (HTML, truncated, hostile, no returncode)."""
+    try:
+        root: Element = defusedxml.ElementTree.fromstring(body, forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+        raise NodeError(f"the node's answer is not XML: {error.__class__.__name__}") from error
+    returncode = root.findtext("returncode")
+    if root.tag != "response" or returncode not in ("SUCCESS", "FAILED"):
+        raise NodeError("the node's answer has no returncode")
+    # create answers a voice bridge in use with a list of errors instead of one key.
+    key = root.findtext("messageKey") or root.findtext("errors/error/key") or ""
+    message = root.findtext("message") or root.findtext("errors/error/message") or ""
+    return Answer(returncode == "SUCCESS", key, message, root, body)
+
+
+@dataclass(frozen=True)
+class SeenMeeting:
+    """A meeting as a node lists it."""
+
+    meeting_id: str
+    internal_meeting_id: str
+    create_time: int  #: milliseconds since 1970, the node's clock
+    participants: int  #: moderators included
+    voice: int
+    video: int
+    running: bool
+    user_joined: bool
+    forcibly_ended: bool
+    breakout: bool
+    parent_meeting_id: str
+    xml: str  #: the ``<meeting>`` element
+
+
+def seen_meetings(answer: Answer) -> list[SeenMeeting]:
+    """The meetings of a getMeetings answer. Raises NodeError where one of them lacks its identity."""
+    return [_seen_meeting(element) for element in answer.root.iterfind("meetings/meeting")]
+
+
+def _seen_meeting(element: Element) -> SeenMeeting:
+    element.tail = None
+    meeting_id, internal = element.findtext("meetingID", ""), element.findtext("internalMeetingID", "")
+    create_time = _number(element, "createTime")
+    if not (meeting_id and internal and create_time):
+        raise NodeError("the node lists a meeting without meetingID, internalMeetingID or createTime")
+    return SeenMeeting(
+        meeting_id=meeting_id,
+        internal_meeting_id=internal,
+        create_time=create_time,
+        participants=_number(element, "participantCount"),
+        voice=_number(element, "voiceParticipantCount"),
+        video=_number(element, "videoCount"),
+        running=_true(element, "running"),
+        user_joined=_true(element, "hasUserJoined"),
+        forcibly_ended=_true(element, "hasBeenForciblyEnded"),
+        breakout=_true(element, "isBreakout"),
+        parent_meeting_id=element.findtext("parentMeetingID", ""),
+        xml=tostring(element, encoding="unicode"),
+    )
+
+
+def _number(element: Element, tag: str) -> int:
+    """A count; BBB 2.5 and 2.6 group digits by the server's locale ("1,000")."""
+    digits = "".join(character for character in element.findtext(tag, "") if character in "0123456789")
+    return int(digits[:18]) if digits else 0
+
+
+def _true(element: Element, tag: str) -> bool:
+    return element.findtext(tag, "").strip().lower() == "true"

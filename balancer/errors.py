@@ -1,0 +1,115 @@
+"""Everything that the balancer raises on purpose.
+
+A subclass of BBBError is an answer: its class carries BBB's ``messageKey`` and the HTTP status (BBB answers failures
+with 200), its text is the ``message``. Sources: bbb-web's ApiController and RecordingController of 2.5 to 3.0.
+"""
+
+
+class BalancerError(Exception):
+    """Base of all errors raised here."""
+
+
+class SettingsError(BalancerError):
+    """The settings are incomplete, malformed or unknown."""
+
+
+class StorageUnavailableError(BalancerError):
+    """PostgreSQL or Redis cannot be used right now."""
+
+
+class NodeError(BalancerError):
+    """A call to a node gave no usable BBB answer."""
+
+    #: One of the reasons that an observed state carries: dns connect tls http checksum version slow.
+    reason = "http"
+
+    def __init__(self, message: str, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason or type(self).reason
+
+
+class NodeUnreachableError(NodeError):
+    """No connection to the node: the call cannot have had an effect."""
+
+    reason = "connect"
+
+
+class NodeTimeoutError(NodeError):
+    """The node did not answer in time: the call may have had an effect."""
+
+    reason = "slow"
+
+
+class BBBError(BalancerError):
+    """A failure as a BBB server answers it."""
+
+    message_key = "internalError"
+    status = 200
+    default_message = "The request could not be carried out."
+
+    def __init__(self, message: str | None = None, message_key: str | None = None) -> None:
+        super().__init__(message or self.default_message)
+        self.message_key = message_key or type(self).message_key
+
+
+class ChecksumError(BBBError):
+    message_key = "checksumError"
+    default_message = "Checksums do not match"
+
+
+class RecordingChecksumError(ChecksumError):
+    """The recording calls word it differently (RecordingController)."""
+
+    default_message = "You did not pass the checksum security check"
+
+
+class UnsupportedRequestError(BBBError):
+    message_key = "unsupportedRequest"
+    default_message = "This request is not supported."
+
+
+class UnsupportedContentTypeError(BBBError):
+    message_key = "unsupportedContentType"
+    default_message = "POST request Content-Type is missing or unsupported"
+
+
+class ValidationError(BBBError):
+    """A parameter that BBB refuses; the key differs by parameter (see core.parameters)."""
+
+    message_key = "validationError"
+
+
+class MeetingNotFoundError(BBBError):
+    message_key = "notFound"
+    default_message = "A meeting with that ID does not exist"
+
+
+class RecordingNotFoundError(BBBError):
+    message_key = "notFound"
+    default_message = "We could not find recordings"
+
+
+class IdNotUniqueError(BBBError):
+    message_key = "idNotUnique"
+    default_message = "A meeting already exists with that meeting ID.  Please use a different meeting ID."
+
+
+class ServerUnavailableError(BBBError):
+    """Join of a meeting whose node is disabled or cannot be reached (Scalelite's key)."""
+
+    message_key = "serverUnavailable"
+    default_message = "The server for this meeting is disabled/offline."
+
+
+class ServerTagUnavailableError(BBBError):
+    """No node carries a required tag (Scalelite's key)."""
+
+    message_key = "serverTagUnavailable"
+
+
+class NoNodeAvailableError(BBBError):
+    default_message = "Could not find any available servers."
+
+
+class NodeRefusedError(BBBError):
+    """A node's own failure, passed on with its key and message."""

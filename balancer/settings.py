@@ -1,0 +1,226 @@
+"""The balancer's settings: one frozen table, read from ``BALANCER_*`` and from one file of such lines.
+
+The process environment wins over the file, the file over the defaults. A secret may stand in a file of its own,
+named by ``BALANCER_X_FILE``. Unknown names are refused, so that a misspelt setting never passes for its default.
+"""
+
+import dataclasses
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from balancer.errors import SettingsError
+
+PREFIX = "BALANCER_"
+FILE_SUFFIX = "_FILE"
+ENV_FILE = "BALANCER_ENV_FILE"
+DEFAULT_ENV_FILE = Path("/etc/bbb-fleet/balancer.env")
+ALGORITHMS = ("sha1", "sha256", "sha384", "sha512")
+
+
+def _text(value: str) -> str:
+    if not value:
+        raise ValueError("is empty")
+    return value
+
+
+def _path(value: str) -> Path:
+    path = Path(_text(value))
+    if not path.is_absolute():
+        raise ValueError("is not an absolute path")
+    return path
+
+
+def _seconds(value: str) -> float:
+    if not re.fullmatch(r"\d{1,7}(\.\d+)?", value) or not float(value):
+        raise ValueError("is not a number of seconds above 0")
+    return float(value)
+
+
+def _count(value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,15}", value) or not int(value):
+        raise ValueError("is not a whole number above 0")
+    return int(value)
+
+
+def _words(value: str) -> tuple[str, ...]:
+    words = tuple(value.split())
+    if not words:
+        raise ValueError("is empty")
+    return words
+
+
+def _secrets(value: str) -> tuple[str, ...]:
+    secrets = _words(value)
+    if any(len(secret) < 16 for secret in secrets):
+        raise ValueError("holds a secret shorter than 16 characters")
+    return secrets
+
+
+def _algorithms(value: str) -> tuple[str, ...]:
+    names = _words(value)
+    for name in names:
+        _algorithm(name)
+    return names
+
+
+def _algorithm(value: str) -> str:
+    if value not in ALGORITHMS:
+        raise ValueError(f"is not one of {' '.join(ALGORITHMS)}")
+    return value
+
+
+def _origin(value: str) -> str:
+    if not re.fullmatch(r"https?://[^/?#\s]+", value):
+        raise ValueError("is not an origin such as https://bbb.example.org, without a path")
+    return value
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"is not one of {' '.join(choices)}")
+        return value
+
+    return parse
+
+
+def _setting(
+    parse: Callable[[str], Any], help_text: str, default: Any = dataclasses.MISSING, *, secret: bool = False
+) -> Any:
+    metadata = {"parse": parse, "help": help_text, "secret": secret}
+    return dataclasses.field(default=default, metadata=metadata, repr=not secret)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every setting, by the name that Ansible (``balancer_x``) and the environment (``BALANCER_X``) give it too."""
+
+    database_url: str = _setting(_text, "PostgreSQL as a libpq URI.", secret=True)
+    redis_url: str = _setting(_text, "Redis as a redis://, rediss:// or unix:// URL.", secret=True)
+    secrets: tuple[str, ...] = _setting(
+        _secrets, "Shared secrets of the default tenant, separated by blanks; all of them are accepted.", secret=True
+    )
+    public_url: str = _setting(_origin, "Origin under which front ends reach the balancer.")
+    checksum_algorithms: tuple[str, ...] = _setting(_algorithms, "Digests accepted from front ends.", ALGORITHMS)
+    node_checksum_algorithm: str = _setting(_algorithm, "Digest used towards nodes.", "sha256")
+    node_ca_file: Path | None = _setting(
+        _path, "CA bundle that signed the nodes' certificates; unset: the system's.", None
+    )
+    node_connect_timeout: float = _setting(_seconds, "Seconds to wait for a connection to a node.", 3.0)
+    node_read_timeout: float = _setting(_seconds, "Seconds to wait for a node's answer.", 10.0)
+    create_timeout: float = _setting(_seconds, "Seconds to wait for a node's answer to create.", 20.0)
+    node_url_limit_bytes: int = _setting(
+        _count, "Longest request line sent to a node; a longer create is sent as a form.", 6000
+    )
+    poll_interval: float = _setting(_seconds, "Seconds between two polls of a node.", 10.0)
+    poll_timeout: float = _setting(_seconds, "Seconds that one poll of a node may take.", 5.0)
+    poll_fail_threshold: int = _setting(_count, "Failed polls in a row until a node is unreachable.", 2)
+    poll_pass_threshold: int = _setting(_count, "Good polls in a row until a node is online again.", 1)
+    move_after: float = _setting(
+        _seconds, "Seconds a node must be unreachable before a create places its meeting anew.", 180.0
+    )
+    expected_users: int = _setting(_count, "Users expected in a young meeting of which nothing better is known.", 10)
+    young_meeting_seconds: float = _setting(
+        _seconds, "Seconds in which a new meeting is still expected to fill.", 900.0
+    )
+    body_limit_bytes: int = _setting(_count, "Largest request body taken.", 100_000_000)
+    recordings_root: Path = _setting(_path, "Where the recordings' share is mounted.", Path("/var/bigbluebutton"))
+    share_marker: str = _setting(
+        _one_of("required", "off"), "Whether .bbb-fleet-share must prove that the share is mounted.", "required"
+    )
+    import_interval: float = _setting(_seconds, "Seconds between two looks into the spool.", 10.0)
+    import_limit_bytes: int = _setting(_count, "Largest size of an archive when unpacked.", 50_000_000_000)
+    import_attempts: int = _setting(_count, "Failed attempts after which an archive is set aside in failed/.", 5)
+    state_directory: Path = _setting(_path, "Where this host keeps its registry file.", Path("/var/lib/bbb-fleet"))
+    web_bind: str = _setting(
+        _text, "Where gunicorn listens: unix:PATH or ADDRESS:PORT.", "unix:/run/bbb-fleet/web.sock"
+    )
+    web_workers: int = _setting(_count, "gunicorn's worker processes.", 2)
+    web_threads: int = _setting(_count, "Threads in each worker process.", 32)
+    log_level: str = _setting(_one_of("debug", "info", "warning", "error"), "Least severity that is logged.", "info")
+    log_format: str = _setting(_one_of("json", "text"), "json for machines, text for a terminal.", "json")
+
+    #: Where each value came from: "default", "environment" or "FILE:LINE".
+    sources: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+
+
+def fields() -> list[dataclasses.Field[Any]]:
+    """The fields that are settings, in the order of the reference page."""
+    return [field for field in dataclasses.fields(Settings) if "parse" in field.metadata]
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Raises SettingsError, which names every bad, missing or unknown setting and where it stands, never its value.
+    """
+    environ = os.environ if environ is None else environ
+    found = _read_env_file(environ) | {
+        name: (value, "environment") for name, value in environ.items() if name.startswith(PREFIX) and name != ENV_FILE
+    }
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    problems: list[str] = []
+    for field in fields():
+        try:
+            taken = _take(field, found)
+            if taken is not None:
+                values[field.name], sources[field.name] = taken
+        except ValueError as error:
+            problems.append(str(error))
+    problems += [f"{name} ({source}) is not a setting of the balancer" for name, (_, source) in sorted(found.items())]
+    if problems:
+        raise SettingsError("; ".join(problems))
+    return Settings(**values, sources={field.name: sources.get(field.name, "default") for field in fields()})
+
+
+def _read_env_file(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """NAME -> (value, FILE:LINE) of the settings file; a file that the operator named must be there."""
+    path = Path(environ.get(ENV_FILE, DEFAULT_ENV_FILE))
+    if ENV_FILE not in environ and not path.exists():
+        return {}
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"settings file {path} cannot be read: {error}") from error
+    found: dict[str, tuple[str, str]] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        if not equals or not name.strip().startswith(PREFIX) or name.strip() in found:
+            raise SettingsError(f"{path}:{number} is not a new {PREFIX}NAME=value line")
+        found[name.strip()] = (value.strip(), f"{path}:{number}")
+    return found
+
+
+def _take(field: dataclasses.Field[Any], found: dict[str, tuple[str, str]]) -> tuple[Any, str] | None:
+    """Move a field's value out of what was found; None leaves its default."""
+    name = PREFIX + field.name.upper()
+    given = found.pop(name, None)
+    # node_ca_file is itself a file's name: only secrets have the _FILE form.
+    from_file = found.pop(name + FILE_SUFFIX, None) if field.metadata["secret"] else None
+    if given and from_file:
+        raise ValueError(f"{name} and {name}{FILE_SUFFIX} are both set: keep one")
+    if from_file:
+        given = _read_secret(name + FILE_SUFFIX, *from_file)
+    if given is None:
+        if field.default is dataclasses.MISSING:
+            raise ValueError(f"{name} is not set: {field.metadata['help']}")
+        return None
+    value, source = given
+    try:
+        return field.metadata["parse"](value), source
+    except ValueError as error:
+        raise ValueError(f"{name} ({source}) {error}") from None
+
+
+def _read_secret(name: str, path: str, source: str) -> tuple[str, str]:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip(), path
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{name} ({source}) names a file that cannot be read: {error}") from error

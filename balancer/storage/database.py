@@ -1,0 +1,81 @@
+"""PostgreSQL: the pool, transactions, and the one place where the driver's errors become ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import psycopg.errors
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from balancer.errors import StorageUnavailableError
+
+Connection = psycopg.Connection[DictRow]
+
+#: Seconds a request waits for a free connection, and for a new one to be made.
+POOL_TIMEOUT = 3.0
+_SESSION = "-c timezone=UTC -c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s"
+
+
+class Database:
+    """A pool of connections. Nothing connects before open()."""
+
+    def __init__(self, url: str, *, application_name: str, size: int = 8) -> None:
+        """url: a libpq URI; size: connections at most."""
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            url,
+            open=False,
+            min_size=1,
+            max_size=size,
+            timeout=POOL_TIMEOUT,
+            # A connection that the server closed (a restart, a failover) is found here and not in a request.
+            check=ConnectionPool.check_connection,
+            kwargs={
+                "row_factory": dict_row,
+                "application_name": application_name,
+                "connect_timeout": int(POOL_TIMEOUT),
+                "options": _SESSION,
+            },
+        )
+
+    def open(self) -> None:
+        """Start connecting in the background; the database may be away at this moment."""
+        self._pool.open(wait=False)
+
+    def close(self) -> None:
+        self._pool.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A connection in a transaction: committed at the end, rolled back where the block raises.
+
+        Raises StorageUnavailableError where PostgreSQL is away, too busy, or refuses to write.
+        """
+        with unavailable_as_ours(), self._pool.connection() as connection:
+            yield connection
+
+    def check(self) -> None:
+        """Raises StorageUnavailableError unless a query is answered."""
+        with self.transaction() as connection:
+            connection.execute("SELECT 1")
+
+
+@contextmanager
+def unavailable_as_ours() -> Iterator[None]:
+    """Turn the driver's ways of saying "not now" into StorageUnavailableError; mistakes of ours stay as they are."""
+    try:
+        yield
+    except (
+        PoolTimeout,
+        psycopg.OperationalError,
+        psycopg.InterfaceError,
+        psycopg.errors.ReadOnlySqlTransaction,
+    ) as error:
+        raise StorageUnavailableError(f"PostgreSQL: {error.__class__.__name__}") from error
+
+
+def connect(url: str, **kwargs: Any) -> Connection:
+    """One connection outside any pool, for commands and migrations. Raises StorageUnavailableError."""
+    with unavailable_as_ours():
+        return psycopg.connect(url, row_factory=dict_row, connect_timeout=int(POOL_TIMEOUT), **kwargs)
