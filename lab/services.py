@@ -126,7 +126,7 @@ class PostgreSQL:
         self.directory.mkdir(mode=0o700)
         if os.geteuid() == 0:
             shutil.chown(self.directory, DATABASE_USER, DATABASE_USER)
-        command = [
+        command: list[str | Path] = [
             program("initdb"),
             "--pgdata",
             self.directory / "data",
@@ -155,7 +155,7 @@ class PostgreSQL:
             "shared_buffers": "64MB",
             "max_connections": "200",
         }
-        command = [program("postgres"), "-D", self.directory / "data"]
+        command: list[str | Path] = [program("postgres"), "-D", self.directory / "data"]
         command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         self.process = Process(
             "postgresql", command, self._log("postgresql.log"), user=DATABASE_USER, stop_signal=signal.SIGINT

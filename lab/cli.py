@@ -1,0 +1,95 @@
+"""`python -m lab`: real hosts on one machine. BBB_FLEET_LAB picks one of several labs."""
+
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from lab import lifecycle, machines, ssh, state, topology
+from lab.errors import LabError
+
+
+class Commands(click.Group):
+    """Prints what the lab cannot do as one line, and leaves tracebacks to mistakes of ours."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LabError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Commands, help=__doc__)
+def main() -> None:
+    if os.geteuid() != 0:
+        raise LabError("the lab boots hosts and makes a bridge: run it as root")
+
+
+def counts(command: Callable[..., None]) -> Callable[..., None]:
+    """One option for each kind of host, such as --nodes, as topology.yml names them."""
+    for kind in reversed(topology.load().kinds.values()):
+        option = click.option(
+            f"--{kind.option}",
+            kind.name,
+            type=click.IntRange(min=0),
+            help=f"How many {kind.name} hosts ({', '.join(kind.groups)}); default {kind.count}.",
+        )
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.argument("hosts", nargs=-1)
+@counts
+def up(hosts: tuple[str, ...], **numbers: int | None) -> None:
+    """Bring the lab up: all of topology.yml's hosts, or only HOSTS. Hosts already there stay as they are."""
+    described = topology.load()
+    wanted = list(hosts) or described.host_names({kind: n for kind, n in numbers.items() if n is not None})
+    lab = lifecycle.up(state.name_from_environment(), wanted, described, report=click.echo)
+    click.echo(f"inventory: {lab.directory / 'inventory'}")
+
+
+@main.command()
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+def status(form: str) -> None:
+    """What is there: hosts, addresses, whether each runs and answers."""
+    found = lifecycle.status(state.name_from_environment())
+    if form == "json":
+        click.echo(json.dumps(found, indent=2))
+        return
+    click.echo(f"lab {found['lab']}: subnet {found['subnet'] or '-'}, share {found['share'] or '-'}")
+    for host in found["hosts"]:
+        click.echo(f"{host['name']:10} {host['address']:15} {host['machine']:7} {host['state']}")
+
+
+@main.command()
+@click.argument("host")
+def shell(host: str) -> None:
+    """A shell on HOST, as root."""
+    lab = state.existing(state.name_from_environment())
+    os.execvp("ssh", ssh.command_line(lab, lab.host(host), []))
+
+
+@main.command(name="run", context_settings={"ignore_unknown_options": True})
+@click.argument("host")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run_command(host: str, command: tuple[str, ...]) -> None:
+    """Run COMMAND on HOST as root, with its output and exit status."""
+    lab = state.existing(state.name_from_environment())
+    os.execvp("ssh", ssh.command_line(lab, lab.host(host), ["--", *command]))
+
+
+@main.command()
+@click.argument("host")
+def restart(host: str) -> None:
+    """Shut HOST down and boot it again."""
+    lab = state.existing(state.name_from_environment())
+    machines.restart(lab, lab.host(host))
+
+
+@main.command()
+def down() -> None:
+    """Take the lab down and leave nothing of it, whole or half-made."""
+    lifecycle.down(state.name_from_environment(), report=click.echo)

@@ -1,0 +1,141 @@
+"""File systems for hosts: layers built once from topology.yml and cached by a hash of what they are made of."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from lab import state
+from lab.command import run
+from lab.topology import Image, Topology
+
+CACHE = Path("/var/cache/bbb-fleet-lab")
+# Counted up when this module builds a layer differently from the same description.
+BUILDER = 1
+OPERATOR = "ops"
+BUILD_TIMEOUT = 1800.0
+
+
+def key(image: Image, topology: Topology) -> str:
+    """Hash of all that a layer is made of, its parents included."""
+    parent = key(topology.images[image.parent], topology) if image.parent else ""
+    recipe = json.dumps([BUILDER, asdict(image), parent], sort_keys=True)
+    return hashlib.sha256(recipe.encode()).hexdigest()[:12]
+
+
+def layers(name: str, topology: Topology) -> list[Path]:
+    """Directories to stack for an image, the top one first; builds those that are not in the cache."""
+    image = topology.images[name]
+    below = layers(image.parent, topology) if image.parent else []
+    target = CACHE / f"{name}-{key(image, topology)}"
+    with state.locked(f"image-{name}"):
+        if not target.is_dir():
+            _build(image, below, target)
+    return [target, *below]
+
+
+def _build(image: Image, below: list[Path], target: Path) -> None:
+    """Build beside the target and rename: a build that was cut off is never taken for an image."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.draft")
+    if draft.exists():
+        shutil.rmtree(draft)
+    if image.parent is None:
+        _bootstrap(image, draft)
+    else:
+        draft.mkdir()
+        with stacked(draft, below) as root:
+            _add_packages(image, root)
+    _forget_identity(draft)
+    draft.rename(target)
+
+
+def _bootstrap(image: Image, draft: Path) -> None:
+    sources = [f"deb {image.mirror} {image.suite} main", f"deb {image.mirror} {image.suite}-updates main"]
+    if image.security_mirror:
+        sources.append(f"deb {image.security_mirror} {image.suite}-security main")
+    hooks = [
+        f'chroot "$1" useradd --create-home --shell /bin/bash {OPERATOR}',
+        f'echo "{OPERATOR} ALL=(ALL) NOPASSWD: ALL" > "$1/etc/sudoers.d/{OPERATOR}"',
+        'chroot "$1" systemctl enable systemd-networkd.service',
+        # The mirror's index stays in the image: a role finds the packages that were downloaded without asking again.
+        'echo \'APT::Periodic::Enable "0";\' > "$1/etc/apt/apt.conf.d/10periodic"',
+        'echo \'Acquire::Check-Valid-Until "false";\' > "$1/etc/apt/apt.conf.d/10valid-until"',
+        'echo force-unsafe-io > "$1/etc/dpkg/dpkg.cfg.d/unsafe-io"',
+    ]
+    run(
+        [
+            "mmdebstrap",
+            "--variant=minbase",
+            "--skip=cleanup/apt/lists",
+            f"--include={','.join(image.install)}",
+            # Manuals take a third of an installation's time and nobody reads them here.
+            "--dpkgopt=path-exclude=/usr/share/man/*",
+            "--dpkgopt=path-exclude=/usr/share/doc/*",
+            *(f"--customize-hook={hook}" for hook in hooks),
+            image.suite or "",
+            draft,
+            *sources,
+        ],
+        timeout=BUILD_TIMEOUT,
+    )
+
+
+def _add_packages(image: Image, root: Path) -> None:
+    apt = ["apt-get", "--yes", "--no-install-recommends"]
+    if image.install:
+        _inside(root, [*apt, "install", *image.install])
+    if image.download:
+        _inside(root, [*apt, "--download-only", "install", *image.download])
+
+
+def _inside(root: Path, command: list[str]) -> None:
+    """Run one command in a file system that is not booted; it uses the machine's own network."""
+    run(
+        [
+            "systemd-nspawn",
+            "--quiet",
+            "--pipe",
+            "--register=no",
+            "--keep-unit",
+            "--resolv-conf=replace-host",
+            "--setenv=DEBIAN_FRONTEND=noninteractive",
+            f"--directory={root}",
+            *command,
+        ],
+        timeout=BUILD_TIMEOUT,
+    )
+
+
+def _forget_identity(layer: Path) -> None:
+    """No two hosts may share an identity: what an installation generated goes, each host gets its own."""
+    for path in [*(layer / "etc/ssh").glob("ssh_host_*"), layer / "etc/machine-id", layer / "var/lib/dbus/machine-id"]:
+        if path.is_file() or path.is_symlink():
+            path.unlink()
+    if (layer / "etc").is_dir():
+        # An empty file, not a missing one: systemd then takes no boot for the very first.
+        (layer / "etc/machine-id").touch()
+
+
+@contextmanager
+def stacked(upper: Path, below: list[Path]) -> Iterator[Path]:
+    """Mount a layer being built over those below it."""
+    root, work = upper.with_name(f"{upper.name}.root"), upper.with_name(f"{upper.name}.work")
+    root.mkdir(exist_ok=True)
+    work.mkdir(exist_ok=True)
+    mount(root, upper, work, below)
+    try:
+        yield root
+    finally:
+        run(["umount", root])
+        root.rmdir()
+        shutil.rmtree(work)
+
+
+def mount(root: Path, upper: Path, work: Path, below: list[Path]) -> None:
+    """Mount the overlay of `below` (top one first) and a writable `upper` at `root`."""
+    options = f"lowerdir={':'.join(map(str, below))},upperdir={upper},workdir={work}"
+    run(["mount", "-t", "overlay", "bbb-fleet-lab", "-o", options, root])

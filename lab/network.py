@@ -1,0 +1,142 @@
+"""The lab's own bridge, its way out to the package mirror, its hosts' names, and cuts between two hosts."""
+
+import json
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from lab import state
+from lab.command import run
+from lab.state import Host, Lab
+
+CONTROLLER_HOSTS = Path("/etc/hosts")
+FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+# There while forwarding is on because of labs: the last lab to go turns it off again.
+FORWARDING_NOTE = state.STATE_ROOT / "forwarding-was-off"
+
+
+def taken_networks() -> list[IPv4Network]:
+    """Networks in use on this machine: its routes, and every lab's subnet whether its bridge is up or not."""
+    routes = json.loads(run(["ip", "-json", "-4", "route", "show", "table", "all"]))
+    networks = [IPv4Network(route["dst"], strict=False) for route in routes if route["dst"] != "default"]
+    for name in state.all_names():
+        lab = state.load(name)
+        if lab is not None:
+            networks.append(IPv4Network(lab.subnet))
+    return networks
+
+
+def create(lab: Lab) -> None:
+    """Bridge with address, forwarding, masquerade, names: each is made only where it is missing."""
+    if not _has_bridge(lab):
+        run(["ip", "link", "add", lab.bridge, "type", "bridge"])
+    prefix = IPv4Network(lab.subnet).prefixlen
+    run(["ip", "address", "replace", f"{lab.gateway}/{prefix}", "dev", lab.bridge])
+    run(["ip", "link", "set", lab.bridge, "up"])
+    _turn_forwarding_on()
+    run(["nft", "-f", "-"], stdin=_masquerade(lab))
+    write_names(CONTROLLER_HOSTS, lab, [f"{host.address} {lab.fqdn(host)}" for host in lab.hosts] + edge_names(lab))
+
+
+def destroy(lab_name: str) -> None:
+    """Remove whatever `create` made; needs no more than the lab's name, so that half a lab goes as well."""
+    for family, table in _tables(lab_name):
+        run(["nft", "delete", "table", family, table])
+    if (Path("/sys/class/net") / f"bf-{lab_name}").exists():
+        run(["ip", "link", "delete", f"bf-{lab_name}"])
+    remove_names(CONTROLLER_HOSTS, lab_name)
+    if FORWARDING_NOTE.exists() and not [name for name in state.all_names() if name != lab_name]:
+        FORWARDING.write_text("0\n")
+        FORWARDING_NOTE.unlink()
+
+
+def cut(lab: Lab, one: Host, other: Host) -> None:
+    """Drop every packet between two hosts, on the bridge: neither host can tell why, or undo it."""
+    rules = [f"add table bridge {_table(lab.name)}"]
+    rules.append(f"add chain bridge {_table(lab.name)} cuts {{ type filter hook forward priority 0; policy accept; }}")
+    for source, target in ((one, other), (other, one)):
+        rules.append(
+            f"add rule bridge {_table(lab.name)} cuts ip saddr {source.address} ip daddr {target.address} drop"
+        )
+    run(["nft", "-f", "-"], stdin="\n".join(rules) + "\n")
+
+
+def heal(lab: Lab) -> None:
+    """Undo every cut of this lab."""
+    if ("bridge", _table(lab.name)) in _tables(lab.name):
+        run(["nft", "delete", "table", "bridge", _table(lab.name)])
+
+
+def edge_names(lab: Lab) -> list[str]:
+    """The public name's line of a hosts file: the first edge host answers for it."""
+    edges = lab.in_group("edge")
+    return [f"{edges[0].address} {lab.public_host}"] if edges else []
+
+
+def names_for_hosts(lab: Lab) -> list[str]:
+    """Lines that every host of the lab has in /etc/hosts, the full name first as `hostname --fqdn` wants it."""
+    return [f"{host.address} {lab.fqdn(host)} {host.name}" for host in lab.hosts] + edge_names(lab)
+
+
+def with_names(text: str, lab_name: str, lines: list[str]) -> str:
+    """A hosts file's text with the lab's marked block in place of any former one; no lines, no block."""
+    begin, end = f"# BEGIN bbb-fleet lab {lab_name}", f"# END bbb-fleet lab {lab_name}"
+    kept: list[str] = []
+    inside = False
+    for line in text.splitlines():
+        if line == begin:
+            inside = True
+        elif inside and line == end:
+            inside = False
+        elif not inside:
+            kept.append(line)
+    block = [begin, *lines, end] if lines else []
+    return "\n".join([*kept, *block]) + "\n"
+
+
+def write_names(path: Path, lab: Lab, lines: list[str]) -> None:
+    """Put the lab's block into a hosts file of the controller or of a host's file system."""
+    # Written in place: in some environments /etc/hosts is a mount of its own and cannot be replaced.
+    with state.locked("names"):
+        former = path.read_text() if path.exists() else "127.0.0.1 localhost\n"
+        path.write_text(with_names(former, lab.name, lines))
+
+
+def remove_names(path: Path, lab_name: str) -> None:
+    with state.locked("names"):
+        former = path.read_text()
+        if f"# BEGIN bbb-fleet lab {lab_name}\n" in former:
+            path.write_text(with_names(former, lab_name, []))
+
+
+def _has_bridge(lab: Lab) -> bool:
+    return (Path("/sys/class/net") / lab.bridge).exists()
+
+
+def _turn_forwarding_on() -> None:
+    if FORWARDING.read_text().strip() == "0":
+        FORWARDING_NOTE.touch()
+        FORWARDING.write_text("1\n")
+
+
+def _table(lab_name: str) -> str:
+    return f"bbb-fleet-lab-{lab_name}"
+
+
+def _tables(lab_name: str) -> list[tuple[str, str]]:
+    listed = json.loads(run(["nft", "-j", "list", "tables"]))["nftables"]
+    tables = [(entry["table"]["family"], entry["table"]["name"]) for entry in listed if "table" in entry]
+    return [(family, table) for family, table in tables if table == _table(lab_name)]
+
+
+def _masquerade(lab: Lab) -> str:
+    # Only what leaves the lab is masqueraded: hosts must see each other's own addresses, peers are limited by them.
+    return f"""
+add table ip {_table(lab.name)}
+delete table ip {_table(lab.name)}
+table ip {_table(lab.name)} {{
+    chain way_out {{
+        type nat hook postrouting priority srcnat; policy accept;
+        ip saddr {lab.subnet} ip daddr != {lab.subnet} masquerade
+    }}
+}}
+"""

@@ -1,0 +1,1 @@
+"""The API's calls, one module a noun; `table.py` lists them."""

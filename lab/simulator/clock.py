@@ -1,0 +1,21 @@
+"""A node's own clock, which may be wrong on request."""
+
+import time
+from datetime import UTC, datetime
+
+
+class Clock:
+    """Wall time plus a skew in seconds; timers use the monotonic clock instead."""
+
+    def __init__(self) -> None:
+        self.skew = 0.0
+
+    def milliseconds(self) -> int:
+        """Return the epoch time in ms, as BBB prints it."""
+        return int((time.time() + self.skew) * 1000)
+
+
+def java_date(milliseconds: int) -> str:
+    """Write a time as java.util.Date.toString() does, in UTC."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.strftime("%a %b %d %H:%M:%S UTC %Y")

@@ -1,0 +1,73 @@
+"""What differs between BBB releases, as data."""
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One release's habits; the defaults are the newest one's."""
+
+    #: Full version, as written to bigbluebutton-release and shown as bbbVersion when revealed.
+    release: str
+    #: POST bodies need a known Content-Type (reference 1.3).
+    checks_content_type: bool = True
+    #: join answers POST as well (until 2.6.17 / 2.7.7).
+    joins_by_post: bool = False
+    #: Checksums are compared without regard to case (reference 2.2).
+    ignores_checksum_case: bool = True
+    #: A request with several checksum parameters is refused (3.0.37).
+    refuses_repeated_checksum: bool = True
+    #: sendChatMessage exists.
+    has_chat: bool = True
+    #: The index names the graphql addresses.
+    has_graphql: bool = True
+    #: getRecordings' page envelope: "pageable" counts formats, "total" counts recordings.
+    pagination: str = "total"
+    #: getMeetings prints maxUsers with thousands separators (#17688).
+    groups_thousands: bool = False
+    #: Users that left stay in getMeetings for a while (3.0).
+    keeps_left_users: bool = True
+    #: Path of the client page that join redirects to.
+    client_path: str = "/html5client"
+    #: Path for guests who wait; empty means the client page shows the lobby.
+    guest_path: str = ""
+    #: join's errorRedirectUrl is known (2.7).
+    has_error_redirect: bool = True
+    #: Join errors are redirects even with redirect=false (2.6).
+    always_redirects_errors: bool = False
+    #: Malformed XML in a body is named, not an HTTP 500 (reference 3.2.8).
+    names_malformed_xml: bool = True
+    #: messageKey for a breakout without parentMeetingID.
+    missing_parent_key: str = "parentMeetingIDMissing"
+
+
+_3_0 = Profile("3.0.37")
+_2_7 = Profile(
+    "2.7.17",
+    ignores_checksum_case=False,
+    refuses_repeated_checksum=False,
+    names_malformed_xml=False,
+    has_chat=False,
+    has_graphql=False,
+    keeps_left_users=False,
+    client_path="/html5client/join",
+    guest_path="/html5client/guestWait",
+)
+_2_6 = replace(
+    _2_7,
+    release="2.6.18",
+    pagination="pageable",
+    groups_thousands=True,
+    has_error_redirect=False,
+    always_redirects_errors=True,
+    missing_parent_key="parentMeetingIdMissing",
+)
+
+#: By the word given to --profile.
+PROFILES = {
+    "2.6.10": replace(_2_6, release="2.6.10", checks_content_type=False, joins_by_post=True),
+    "2.6": _2_6,
+    "2.7": _2_7,
+    "3.0.0": replace(_3_0, release="3.0.0", pagination="pageable", refuses_repeated_checksum=False, names_malformed_xml=False),
+    "3.0": _3_0,
+}

@@ -1,0 +1,80 @@
+"""One call as a node sees it: raw bytes for the signature, cleaned parameters for the rest."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def clean(text: str) -> str:
+    """Strip control characters and blanks at the ends (reference 1.4)."""
+    return _CONTROL.sub("", text).strip()
+
+
+class Parameters:
+    """Decoded parameters; of a name given twice the first value counts."""
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        self.pairs = pairs
+        self._first: dict[str, str] = {}
+        for name, value in pairs:
+            self._first.setdefault(clean(name), value)
+
+    @classmethod
+    def decode(cls, query: bytes, body: bytes = b"") -> "Parameters":
+        """Read a query string and, after it, a form body."""
+        pairs = []
+        for source in filter(None, (query, body)):
+            pairs += parse_qsl(source.decode("utf-8", "replace"), keep_blank_values=True)
+        return cls(pairs)
+
+    def raw(self, name: str) -> str | None:
+        """Return the value as sent, None when absent."""
+        return self._first.get(name)
+
+    def get(self, name: str) -> str | None:
+        """Return the cleaned value, None when absent."""
+        value = self._first.get(name)
+        return None if value is None else clean(value)
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return the cleaned value, the default when absent or empty."""
+        return self.get(name) or default
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """Read a boolean as Java does: anything but "true" is false."""
+        value = self.get(name)
+        return default if value is None or value == "" else value.lower() == "true"
+
+    def number(self, name: str, default: int) -> int:
+        """Read an integer; what does not parse is the default, silently."""
+        try:
+            return int(self.text(name, str(default)))
+        except ValueError:
+            return default
+
+    def names(self) -> Iterator[str]:
+        """Iterate over the names once each, in the order of their first coming."""
+        return iter(self._first)
+
+    def count(self, name: str) -> int:
+        """Return how often a name was sent."""
+        return sum(1 for sent, _ in self.pairs if clean(sent) == name)
+
+
+@dataclass(slots=True)
+class Call:
+    """A request to the API, already read whole."""
+
+    #: Path below /bigbluebutton/api/, e.g. `create` or `hooks/list`.
+    name: str
+    method: str
+    query: bytes
+    parameters: Parameters
+    #: Lower case, without parameters; empty when absent.
+    content_type: str = ""
+    body: bytes = b""
+    accept: str = ""
+    cookies: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,85 @@
+"""How the lab and Ansible reach hosts: a key of the lab's own, and host keys known beforehand."""
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab import state
+from lab.command import run
+from lab.errors import LabError
+from lab.state import Host, Lab
+
+CONNECT_TIMEOUT = 10
+
+
+def key_file(lab: Lab) -> Path:
+    return lab.directory / "ssh_key"
+
+
+def known_hosts_file(lab: Lab) -> Path:
+    return lab.directory / "known_hosts"
+
+
+def make_keys(lab: Lab) -> None:
+    """The lab's own key and one host key for each host; what exists stays. Host keys become known before any boot."""
+    _make_key(key_file(lab), f"bbb-fleet-lab-{lab.name}")
+    lines = []
+    for host in lab.hosts:
+        path = host_key_file(lab, host)
+        _make_key(path, host.name)
+        public = " ".join(path.with_name(f"{path.name}.pub").read_text().split()[:2])
+        lines.append(f"{host.address},{lab.fqdn(host)},{host.name} {public}\n")
+    state.write_atomically(known_hosts_file(lab), "".join(lines))
+
+
+def host_key_file(lab: Lab, host: Host) -> Path:
+    """Where the lab keeps a host's ssh identity, so that it stays the same over restarts."""
+    return lab.directory / "host_keys" / host.name
+
+
+def options(lab: Lab) -> list[str]:
+    """Options of ssh and scp; host keys are always checked."""
+    return [
+        "-i",
+        str(key_file(lab)),
+        "-o",
+        "IdentitiesOnly=yes",
+        "-o",
+        f"UserKnownHostsFile={known_hosts_file(lab)}",
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        f"ConnectTimeout={CONNECT_TIMEOUT}",
+    ]
+
+
+def command_line(lab: Lab, host: Host, command: Sequence[str]) -> list[str]:
+    """The whole ssh command line that runs `command` on the host as root; the words go to its shell as they stand."""
+    return ["ssh", *options(lab), f"root@{host.address}", *command]
+
+
+def run_on(lab: Lab, host: Host, command: str, *, stdin: str | None = None, timeout: float = 600) -> str:
+    """Run a shell command on a host as root and return its output; LabError names the host when it fails."""
+    try:
+        return run(command_line(lab, host, ["--", command]), stdin=stdin, timeout=timeout)
+    except LabError as error:
+        raise LabError(f"{host.name}: {error}") from error
+
+
+def copy_to(lab: Lab, host: Host, source: Path, target: str) -> None:
+    """Copy a file or a directory to a host."""
+    run(["scp", "-q", "-r", *options(lab), source, f"root@{host.address}:{target}"])
+
+
+def answers(lab: Lab, host: Host) -> bool:
+    """Whether the host has finished booting, as far as ssh can tell."""
+    asked = subprocess.run(
+        command_line(lab, host, ["systemctl", "is-system-running"]), capture_output=True, text=True, check=False
+    )
+    return asked.stdout.strip() in {"running", "degraded"}
+
+
+def _make_key(path: Path, comment: str) -> None:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path])
