@@ -1,0 +1,257 @@
+"""The whole balancer on loopback with simulated nodes, in the foreground, for a quick look and for tests.
+
+Prints ``BBB_URL=``, ``BBB_SECRET=`` and ``SANDBOX_STATE=`` lines, then ``READY`` once every node is polled online and
+enabled. Ctrl-C or SIGTERM ends it and leaves nothing.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import click
+import requests
+
+from lab.services import PostgreSQL, Process, Redis, ServiceError
+
+#: Nodes are spread over this many processes at most, so that hundreds of them still start in seconds.
+NODE_PROCESSES = 10
+BIN = Path(sys.executable).parent
+
+
+class Stopped(Exception):
+    """Ctrl-C or SIGTERM."""
+
+
+@dataclass(frozen=True)
+class Node:
+    name: str
+    url: str  #: origin of the node
+    secret: str
+
+
+@dataclass
+class Sandbox:
+    """What is running. Every process is ended by close(), newest first."""
+
+    directory: Path
+    origin: str
+    secret: str
+    nodes: list[Node] = field(default_factory=list)
+    stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    processes: dict[str, list[Process]] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def run(self, role: str, command: list[str | Path]) -> Process:
+        """Start one process of a role, to be ended with the sandbox."""
+        running = self.processes.setdefault(role, [])
+        log = self.directory / f"{role}{len(running) or ''}.log"
+        process = Process(role, command, log, environment=os.environ | self.environment)
+        self.stack.callback(process.stop)
+        running.append(process)
+        return process
+
+    def balancer(self, *arguments: str, given: str = "") -> str:
+        """Run a ``balancer`` command with ``given`` on its standard input; its standard output."""
+        import subprocess
+
+        result = subprocess.run(
+            [BIN / "balancer", *arguments],
+            input=given,
+            env=os.environ | self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if result.returncode:
+            raise ServiceError(f"balancer {' '.join(arguments)}: {result.stderr.strip()}")
+        return result.stdout
+
+    def write_state(self) -> Path:
+        """The JSON file that SANDBOX_STATE names."""
+        state = {
+            "pids": {role: [process.pid for process in running] for role, running in self.processes.items()},
+            "urls": {
+                "balancer": self.origin,
+                "nodes": [node.url for node in self.nodes],
+                "postgresql": self.environment["BALANCER_DATABASE_URL"],
+                "redis": self.environment["BALANCER_REDIS_URL"],
+            },
+            "secrets": {"balancer": self.secret, "nodes": [node.secret for node in self.nodes]},
+            "environment": self.environment,
+        }
+        path = self.directory / "state.json"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(state, indent=2))
+        return path
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on loopback that nothing listens on at this moment."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def start_stores(sandbox: Sandbox) -> None:
+    database = PostgreSQL(sandbox.directory / "postgresql").create()
+    sandbox.stack.callback(database.stop)
+    database.start()
+    cache = Redis(sandbox.directory / "redis")
+    sandbox.stack.callback(cache.stop)
+    cache.start()
+    assert database.process and cache.process
+    sandbox.processes |= {"postgresql": [database.process], "redis": [cache.process]}
+    sandbox.environment |= {"BALANCER_DATABASE_URL": database.url(), "BALANCER_REDIS_URL": cache.url()}
+
+
+def start_nodes(sandbox: Sandbox, count: int) -> None:
+    """Simulated nodes, each on a port of its own, several in one process where there are many."""
+    ports = free_ports(count)
+    sandbox.nodes += [
+        Node(f"node{number}", f"http://127.0.0.1:{port}", secrets.token_hex(20)) for number, port in enumerate(ports, 1)
+    ]
+    for first in range(min(count, NODE_PROCESSES)):
+        command: list[str | Path] = [sys.executable, "-m", "lab.simulator", "--root", sandbox.directory / "nodes"]
+        for node in sandbox.nodes[first::NODE_PROCESSES]:
+            command += ["--node", f"{node.url},{node.secret}"]
+        sandbox.run("nodes", command)
+
+
+def start_balancer(sandbox: Sandbox, *, workers: int, poll_interval: float) -> None:
+    recordings = sandbox.directory / "recordings"
+    for name in ("spool", "published", "unpublished", "deleted", "state"):
+        (recordings / name).mkdir(parents=True)
+    (recordings / ".bbb-fleet-share").write_text("sandbox\n")
+    (sandbox.directory / "balancer.env").touch()
+    sandbox.environment |= {
+        "BALANCER_ENV_FILE": str(sandbox.directory / "balancer.env"),
+        "BALANCER_SECRETS": sandbox.secret,
+        "BALANCER_PUBLIC_URL": sandbox.origin,
+        "BALANCER_POLL_INTERVAL": f"{poll_interval:g}",
+        "BALANCER_IMPORT_INTERVAL": "1",
+        "BALANCER_RECORDINGS_ROOT": str(recordings),
+        "BALANCER_STATE_DIRECTORY": str(recordings / "state"),
+        "BALANCER_WEB_BIND": sandbox.origin.removeprefix("http://"),
+        "BALANCER_WEB_WORKERS": str(workers),
+    }
+    sandbox.balancer("database", "migrate")
+    for node in sandbox.nodes:
+        sandbox.balancer("node", "add", node.name, node.url, "--state", "enabled", "--secret-stdin", given=node.secret)
+    sandbox.run("poller", [BIN / "balancer", "poller", "run"])
+    sandbox.run("importer", [BIN / "balancer", "importer", "run"])
+    sandbox.run("web", [BIN / "gunicorn", "--config", "python:balancer.web.server", "balancer.web.wsgi:app"])
+
+
+def wait_until_ready(sandbox: Sandbox, timeout: float) -> None:
+    """Raises ServiceError where a process ends or the nodes are not all online and enabled in time."""
+
+    def ready() -> bool:
+        try:
+            return requests.get(f"{sandbox.origin}/readyz", timeout=2).ok
+        except requests.RequestException:
+            return False
+
+    sandbox.processes["web"][0].wait_until(ready, timeout)
+    deadline = time.monotonic() + timeout
+    while waiting := [
+        f"{node['name']} is {node['observed_state']}" + (f" ({node['reason']})" if node["reason"] else "")
+        for node in json.loads(sandbox.balancer("node", "list", "--format", "json"))["nodes"]
+        if (node["observed_state"], node["admin_state"]) != ("online", "enabled")
+    ]:
+        for role, running in sandbox.processes.items():
+            for process in running:
+                if not process.running:
+                    raise ServiceError(f"{role} ended:\n{process.log_end()}")
+        if time.monotonic() > deadline:
+            raise ServiceError(f"not online after {timeout:g} s: {', '.join(waiting)}")
+
+
+@contextlib.contextmanager
+def stopping_on_signals() -> Iterator[None]:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except Stopped:
+        # A second Ctrl-C must not cut the tidying short.
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def watch(sandbox: Sandbox) -> None:
+    """Until a signal comes, say once what has ended by itself."""
+    told: set[int] = set()
+    while True:
+        for role, running in sandbox.processes.items():
+            for process in running:
+                if not process.running and process.pid not in told:
+                    told.add(process.pid)
+                    click.echo(f"{role} (process {process.pid}) has ended", err=True)
+        time.sleep(1)
+
+
+def node_option(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[Node]:
+    nodes = []
+    for number, value in enumerate(values, 1):
+        url, comma, secret = value.partition(",")
+        if not (comma and secret and url.startswith(("http://", "https://"))):
+            raise click.BadParameter("give URL,SECRET with an http or https URL", context, parameter)
+        nodes.append(Node(f"given{number}", url, secret))
+    return nodes
+
+
+@click.command(help=__doc__)
+@click.option("--nodes", "count", type=click.IntRange(1, 500), default=3, show_default=True, help="Simulated nodes.")
+@click.option(
+    "--node",
+    "given",
+    multiple=True,
+    callback=node_option,
+    metavar="URL,SECRET",
+    help="This node instead of simulated ones; may be repeated.",
+)
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="gunicorn's workers.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any free one.")
+@click.option("--poll-interval", type=click.FloatRange(0.2, 3600), default=2, show_default=True, help="In seconds.")
+@click.option("--timeout", type=float, default=60, show_default=True, help="Seconds until all must be ready.")
+def main(count: int, given: list[Node], workers: int, port: int, poll_interval: float, timeout: float) -> None:
+    began = time.monotonic()
+    with stopping_on_signals(), tempfile.TemporaryDirectory(prefix="bbb-fleet-") as name:
+        directory = Path(name)
+        # PostgreSQL's user passes through here to its own directory; nobody may list it.
+        directory.chmod(0o711)
+        origin = f"http://127.0.0.1:{port or free_ports(1)[0]}"
+        sandbox = Sandbox(directory, origin, secrets.token_hex(20), list(given))
+        with sandbox.stack:
+            try:
+                start_stores(sandbox)
+                if not given:
+                    start_nodes(sandbox, count)
+                start_balancer(sandbox, workers=workers, poll_interval=poll_interval)
+                wait_until_ready(sandbox, timeout)
+            except ServiceError as error:
+                raise click.ClickException(str(error)) from error
+            click.echo(f"BBB_URL={origin}/bigbluebutton/api")
+            click.echo(f"BBB_SECRET={sandbox.secret}")
+            click.echo(f"SANDBOX_STATE={sandbox.write_state()}")
+            click.echo(f"Started in {time.monotonic() - began:.1f} s; Ctrl-C ends it.", err=True)
+            click.echo("READY")
+            watch(sandbox)
+
+
+if __name__ == "__main__":
+    main()
