@@ -1,0 +1,217 @@
+#!/usr/bin/python
+"""Keep one node's registration with the balancer; runs on a balancer host and speaks to its command line."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.balancer_cli import CommandError, call
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: balancer_node
+short_description: Register a BigBlueButton node with the balancer and admit it
+description:
+  - C(present) creates or updates the registration and leaves a known node's admin state alone; a new node is disabled.
+  - C(admitted) enables a node that was registered here and never enabled since; it never touches any other.
+  - C(enabled) also waits until the poller reports the node online with a fresh load.
+  - C(draining) and C(disabled) act at once.
+  - The secret goes to the command's standard input and shows in no diff.
+options:
+  name:
+    description: The node's name in the balancer.
+    type: str
+    required: true
+  state:
+    description: What to bring about.
+    type: str
+    choices: [present, admitted, enabled, draining, disabled]
+    default: present
+  url:
+    description: Base of the node's API; needed for C(present).
+    type: str
+  secret:
+    description: The node's shared secret; needed for C(present).
+    type: str
+  weight:
+    description: The node's capacity against its sisters'.
+    type: float
+  tags:
+    description: Words that front ends may ask for.
+    type: list
+    elements: str
+  online_timeout:
+    description: Seconds to wait for the poller to report the node online before it is enabled.
+    type: float
+    default: 120
+  fresh_within:
+    description: Greatest age in seconds of the load report that counts as fresh.
+    type: float
+    default: 30
+  command:
+    description: The balancer's command.
+    type: path
+    default: /usr/local/bin/balancer
+  entering_directory:
+    description: Remembers which nodes were registered and not yet enabled, so that a broken run can be taken up again.
+    type: path
+    default: /var/lib/bbb-fleet/entering
+author: ["The bbb-fleet authors"]
+"""
+
+EXAMPLES = r"""
+- name: Register a node
+  balancer_node:
+    name: bbb1
+    url: https://bbb1.example.org/bigbluebutton/api
+    secret: "{{ bbb_node_secret }}"
+
+- name: Enable it once it is online
+  balancer_node:
+    name: bbb1
+    state: admitted
+"""
+
+RETURN = r"""
+node:
+  description: The node as the balancer reports it, without secrets; empty in check mode for a node yet unknown.
+  returned: always
+  type: dict
+"""
+
+#: Pause between two looks at a node that is awaited; well below any sensible poll interval.
+LOOK_EVERY = 0.5
+VERBS = {"enabled": "enable", "draining": "drain", "disabled": "disable"}
+
+
+class NotAdmittedError(Exception):
+    """The node did not come online in time; the message says what was seen last."""
+
+
+class Registration:
+    """One node's registration, through the balancer's command."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.name: str = module.params["name"]
+        self._entering = Path(module.params["entering_directory"]) / self.name
+
+    def known(self) -> dict[str, Any] | None:
+        """The node as the balancer knows it, None where it does not."""
+        nodes = call(self.module, "node", "list")["nodes"]
+        return next((node for node in nodes if node["name"] == self.name), None)
+
+    def register(self) -> dict[str, Any]:
+        """Create or update; gives what the module answers."""
+        if not self.module.check_mode and self.known() is None:
+            # Written first: a run that breaks after the registration still knows that the node is to be admitted.
+            self._entering.parent.mkdir(mode=0o750, exist_ok=True)
+            self._entering.touch()
+        answer = call(self.module, *self._apply_words(), secret=self.module.params["secret"])
+        before, after = answer["before"] or {}, answer["after"] or {}
+        return {"changed": answer["changed"], "node": after, "diff": {"before": before, "after": after}}
+
+    def _apply_words(self) -> list[str]:
+        parameters = self.module.params
+        words = ["node", "apply", self.name, "--url", parameters["url"], "--secret-stdin"]
+        if parameters["weight"] is not None:
+            words += ["--weight", str(parameters["weight"])]
+        for tag in parameters["tags"] or []:
+            words += ["--tag", tag]
+        return words + (["--check"] if self.module.check_mode else [])
+
+    def change_state(self, wanted: str) -> dict[str, Any]:
+        """Bring the admin state about; gives what the module answers."""
+        node = self.known()
+        if node is None:
+            if self.module.check_mode:
+                return {"changed": True, "node": {}}
+            raise CommandError(f"the balancer does not know node {self.name}: register it first")
+        if wanted == "admitted":
+            wanted = "enabled" if self._is_entering(node) else node["admin_state"]
+        if wanted == node["admin_state"]:
+            return {"changed": False, "node": node}
+        if not self.module.check_mode:
+            self._act(wanted)
+        after = {**node, "admin_state": wanted}
+        shown = [{"admin_state": state["admin_state"]} for state in (node, after)]
+        return {"changed": True, "node": after, "diff": {"before": shown[0], "after": shown[1]}}
+
+    def _act(self, wanted: str) -> None:
+        if wanted == "enabled":
+            self._await_online()
+        call(self.module, "node", VERBS[wanted], self.name)
+        self._entering.unlink(missing_ok=True)
+
+    def _is_entering(self, node: dict[str, Any]) -> bool:
+        if node["admin_state"] == "disabled":
+            return self._entering.exists()
+        # An operator was quicker: from now on the state is theirs.
+        if not self.module.check_mode:
+            self._entering.unlink(missing_ok=True)
+        return False
+
+    def _await_online(self) -> None:
+        deadline = time.monotonic() + self.module.params["online_timeout"]
+        while True:
+            node = call(self.module, "node", "show", self.name)["node"]
+            if self._is_ready(node):
+                return
+            if time.monotonic() >= deadline:
+                raise NotAdmittedError(self._explain(node))
+            time.sleep(LOOK_EVERY)
+
+    def _is_ready(self, node: dict[str, Any]) -> bool:
+        age = node["snapshot_age"]
+        fresh = age is not None and age <= self.module.params["fresh_within"]
+        return bool(node["observed_state"] == "online" and fresh and node["load"] is not None)
+
+    def _explain(self, node: dict[str, Any]) -> str:
+        seconds = self.module.params["online_timeout"]
+        return (
+            f"node {self.name} stays disabled: within {seconds:g} s the poller did not report it online"
+            " with a fresh load."
+            f" Last seen: {node['observed_state']} ({node['reason'] or 'no reason given'}),"
+            f" load {node['load']}, report {node['snapshot_age']} s old."
+            " Look at balancer-poller.service on the balancer hosts and at the node, then run this play again."
+        )
+
+
+ARGUMENTS = {
+    "name": {"type": "str", "required": True},
+    "state": {
+        "type": "str",
+        "choices": ["present", "admitted", "enabled", "draining", "disabled"],
+        "default": "present",
+    },
+    "url": {"type": "str"},
+    "secret": {"type": "str", "no_log": True},
+    "weight": {"type": "float"},
+    "tags": {"type": "list", "elements": "str"},
+    "online_timeout": {"type": "float", "default": 120},
+    "fresh_within": {"type": "float", "default": 30},
+    "command": {"type": "path", "default": "/usr/local/bin/balancer"},
+    "entering_directory": {"type": "path", "default": "/var/lib/bbb-fleet/entering"},
+}
+
+
+def main() -> None:
+    """Run as Ansible's module."""
+    module = AnsibleModule(
+        argument_spec=ARGUMENTS,
+        required_if=[("state", "present", ("url", "secret"))],
+        supports_check_mode=True,
+    )
+    if module.check_mode and not Path(module.params["command"]).exists():
+        module.exit_json(changed=True, node={}, msg="the balancer is not installed yet; the node would be registered")
+    registration = Registration(module)
+    try:
+        state = module.params["state"]
+        result = registration.register() if state == "present" else registration.change_state(state)
+    except (CommandError, NotAdmittedError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
