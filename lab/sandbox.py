@@ -10,6 +10,7 @@ import os
 import secrets
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,10 +27,6 @@ from lab.services import PostgreSQL, Process, Redis, ServiceError
 #: Nodes are spread over this many processes at most, so that hundreds of them still start in seconds.
 NODE_PROCESSES = 10
 BIN = Path(sys.executable).parent
-
-
-class Stopped(Exception):
-    """Ctrl-C or SIGTERM."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +59,6 @@ class Sandbox:
 
     def balancer(self, *arguments: str, given: str = "") -> str:
         """Run a ``balancer`` command with ``given`` on its standard input; its standard output."""
-        import subprocess
-
         result = subprocess.run(
             [BIN / "balancer", *arguments],
             input=given,
@@ -111,7 +106,8 @@ def start_stores(sandbox: Sandbox) -> None:
     cache = Redis(sandbox.directory / "redis")
     sandbox.stack.callback(cache.stop)
     cache.start()
-    assert database.process and cache.process
+    assert database.process
+    assert cache.process
     sandbox.processes |= {"postgresql": [database.process], "redis": [cache.process]}
     sandbox.environment |= {"BALANCER_DATABASE_URL": database.url(), "BALANCER_REDIS_URL": cache.url()}
 
@@ -180,16 +176,18 @@ def wait_until_ready(sandbox: Sandbox, timeout: float) -> None:
 
 @contextlib.contextmanager
 def stopping_on_signals() -> Iterator[None]:
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Stopped
+    """Leave the block at Ctrl-C or SIGTERM; a second one does not cut its tidying short."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    def stop(number: int, frame: FrameType | None) -> None:
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in numbers:
+        signal.signal(number, stop)
+    with contextlib.suppress(KeyboardInterrupt):
         yield
-    except Stopped:
-        # A second Ctrl-C must not cut the tidying short.
-        for number in before:
-            signal.signal(number, signal.SIG_IGN)
 
 
 def watch(sandbox: Sandbox) -> None:
