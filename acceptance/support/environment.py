@@ -136,7 +136,9 @@ def _read(path: Path) -> dict[str, Any]:
 def _environment(path: Path, content: dict[str, Any]) -> Environment:
     here = path.parent
     values = dict(content)
-    _check_keys(values, {*_names(Environment), *SECRET_KEYS} - {"path"}, _required(Environment) - {"path", "journal", "secret"})
+    _check_keys(
+        values, {*_names(Environment), *SECRET_KEYS} - {"path"}, _required(Environment) - {"path", "journal", "secret"}
+    )
     values["secret"] = _take_secret(values, here, "")
     values["nodes"] = _nodes(values["nodes"], here)
     values["operator"] = _operator(values.get("operator") or {})
@@ -199,7 +201,9 @@ def _node(content: object, here: Path, where: str) -> Node:
 def _take_secret(values: dict[str, Any], here: Path, where: str) -> str:
     given = [key for key in SECRET_KEYS if key in values]
     if len(given) != 1:
-        raise EnvironmentFileError(f"{where}secret: give exactly one of {', '.join(SECRET_KEYS)}, not {given or 'none'}")
+        raise EnvironmentFileError(
+            f"{where}secret: give exactly one of {', '.join(SECRET_KEYS)}, not {given or 'none'}"
+        )
     key, value = given[0], values.pop(given[0])
     if key == "secret_file":
         try:
@@ -254,7 +258,9 @@ def _check_keys(values: Mapping[str, object], known: set[str], needed: set[str],
     if unknown := sorted(set(map(str, values)) - known):
         raise EnvironmentFileError(f"{prefix}unknown key {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     if missing := sorted(needed - set(values)):
-        raise EnvironmentFileError(f"{prefix}missing key {', '.join(missing)}; acceptance/expected/example.yml shows it")
+        raise EnvironmentFileError(
+            f"{prefix}missing key {', '.join(missing)}; acceptance/expected/example.yml shows it"
+        )
 
 
 def _mapping(value: object, where: str) -> dict[str, Any]:

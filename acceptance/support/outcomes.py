@@ -1,0 +1,71 @@
+"""What can come out of a scenario, and when a run as a whole counts as accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+from acceptance.support.environment import Gap
+
+
+class NotProved(Exception):
+    """The scenario could not be judged here: the promise was neither kept nor broken. The text says what was in the way."""
+
+
+class Outcome(StrEnum):
+    """How a scenario ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_PROVED = "not proved"
+    SKIPPED = "skipped"
+
+
+@contextmanager
+def needed_for(what: str) -> Iterator[None]:
+    """Turns a failure inside into NotProved: it belongs to another scenario, which will name it as its own failure."""
+    try:
+        yield
+    except AssertionError as error:
+        raise NotProved(f"blocked, {what}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Step:
+    """One sentence of a scenario, how it went, and what was seen (texts for people)."""
+
+    sentence: str
+    seconds: float
+    ok: bool
+    seen: tuple[str, ...] = ()
+
+
+@dataclass
+class Result:
+    """One scenario or host check of a run. `name` is FEATURE/scenario or infra/GROUP/check."""
+
+    name: str
+    group: str
+    title: str
+    outcome: Outcome
+    seconds: float = 0.0
+    message: str = ""
+    steps: list[Step] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
+    accepted: str = ""
+
+    @property
+    def spoils(self) -> bool:
+        """True if the run cannot be accepted because of this result."""
+        return self.outcome is not Outcome.PASSED and not self.accepted
+
+
+def accept_gaps(results: Iterable[Result], gaps: Iterable[Gap]) -> None:
+    """Marks results that the environment file allows to be skipped or unproved; a failure is never allowed."""
+    gaps = list(gaps)
+    for result in results:
+        if result.outcome in (Outcome.SKIPPED, Outcome.NOT_PROVED):
+            result.accepted = next((gap.reason for gap in gaps if fnmatchcase(result.name, gap.scenario)), "")
