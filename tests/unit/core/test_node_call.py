@@ -1,0 +1,86 @@
+"""Calls to nodes, without the calls: URLs out, answers in."""
+
+import hashlib
+
+import pytest
+
+from balancer.core import node_call
+from balancer.errors import NodeError
+
+BASE = "https://bbb1.example.org/bigbluebutton/api/"
+MEETING = b"""<meeting><meetingName>A &amp; B</meetingName><meetingID>course-77</meetingID>
+<internalMeetingID>e0666d-1757000000123</internalMeetingID><createTime>1757000000123</createTime>
+<running>true</running><hasUserJoined>true</hasUserJoined><hasBeenForciblyEnded>false</hasBeenForciblyEnded>
+<participantCount>1,204</participantCount><voiceParticipantCount>3</voiceParticipantCount><videoCount>2</videoCount>
+<isBreakout>false</isBreakout></meeting>"""
+
+
+def answer(inner: bytes) -> bytes:
+    return b"<response><returncode>SUCCESS</returncode>" + inner + b"</response>"
+
+
+def test_a_call_is_signed_over_its_very_bytes() -> None:
+    query = b"name=a%20b+c&meetingID=1&x[]=%C3%A8"
+    signature = hashlib.sha256(b"create" + query + b"secret").hexdigest()
+    url = node_call.signed_url(BASE, "create", query, "secret", "sha256")
+    assert url == f"{BASE}create?{query.decode()}&checksum={signature}"
+
+
+def test_a_call_without_parameters_has_the_checksum_alone() -> None:
+    assert "?checksum=" in node_call.signed_url(BASE, "getMeetings", b"", "secret", "sha1")
+
+
+def test_success_and_failure_are_told_apart() -> None:
+    assert node_call.parse(answer(b"<running>true</running>")).text("running") == "true"
+    failed = node_call.parse(
+        b"<response><returncode>FAILED</returncode><messageKey>notFound</messageKey><message>M</message></response>"
+    )
+    assert (failed.success, failed.message_key, failed.message) == (False, "notFound", "M")
+
+
+def test_the_list_of_errors_gives_its_first_key() -> None:
+    failed = node_call.parse(
+        b"<response><returncode>FAILED</returncode><errors><error><key>nonUniqueVoiceBridge</key>"
+        b"<message>In use.</message></error></errors></response>"
+    )
+    assert (failed.message_key, failed.message) == ("nonUniqueVoiceBridge", "In use.")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html><body>502 Bad Gateway</body></html>",
+        b"<response><returncode>SUCC",
+        b"<response/>",
+        b"<response><returncode>MAYBE</returncode></response>",
+        b"{}",
+        b"\xff\xfe\x00",
+        b'<?xml version="1.0" encoding="no-such"?><response/>',
+        b'<!DOCTYPE r [<!ENTITY a "aa">]><response><returncode>SUCCESS</returncode></response>',
+        b"<response><returncode>SUCCESS</returncode>\x00</response>",
+    ],
+)
+def test_what_is_no_bbb_answer_is_a_node_error(body: bytes) -> None:
+    with pytest.raises(NodeError) as caught:
+        node_call.parse(body)
+    assert caught.value.reason == "http"
+
+
+def test_meetings_are_read_with_grouped_digits() -> None:
+    [seen] = node_call.seen_meetings(node_call.parse(answer(b"<meetings>" + MEETING + b"</meetings>")))
+    assert (seen.meeting_id, seen.internal_meeting_id) == ("course-77", "e0666d-1757000000123")
+    assert (seen.create_time, seen.participants, seen.voice, seen.video) == (1757000000123, 1204, 3, 2)
+    assert (seen.running, seen.user_joined, seen.forcibly_ended, seen.breakout) == (True, True, False, False)
+    assert seen.xml.startswith("<meeting><meetingName>A &amp; B</meetingName>")
+
+
+def test_no_meetings_is_an_empty_list() -> None:
+    assert node_call.seen_meetings(node_call.parse(answer(b"<meetings/>"))) == []
+
+
+@pytest.mark.parametrize("lost", [b"meetingID", b"internalMeetingID", b"createTime"])
+def test_a_meeting_without_identity_is_a_node_error(lost: bytes) -> None:
+    cut = MEETING.replace(b"<" + lost + b">", b"<x>").replace(b"</" + lost + b">", b"</x>")
+    with pytest.raises(NodeError):
+        node_call.seen_meetings(node_call.parse(answer(b"<meetings>" + cut + b"</meetings>")))
