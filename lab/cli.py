@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +31,7 @@ def main() -> None:
 
 def counts(command: Callable[..., None]) -> Callable[..., None]:
     """One option for each kind of host, such as --nodes, as topology.yml names them."""
-    for kind in reversed(topology.load().kinds.values()):
+    for kind in reversed(list(topology.load().kinds.values())):
         option = click.option(
             f"--{kind.option}",
             kind.name,
@@ -69,7 +71,7 @@ def status(form: str) -> None:
 def shell(host: str) -> None:
     """A shell on HOST, as root."""
     lab = state.existing(state.name_from_environment())
-    os.execvp("ssh", ssh.command_line(lab, lab.host(host), []))
+    sys.exit(subprocess.run(ssh.command_line(lab, lab.host(host), []), check=False).returncode)
 
 
 @main.command(name="run", context_settings={"ignore_unknown_options": True})
@@ -78,7 +80,7 @@ def shell(host: str) -> None:
 def run_command(host: str, command: tuple[str, ...]) -> None:
     """Run COMMAND on HOST as root, with its output and exit status."""
     lab = state.existing(state.name_from_environment())
-    os.execvp("ssh", ssh.command_line(lab, lab.host(host), ["--", *command]))
+    sys.exit(subprocess.run(ssh.command_line(lab, lab.host(host), ["--", *command]), check=False).returncode)
 
 
 @main.command()

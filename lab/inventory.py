@@ -23,9 +23,7 @@ def hosts(lab: Lab) -> dict[str, Any]:
                 "ansible_python_interpreter": "/usr/bin/python3",
             },
             "hosts": {host.name: {"ansible_host": host.address} for host in lab.hosts},
-            "children": {
-                group: {"hosts": {host.name: {} for host in lab.in_group(group)}} for group in GROUPS
-            },
+            "children": {group: {"hosts": {host.name: {} for host in lab.in_group(group)}} for group in GROUPS},
         }
     }
 

@@ -32,7 +32,7 @@ def down(name: str, report: Report) -> None:
     """End every process of the lab and remove its mounts, network, names and files."""
     directory = state.STATE_ROOT / name
     for host_directory in sorted((directory / "machines").glob("*")):
-        machines.discard(host_directory)
+        machines.discard(name, host_directory)
     network.destroy(name)
     if directory.exists():
         shutil.rmtree(directory)

@@ -7,7 +7,7 @@ import subprocess
 import uuid
 from pathlib import Path
 
-from lab import image, network, processes, ssh, state
+from lab import cgroups, image, network, processes, ssh, state
 from lab.command import run, wait_until
 from lab.errors import LabError
 from lab.state import Host, Lab
@@ -15,6 +15,7 @@ from lab.topology import Topology
 
 BOOT_DEADLINE = 90.0
 STOP_DEADLINE = 90.0
+CLEAR_UP_DEADLINE = 10.0
 
 
 def root_of(lab: Lab, host: Host) -> Path:
@@ -41,7 +42,12 @@ def start(lab: Lab, host: Host) -> None:
     log = lab.host_directory(host) / "console.log"
     with log.open("ab") as console:
         subprocess.Popen(
-            _boot_command(lab, host), stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True
+            _boot_command(lab, host),
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=console,
+            start_new_session=True,
+            preexec_fn=cgroups.joiner(f"{lab.name}-{host.name}"),
         )
 
 
@@ -58,12 +64,13 @@ def await_boot(lab: Lab, host: Host) -> None:
 
 def stop(lab: Lab, host: Host) -> None:
     """Shut a host down in order, as its `poweroff` would."""
-    _end(lab, host, signal.SIGTERM)
+    processes.signal_all(processes.runners(lab.host_directory(host)), signal.SIGTERM)
+    _await_end(lab.name, lab.host_directory(host), STOP_DEADLINE)
 
 
 def cut_power(lab: Lab, host: Host) -> None:
     """End a host without any shutdown, as a power cut would."""
-    _end(lab, host, signal.SIGKILL)
+    _end_now(lab.name, lab.host_directory(host))
 
 
 def restart(lab: Lab, host: Host) -> None:
@@ -73,10 +80,9 @@ def restart(lab: Lab, host: Host) -> None:
     await_boot(lab, host)
 
 
-def discard(directory: Path) -> None:
+def discard(lab_name: str, directory: Path) -> None:
     """End whatever runs from a host's directory and remove the directory; works for half-made hosts."""
-    for pid in processes.running_from(directory):
-        processes.end(pid, signal.SIGKILL)
+    _end_now(lab_name, directory)
     root = directory / "root"
     while os.path.ismount(root):
         run(["umount", root])
@@ -84,14 +90,26 @@ def discard(directory: Path) -> None:
 
 
 def process_of(lab: Lab, host: Host) -> int | None:
-    """Process id of what runs the host, or None."""
-    found = processes.running_from(lab.host_directory(host))
+    """Process id of the program that runs the host, or None."""
+    found = processes.runners(lab.host_directory(host))
     return found[0] if found else None
 
 
-def _end(lab: Lab, host: Host, how: signal.Signals) -> None:
-    for pid in processes.running_from(lab.host_directory(host)):
-        processes.end(pid, how, within=STOP_DEADLINE)
+def _end_now(lab_name: str, directory: Path) -> None:
+    # The host's init first: its runner then notices and clears up after it. A runner without an init goes next.
+    processes.signal_all(processes.inits(directory), signal.SIGKILL)
+    try:
+        processes.await_end(directory, within=CLEAR_UP_DEADLINE)
+    except LabError:
+        processes.signal_all(processes.runners(directory) + processes.inits(directory), signal.SIGKILL)
+    _await_end(lab_name, directory, CLEAR_UP_DEADLINE)
+
+
+def _await_end(lab_name: str, directory: Path, within: float) -> None:
+    processes.await_end(directory, within)
+    machine = f"{lab_name}-{directory.name}"
+    network.remove_interface(f"vb-{machine}")
+    cgroups.remove(machine)
 
 
 def _boot_command(lab: Lab, host: Host) -> list[str]:
@@ -110,8 +128,7 @@ def _boot_command(lab: Lab, host: Host) -> list[str]:
         # The lab's disks are thrown away: waiting for them would only make every installation slower.
         "--suppress-sync=yes",
     ]
-    if not Path("/run/systemd/system").exists():
-        # Without an init system nobody can give the host a unit of its own.
+    if cgroups.needed():
         command.append("--keep-unit")
     return command
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lab import state
 from lab.command import run
+from lab.errors import LabError
 from lab.state import Host, Lab
 
 CONTROLLER_HOSTS = Path("/etc/hosts")
@@ -47,6 +48,17 @@ def destroy(lab_name: str) -> None:
     if FORWARDING_NOTE.exists() and not [name for name in state.all_names() if name != lab_name]:
         FORWARDING.write_text("0\n")
         FORWARDING_NOTE.unlink()
+
+
+def remove_interface(name: str) -> None:
+    """Remove the controller's end of a host's link: the kernel does so too, but only some time after the host ended."""
+    try:
+        run(["ip", "link", "delete", "dev", name])
+    except LabError:
+        if any(
+            name in (link["ifname"], *link.get("altnames", ())) for link in json.loads(run(["ip", "-json", "link"]))
+        ):
+            raise
 
 
 def cut(lab: Lab, one: Host, other: Host) -> None:

@@ -1,7 +1,7 @@
-"""Finding the processes of a lab by what they run from, and ending them by their ids.
+"""Finding the processes of a lab's host by what they run from, and ending them by their ids.
 
-Nothing is remembered: a process belongs to a host if one of its arguments names a path in the host's
-directory, so a lab whose `up` was killed half-way is found as well as a whole one.
+Nothing is remembered: a process belongs to a host if it was started from the host's directory, or if the
+host's file system is its root. So a lab whose `up` was killed half-way is found as well as a whole one.
 """
 
 import os
@@ -13,43 +13,57 @@ from lab.command import wait_until
 RUNNERS = frozenset({"systemd-nspawn", "linux.uml"})
 
 
-def running_from(directory: Path) -> list[int]:
-    """Ids of the processes that run a host from this directory, oldest first."""
-    found = [pid for pid in _all() if _runs_from(_arguments(pid), str(directory))]
-    return sorted(found)
+def runners(directory: Path) -> list[int]:
+    """Ids of the machine programs (nspawn, User Mode Linux) started from a host's directory, oldest first."""
+    return sorted(pid for pid in _all() if _started_from(_arguments(pid), str(directory)))
 
 
-def end(pid: int, how: signal.Signals, within: float = 30.0) -> None:
-    """Send a signal and wait until the process is gone, reaping it where it is ours."""
-    try:
-        os.kill(pid, how)
-    except ProcessLookupError:
-        return
-    wait_until(lambda: not alive(pid), what=f"process {pid} ends", within=within, every=0.05)
+def inits(directory: Path) -> list[int]:
+    """Ids of the init processes of an nspawn host; the kernel ends a host's other processes with its init."""
+    return [pid for pid in _all() if _is_first_in_its_namespace(pid) and _root_lies_in(pid, str(directory))]
 
 
-def alive(pid: int) -> bool:
-    try:
-        if os.waitpid(pid, os.WNOHANG)[0] == pid:
-            return False
-    except ChildProcessError:
-        pass  # Started by an earlier command: init reaps it.
-    return bool(_arguments(pid))
+def signal_all(pids: list[int], how: signal.Signals) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, how)
+        except ProcessLookupError:
+            continue
+
+
+def await_end(directory: Path, within: float) -> None:
+    """Return when nothing runs from the directory any more; LabError after `within` seconds."""
+    wait_until(lambda: not runners(directory) + inits(directory), what=f"{directory.name} ends", within=within)
 
 
 def _all() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
-def _arguments(pid: int) -> list[str]:
-    """A process's command line; empty for one that is gone, a zombie or a kernel thread."""
+def _read(pid: int, name: str) -> str:
+    """A file of a process's; empty for one that is gone meanwhile or a zombie, which has none."""
     try:
-        return (Path("/proc") / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
-    except (FileNotFoundError, ProcessLookupError):
-        return []
+        return (Path("/proc") / str(pid) / name).read_text(errors="replace")
+    except OSError:
+        return ""
 
 
-def _runs_from(arguments: list[str], directory: str) -> bool:
+def _arguments(pid: int) -> list[str]:
+    """A process's command line; empty for a zombie or a kernel thread."""
+    return _read(pid, "cmdline").split("\0")[:-1]
+
+
+def _started_from(arguments: list[str], directory: str) -> bool:
     if not arguments or Path(arguments[0]).name not in RUNNERS:
         return False
     return any(f"={directory}/" in argument for argument in arguments[1:])
+
+
+def _is_first_in_its_namespace(pid: int) -> bool:
+    ids = [line.split()[1:] for line in _read(pid, "status").splitlines() if line.startswith("NSpid:")]
+    return bool(ids) and len(ids[0]) > 1 and ids[0][-1] == "1"
+
+
+def _root_lies_in(pid: int, directory: str) -> bool:
+    mounts = [line for line in _read(pid, "mountinfo").splitlines() if line.split()[4] == "/"]
+    return any(f"upperdir={directory}/upper," in line for line in mounts)

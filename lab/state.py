@@ -68,7 +68,9 @@ class Lab:
         for host in self.hosts:
             if host.name == name:
                 return host
-        raise LabError(f"lab {self.name} has no host {name!r}; it has {', '.join(h.name for h in self.hosts) or 'none'}")
+        raise LabError(
+            f"lab {self.name} has no host {name!r}; it has {', '.join(h.name for h in self.hosts) or 'none'}"
+        )
 
     def in_group(self, group: str) -> list[Host]:
         return [host for host in self.hosts if group in host.groups]
@@ -77,7 +79,7 @@ class Lab:
         return self.directory / "machines" / host.name
 
     def with_hosts(self, names: list[str], topology: Topology, machines: dict[str, str]) -> "Lab":
-        """This lab with the named hosts added, each with the next free address; those there already stay as they are."""
+        """This lab with the named hosts added, each with the next free address; hosts it has stay."""
         hosts = list(self.hosts)
         for name in names:
             if any(host.name == name for host in hosts):
