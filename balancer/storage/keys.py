@@ -1,0 +1,18 @@
+"""Every Redis key of the balancer. Redis may be wiped: whatever stands here is rebuilt from PostgreSQL and polls."""
+
+PREFIX = "bbb-fleet:"
+
+#: Hash, node id -> JSON of core.nodes.Snapshot.
+SNAPSHOTS = PREFIX + "snapshots"
+#: Hash, node id -> JSON {poll_started, meetings: {internalMeetingID: "<meeting>…"}}, for getMeetings.
+SNAPSHOT_XML = PREFIX + "snapshot-xml"
+#: Hash, node id -> "FENCING POLL_STARTED": what decides whether a snapshot may be overwritten.
+SNAPSHOT_ORDER = PREFIX + "snapshot-order"
+
+#: Capped list of node ids that somebody wants polled at once ("" means: reread the list of nodes).
+POLL_REQUESTS = PREFIX + "poll-requests"
+
+
+def lease(name: str) -> str:
+    """String with a time to live: the token of the process that holds the lease ``name``."""
+    return f"{PREFIX}lease:{name}"
