@@ -6,64 +6,72 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$PWD/.venv/bin:$PATH" LC_ALL=C.UTF-8 PYTHONPATH=
 
 started=$SECONDS
+doing=
+reason=
 
 say() { printf '\n== %s (%d s)\n' "$1" "$((SECONDS - started))"; }
 
-stage() { # stage TITLE COMMAND…: runs it; a failure ends the script with the reason last
-    local title=$1 from=$SECONDS
+stage() { # stage TITLE COMMAND…: runs it and tells its time; a failure ends the script with the reason last
+    local from=$SECONDS
+    doing=$1
     shift
-    say "$title"
-    if ! "$@"; then
-        fail "$title failed after $((SECONDS - from)) s: $*"
-    fi
-    printf -- '-- %s: %d s\n' "$title" "$((SECONDS - from))"
+    say "$doing"
+    # Not in an `if`: that would switch errexit off inside the command.
+    "$@"
+    printf -- '-- %s: %d s\n' "$doing" "$((SECONDS - from))"
+    doing=
 }
 
 fail() {
-    printf '\nFAILED: %s\n' "$1" >&2
+    reason=$1
     exit 1
 }
+
+at_exit() {
+    local status=$?
+    if [ -n "${service_policy:-}" ]; then rm -f "$service_policy"; fi
+    if [ "$status" != 0 ]; then
+        printf '\nFAILED after %d s: %s\n' "$((SECONDS - started))" "${reason:-$doing ended with status $status}" >&2
+    fi
+}
+trap at_exit EXIT
 
 missing_packages() { # names of the packages in bin/packages that are not installed
     local name
     sed 's/#.*//' bin/packages | while read -r name; do
-        if [ -n "$name" ] && ! dpkg-query -W -f '${Status}\n' "$name" 2>/dev/null | grep -q 'ok installed'; then
-            echo "$name"
-        fi
+        [ -n "$name" ] || continue
+        case $(dpkg-query -W -f '${Status}' "$name" 2>/dev/null) in
+        *' ok installed') ;;
+        *) echo "$name" ;;
+        esac
     done
 }
 
 install_packages() {
     local missing
     missing=$(missing_packages)
-    [ -n "$missing" ] || return 0
-    if [ "$(id -u)" != 0 ]; then
-        echo "as root, run: apt-get install" $missing
-        return 1
-    fi
+    if [ -z "$missing" ]; then return; fi
+    [ "$(id -u)" = 0 ] || fail "packages are missing; as root, run: apt-get install ${missing//$'\n'/ }"
     # A server package starts its service when it is installed; nothing here wants one on this machine.
-    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d.bbb-fleet
-    chmod 755 /usr/sbin/policy-rc.d.bbb-fleet
     if [ ! -e /usr/sbin/policy-rc.d ]; then
-        ln -s policy-rc.d.bbb-fleet /usr/sbin/policy-rc.d
-        trap 'rm -f /usr/sbin/policy-rc.d /usr/sbin/policy-rc.d.bbb-fleet' EXIT
+        service_policy=/usr/sbin/policy-rc.d
+        install -m 755 /dev/stdin "$service_policy" <<<$'#!/bin/sh\nexit 101'
     fi
     apt-get update -q
     # shellcheck disable=SC2086 # one word a package
     DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing
-    rm -f /usr/sbin/policy-rc.d.bbb-fleet
-    if [ -L /usr/sbin/policy-rc.d ]; then rm -f /usr/sbin/policy-rc.d; fi
-    trap - EXIT
+    if [ -n "${service_policy:-}" ]; then
+        rm -f "$service_policy"
+        service_policy=
+    fi
 }
 
 install_environment() { # .venv with exactly what requirements/dev.txt pins, and the project itself
     local pins
     pins=$(cat requirements/dev.txt pyproject.toml | sha256sum)
-    if [ "$(cat .venv/pins 2>/dev/null)" = "$pins" ]; then return 0; fi
-    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-        echo "Python 3.11 or newer is needed, here is $(python3 --version)"
-        return 1
-    }
+    if [ "$(cat .venv/pins 2>/dev/null)" = "$pins" ]; then return; fi
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        fail "Python 3.11 or newer is needed, here is $(python3 --version)"
     python3 -m venv .venv
     # pip brings uv, at the version that the pins name, and uv the rest, a good deal faster.
     pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r <(awk '/^uv==/ {on = 1} on; on && !/\\$/ {exit}' requirements/dev.txt)
