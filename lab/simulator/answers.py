@@ -19,7 +19,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-class Failure(Exception):
+class CallError(Exception):
     """The call is refused with BBB's messageKey and message."""
 
     def __init__(self, key: str, message: str) -> None:
@@ -28,7 +28,7 @@ class Failure(Exception):
         self.message = message
 
 
-class ErrorList(Failure):
+class ListedError(CallError):
     """A refusal in the second envelope, which has no messageKey."""
 
 
@@ -54,13 +54,11 @@ def message(key: str, text: str) -> str:
     return element("messageKey", key) + "\n  " + element("message", text)
 
 
-def failed(failure: Failure, *, as_json: bool = False) -> Answer:
+def failed(failure: CallError, *, as_json: bool = False) -> Answer:
     """Write a refusal in the envelope it belongs to."""
     if as_json:
-        return json_response(
-            returncode="FAILED", messageKey=failure.key, message=failure.message
-        )
-    if isinstance(failure, ErrorList):
+        return json_response(returncode="FAILED", messageKey=failure.key, message=failure.message)
+    if isinstance(failure, ListedError):
         error = element("key", failure.key) + element("message", failure.message)
         return response(f"<errors><error>{error}</error></errors>", returncode="FAILED")
     return response(message(failure.key, failure.message), returncode="FAILED")

@@ -8,7 +8,7 @@ def documents_in(body: bytes) -> list[str]:
     root = ElementTree.fromstring(body)  # noqa: S314  the balancer under test wrote it, expat bounds entities
     modules = [module for module in root.iter("module") if module.get("name") == "presentation"]
     return [
-        document.get("filename") or document.get("name") or document.get("url", "")
+        document.get("filename") or document.get("name") or document.get("url") or ""
         for module in modules
         for document in module.iter("document")
     ]

@@ -128,9 +128,7 @@ class Life:
         if meeting.duration and now - meeting.created > meeting.duration * minute:
             return True
         if not meeting.has_user_joined:
-            return bool(meeting.expire_without_user) and (
-                now - meeting.created > meeting.expire_without_user * minute
-            )
+            return bool(meeting.expire_without_user) and (now - meeting.created > meeting.expire_without_user * minute)
         if meeting.empty_since is not None:
             return now - meeting.empty_since > meeting.expire_after_last * minute
         return self._unmoderated(meeting, now, minute)

@@ -68,6 +68,8 @@ PROFILES = {
     "2.6.10": replace(_2_6, release="2.6.10", checks_content_type=False, joins_by_post=True),
     "2.6": _2_6,
     "2.7": _2_7,
-    "3.0.0": replace(_3_0, release="3.0.0", pagination="pageable", refuses_repeated_checksum=False, names_malformed_xml=False),
+    "3.0.0": replace(
+        _3_0, release="3.0.0", pagination="pageable", refuses_repeated_checksum=False, names_malformed_xml=False
+    ),
     "3.0": _3_0,
 }

@@ -1,6 +1,6 @@
 """Which of several violated constraints BBB reports: the first in a Java HashMap's order."""
 
-from lab.simulator.answers import Failure
+from lab.simulator.answers import CallError
 
 
 def _bucket(key: str) -> int:
@@ -37,7 +37,7 @@ class Violations:
             self.add("validationError", message)
 
     def raise_first(self) -> None:
-        """Raise Failure for the winner, if anything was violated."""
+        """Raise CallError for the winner, if anything was violated."""
         if self._found:
             key = min(self._found, key=_bucket)
-            raise Failure(key, self._found[key])
+            raise CallError(key, self._found[key])

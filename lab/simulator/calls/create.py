@@ -4,7 +4,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 from urllib.parse import urlsplit
 
-from lab.simulator.answers import Answer, ErrorList, Failure, element, message, optional, response
+from lab.simulator.answers import Answer, CallError, ListedError, element, message, optional, response
 from lab.simulator.clock import java_date
 from lab.simulator.documents import documents_in
 from lab.simulator.meetings import Meeting, token
@@ -39,9 +39,7 @@ def _validate(sent: Parameters) -> None:
             violations.add("invalidPassword", "Invalid password")
     violations.integer(sent.get("voiceBridge"), "Voice bridge must be an integral value")
     violations.boolean(sent.get("record"), "Record must be a boolean value (true or false)")
-    violations.boolean(
-        sent.get("isBreakout"), "You must provide a boolean value (true or false) for the breakout room"
-    )
+    violations.boolean(sent.get("isBreakout"), "You must provide a boolean value (true or false) for the breakout room")
     upload = sent.get("presentationUploadExternalUrl")
     if upload and not urlsplit(upload).netloc:
         violations.add("validationError", "Param 'presentationUploadExternalUrl' is not a valid URL")
@@ -72,14 +70,14 @@ def _documents(node: Node, call: Call) -> list[str]:
     except ElementTree.ParseError:
         if not node.settings.profile.names_malformed_xml:
             raise
-        raise Failure("malformedXml", "The request body contains malformed XML.") from None
+        raise CallError("malformedXml", "The request body contains malformed XML.") from None
 
 
 def _duplicate(existing: Meeting, sent: Parameters) -> Answer:
     attendee, moderator = sent.text("attendeePW"), sent.text("moderatorPW")
     same = (attendee, moderator) == (existing.attendee_password, existing.moderator_password)
     if not same and (attendee or moderator):
-        raise Failure(
+        raise CallError(
             "idNotUnique",
             "A meeting already exists with that meeting ID.  Please use a different meeting ID.",
         )
@@ -94,7 +92,7 @@ def _new_meeting(node: Node, sent: Parameters) -> Meeting:
     parent = _parent(node, sent)
     bridge = sent.text("voiceBridge") or (_room_bridge(parent, sent) if parent else node.meetings.free_bridge())
     if node.meetings.with_bridge(bridge) is not None:
-        raise ErrorList("nonUniqueVoiceBridge", "The selected voice bridge is already in use.")
+        raise ListedError("nonUniqueVoiceBridge", "The selected voice bridge is already in use.")
     meeting_id = sent.text("meetingID")
     create_time = node.clock.milliseconds()
     meeting = Meeting(
@@ -130,10 +128,10 @@ def _parent(node: Node, sent: Parameters) -> Meeting | None:
     parent_id = sent.text("parentMeetingID")
     if not parent_id:
         key = node.settings.profile.missing_parent_key
-        raise Failure(key, "No parent meeting ID was provided for the breakout room")
+        raise CallError(key, "No parent meeting ID was provided for the breakout room")
     parent = node.meetings.find(parent_id)
     if parent is None:
-        raise Failure("parentMeetingDoesNotExist", "No parent meeting exists for the breakout room")
+        raise CallError("parentMeetingDoesNotExist", "No parent meeting exists for the breakout room")
     return parent
 
 

@@ -1,6 +1,6 @@
 """isMeetingRunning, getMeetingInfo, getMeetings, getSessions (reference 3.4 to 3.7)."""
 
-from lab.simulator.answers import Answer, Failure, element, message, optional, response
+from lab.simulator.answers import Answer, CallError, element, message, optional, response
 from lab.simulator.clock import java_date
 from lab.simulator.meetings import Meeting, User
 from lab.simulator.node import Node
@@ -22,7 +22,7 @@ def get_meeting_info(node: Node, call: Call) -> Answer:
     """Describe one meeting with the users that are in."""
     meeting = node.meetings.find(call.parameters.text("meetingID"))
     if meeting is None:
-        raise Failure("notFound", "A meeting with that ID does not exist")
+        raise CallError("notFound", "A meeting with that ID does not exist")
     return response(*meeting_elements(node, meeting, meeting.online()))
 
 

@@ -1,0 +1,182 @@
+"""The control API below /simulator: for tests and the lab, not part of BBB.
+
+Every request carries `Authorization: Bearer <node secret>`; bodies and answers are JSON.
+"""
+
+import dataclasses
+import hmac
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from lab.simulator import crowd
+from lab.simulator.meetings import Meeting
+from lab.simulator.node import Node
+from lab.simulator.profiles import PROFILES
+
+if TYPE_CHECKING:
+    from lab.simulator.server import NodeServer
+
+_CHANGEABLE: dict[str, Callable[[Any], object]] = {
+    "minute": float,
+    "end_delay": float,
+    "start_delay": float,
+    "users_timeout": float,
+    "left_users_linger": float,
+    "callback_delays": lambda value: tuple(map(float, value)),
+    "algorithms": tuple,
+    "formats": dict,
+    "fetch_all_recordings": bool,
+    "requests_without_session": bool,
+    "reveal_version": bool,
+    "authenticated_guest": bool,
+    "max_request_line": int,
+    "profile": PROFILES.__getitem__,
+    "server_url": str,
+    "secret": str,
+}
+
+
+class RefusedError(Exception):
+    """The control request makes no sense; the text says why."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Control:
+    """Answers control requests of one node."""
+
+    def __init__(self, node: Node, server: "NodeServer") -> None:
+        self._node, self._server = node, server
+        self._routes: dict[tuple[str, str], Callable[[dict[str, Any]], Awaitable[object]]] = {
+            ("GET", ""): self._state,
+            ("GET", "/meetings"): self._meetings,
+            ("GET", "/users"): self._users,
+            ("POST", "/users"): self._add_users,
+            ("DELETE", "/users"): self._remove_users,
+            ("POST", "/record"): self._record,
+            ("GET", "/requests"): self._requests,
+            ("DELETE", "/requests"): self._forget_requests,
+            ("GET", "/misbehaviour"): self._faults,
+            ("POST", "/misbehaviour"): self._misbehave,
+            ("DELETE", "/misbehaviour"): self._mend,
+            ("POST", "/restart"): self._restart,
+            ("POST", "/settings"): self._change_settings,
+        }
+
+    async def handle(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
+        """Answer one control request."""
+        given = request.headers.get("Authorization", "")
+        expected = f"Bearer {self._node.settings.secret}"
+        if not hmac.compare_digest(given.encode(), expected.encode()):
+            return web.json_response({"error": "Authorization: Bearer <node secret> is needed"}, status=401)
+        route = self._routes.get((request.method, path.removeprefix("/simulator").rstrip("/")))
+        if route is None:
+            return web.json_response({"error": f"no {request.method} {path}"}, status=404)
+        try:
+            return web.json_response(await route(await _wish(request)))
+        except RefusedError as refused:
+            return web.json_response({"error": str(refused)}, status=refused.status)
+        except (KeyError, TypeError, ValueError) as error:
+            return web.json_response({"error": f"{type(error).__name__}: {error}"}, status=400)
+
+    async def _state(self, wish: dict[str, Any]) -> object:
+        node, journal = self._node, self._node.journal
+        return {
+            "server_url": node.settings.server_url,
+            "release": node.settings.profile.release,
+            "meetings": len(node.meetings),
+            "users": sum(len(meeting.online()) for meeting in node.meetings),
+            "skew_seconds": node.clock.skew,
+            "faults": [fault.described() for fault in node.misbehaviour],
+            "calls": journal.totals,
+            "running": +journal.running,
+            "most_at_once": journal.most_at_once,
+        }
+
+    async def _meetings(self, wish: dict[str, Any]) -> object:
+        return {"meetings": [_described(meeting) for meeting in self._node.meetings]}
+
+    async def _users(self, wish: dict[str, Any]) -> object:
+        return {"users": [crowd.described(user) for user in self._meeting(wish).users.values()]}
+
+    async def _add_users(self, wish: dict[str, Any]) -> object:
+        return {"users": crowd.add(self._node, self._meeting(wish), wish)}
+
+    async def _remove_users(self, wish: dict[str, Any]) -> object:
+        return {"removed": crowd.remove(self._node, self._meeting(wish), wish)}
+
+    async def _record(self, wish: dict[str, Any]) -> object:
+        meeting = self._meeting(wish)
+        changed = self._node.life.mark(meeting, on=bool(wish.get("on", True)))
+        return {"changed": changed, "recording": meeting.recording_on, "marks": len(meeting.record_marks)}
+
+    async def _requests(self, wish: dict[str, Any]) -> object:
+        found = self._node.journal.requests(wish.get("call"), int(wish.get("after", 0)))
+        return {"requests": [seen.described() for seen in found]}
+
+    async def _forget_requests(self, wish: dict[str, Any]) -> object:
+        self._node.journal.clear()
+        return {}
+
+    async def _faults(self, wish: dict[str, Any]) -> object:
+        return {"faults": [fault.described() for fault in self._node.misbehaviour]}
+
+    async def _misbehave(self, wish: dict[str, Any]) -> object:
+        return self._server.misbehave(wish).described()
+
+    async def _mend(self, wish: dict[str, Any]) -> object:
+        number = int(wish["id"]) if "id" in wish else None
+        return {"lifted": [fault.described() for fault in self._server.mend(number)]}
+
+    async def _restart(self, wish: dict[str, Any]) -> object:
+        """Restart after the answer: down for `down_seconds`, then without memory."""
+        self._server.spawn(self._server.restart(float(wish.get("down_seconds", 0))))
+        return {}
+
+    async def _change_settings(self, wish: dict[str, Any]) -> object:
+        for name, value in wish.items():
+            if name not in _CHANGEABLE:
+                raise RefusedError(400, f"unknown setting {name}: change one of {', '.join(_CHANGEABLE)}")
+            changed: dict[str, Any] = {name: _CHANGEABLE[name](value)}
+            self._node.settings = dataclasses.replace(self._node.settings, **changed)
+        return {"changed": sorted(wish)}
+
+    def _meeting(self, wish: dict[str, Any]) -> Meeting:
+        meeting = self._node.meetings.find(str(wish.get("meetingID", "")))
+        if meeting is None:
+            raise RefusedError(404, f"no meeting {wish.get('meetingID')!r}: give meetingID")
+        return meeting
+
+
+async def _wish(request: web.BaseRequest) -> dict[str, Any]:
+    """Read the query's parameters and, over them, a JSON object in the body."""
+    wish: dict[str, Any] = dict(parse_qsl(request.raw_path.partition("?")[2], keep_blank_values=True))
+    body = await request.read()
+    if body:
+        sent = json.loads(body)
+        if not isinstance(sent, dict):
+            raise RefusedError(400, "the body must be a JSON object")
+        wish |= sent
+    return wish
+
+
+def _described(meeting: Meeting) -> dict[str, object]:
+    return {
+        "meetingID": meeting.meeting_id,
+        "internalMeetingID": meeting.internal_id,
+        "name": meeting.name,
+        "createTime": meeting.create_time,
+        "voiceBridge": meeting.voice_bridge,
+        "record": meeting.record,
+        "recording": meeting.recording_on,
+        "documents": meeting.documents,
+        "metadata": meeting.metadata,
+        "chat": [{"name": name, "message": text} for _, name, text in meeting.chat],
+        "users": [crowd.described(user) for user in meeting.users.values()],
+    }

@@ -1,0 +1,72 @@
+"""What a node was sent, byte for byte, and how many calls ran at once."""
+
+import hashlib
+import time
+from collections import Counter, deque
+from dataclasses import dataclass
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(slots=True)
+class Seen:
+    """One request as it arrived; `query` is None where the path had no question mark."""
+
+    number: int
+    at: float
+    call: str
+    method: str
+    path: str
+    query: str | None
+    headers: Headers
+    body: bytes = b""
+
+    def described(self) -> dict[str, object]:
+        """Return the entry for JSON; the body as its length and SHA-256, never itself."""
+        return {
+            "number": self.number,
+            "at": self.at,
+            "call": self.call,
+            "method": self.method,
+            "path": self.path,
+            "raw_query": self.query,
+            "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in self.headers],
+            "body_bytes": len(self.body),
+            "body_sha256": hashlib.sha256(self.body).hexdigest(),
+        }
+
+
+class Journal:
+    """The latest requests, with counts by call."""
+
+    def __init__(self, length: int) -> None:
+        self._seen: deque[Seen] = deque(maxlen=length)
+        self._number = 0
+        self.totals: Counter[str] = Counter()
+        self.running: Counter[str] = Counter()
+        self.most_at_once: Counter[str] = Counter()
+
+    def arrive(self, call: str, method: str, raw_path: str, headers: Headers) -> Seen:
+        """Note a request whose body is yet to be read."""
+        path, mark, query = raw_path.partition("?")
+        self._number += 1
+        seen = Seen(self._number, time.time(), call, method, path, query if mark else None, headers)
+        self._seen.append(seen)
+        self.totals[call] += 1
+        self.running[call] += 1
+        self.most_at_once[call] = max(self.most_at_once[call], self.running[call])
+        return seen
+
+    def leave(self, call: str) -> None:
+        """Note that a request was dealt with, however it ended."""
+        self.running[call] -= 1
+
+    def requests(self, call: str | None = None, after: int = 0) -> list[Seen]:
+        """Return kept requests, oldest first, of one call and numbered above `after`."""
+        return [seen for seen in self._seen if seen.number > after and call in (None, seen.call)]
+
+    def clear(self) -> None:
+        """Forget requests and counts; numbering goes on, running calls stay counted."""
+        self._seen.clear()
+        self.totals.clear()
+        self.most_at_once.clear()

@@ -1,0 +1,127 @@
+"""Faults on request: what a sick node does to a call, or to every call."""
+
+import asyncio
+import itertools
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+#: Kinds and what each does.
+KINDS = {
+    "slow": "waits `seconds`, then goes on",
+    "hang": "never answers while the fault lasts",
+    "refuse": "resets the connection instead of answering",
+    "deaf": "closes the listening socket for `seconds`: connections are refused",
+    "error": "answers `status` (500 unless given) with a web server's HTML page",
+    "html": "answers 200 with an HTML page where XML belongs",
+    "truncated": "answers the first half of the XML, as if that were all",
+    "cut": "announces the whole answer, sends half and closes",
+    "checksum": "refuses every signature",
+    "skew": "the node's clock is off by `seconds`",
+    "frozen": "getMeetings and getMeetingInfo repeat what they said when the fault began",
+}
+#: Strike instead of, or around, the call.
+INTERRUPTS = ("slow", "hang", "refuse", "error")
+#: Strike the finished answer.
+SPOILERS = ("html", "truncated", "cut")
+
+
+@dataclass(slots=True)
+class Fault:
+    """One fault in force."""
+
+    kind: str
+    #: Calls concerned; None means all.
+    calls: frozenset[str] | None = None
+    seconds: float = 0.0
+    status: int = 500
+    #: How many calls it still strikes; None means any number.
+    times: int | None = None
+    #: Strikes after the call has been carried out, where that makes a difference.
+    after: bool = False
+    number: int = 0
+    #: What a frozen node said: body of getMeetings under "", of getMeetingInfo under the meeting's id.
+    memory: dict[str, str | bytes] = field(default_factory=dict)
+    lifted: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @classmethod
+    def read(cls, wish: dict[str, Any]) -> "Fault":
+        """Read a fault from JSON; raises ValueError naming what is wrong."""
+        known = {"kind", "calls", "seconds", "status", "times", "after"}
+        if unknown := sorted(set(wish) - known):
+            raise ValueError(f"unknown field {unknown[0]}: a fault has {', '.join(sorted(known))}")
+        if wish.get("kind") not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}")
+        calls = wish.get("calls")
+        return cls(
+            kind=wish["kind"],
+            calls=frozenset(calls) if calls else None,
+            seconds=float(wish.get("seconds", 0)),
+            status=int(wish.get("status", 500)),
+            times=None if wish.get("times") is None else int(wish["times"]),
+            after=bool(wish.get("after", False)),
+        )
+
+    def described(self) -> dict[str, object]:
+        """Return the fault for JSON."""
+        calls = None if self.calls is None else sorted(self.calls)
+        return {
+            "id": self.number,
+            "kind": self.kind,
+            "calls": calls,
+            "seconds": self.seconds,
+            "status": self.status,
+            "times": self.times,
+            "after": self.after,
+        }
+
+
+class Misbehaviour:
+    """The faults in force on one node."""
+
+    def __init__(self) -> None:
+        self._faults: dict[int, Fault] = {}
+        self._numbers = itertools.count(1)
+
+    def __iter__(self) -> Iterator[Fault]:
+        return iter(list(self._faults.values()))
+
+    def add(self, fault: Fault) -> Fault:
+        """Put a fault in force."""
+        fault.number = next(self._numbers)
+        self._faults[fault.number] = fault
+        return fault
+
+    def lift(self, number: int | None = None) -> list[Fault]:
+        """Lift one fault, or all; returns those lifted."""
+        numbers = list(self._faults) if number is None else [number]
+        lifted = [fault for each in numbers if (fault := self._faults.pop(each, None))]
+        for fault in lifted:
+            fault.lifted.set()
+        return lifted
+
+    def strike(self, call: str, kinds: Collection[str], *, after: bool = False) -> Fault | None:
+        """Return the oldest fault of these kinds that concerns this call now, using up one of its times."""
+        for fault in self._faults.values():
+            if fault.kind in kinds and fault.after is after and (fault.calls is None or call in fault.calls):
+                self._use(fault)
+                return fault
+        return None
+
+    def concerning(self, kind: str, call: str) -> Fault | None:
+        """Return a lasting fault of a kind that concerns this call."""
+        for fault in self._faults.values():
+            if fault.kind == kind and (fault.calls is None or call in fault.calls):
+                return fault
+        return None
+
+    def skew(self) -> float:
+        """Return by how many seconds the clock is off."""
+        return sum(fault.seconds for fault in self if fault.kind == "skew")
+
+    def _use(self, fault: Fault) -> None:
+        if fault.times is None:
+            return
+        fault.times -= 1
+        if fault.times <= 0:
+            del self._faults[fault.number]

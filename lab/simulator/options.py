@@ -1,0 +1,99 @@
+"""Command line of the simulator."""
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.simulator.profiles import PROFILES
+from lab.simulator.settings import ALGORITHMS, NodeSettings
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOptions:
+    """One node to run."""
+
+    host: str
+    port: int
+    settings: NodeSettings
+
+
+def parse(arguments: list[str]) -> list[NodeOptions]:
+    """Read the command line; ends the program with a usage message when it is wrong."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    places = _places(given)
+    if not places:
+        parser.error("name a place to listen: --listen HOST:PORT, or --nodes N --first-port P")
+    if given.secret is None:
+        parser.error("no secret: give --secret, --secret-file or BBB_SIMULATOR_SECRET")
+    many = len(places) > 1
+    return [NodeOptions(host, port, _settings(given, host, port, n, many)) for n, (host, port) in enumerate(places, 1)]
+
+
+def _places(given: argparse.Namespace) -> list[tuple[str, int]]:
+    if given.secret_file is not None:
+        given.secret = given.secret_file.read_text().strip()
+    places = [(host, int(port)) for host, _, port in (place.rpartition(":") for place in given.listen)]
+    return places + [(given.host, given.first_port + n) for n in range(given.nodes)]
+
+
+def _settings(given: argparse.Namespace, host: str, port: int, number: int, many: bool) -> NodeSettings:
+    def fill(text: str) -> str:
+        return text.replace("{n}", str(number)).replace("{port}", str(port)).replace("{host}", host)
+
+    root = given.root / f"node{number}" if many and "{n}" not in str(given.root) else Path(fill(str(given.root)))
+    return NodeSettings(
+        server_url=fill(given.server_url).rstrip("/"),
+        secret=fill(given.secret),
+        root=root,
+        profile=PROFILES[given.profile],
+        algorithms=tuple(given.algorithms.split(",")),
+        minute=given.minute,
+        end_delay=given.end_delay,
+        reveal_version=given.reveal_version,
+        requests_without_session=given.requests_without_session,
+        formats=dict(map(_format, given.format)) if given.format else _DEFAULT_FORMATS,
+        processes_recordings=not given.no_processing,
+        journal_length=given.journal,
+    )
+
+
+_DEFAULT_FORMATS = {"presentation": 3.0, "video": 5.0}
+
+
+def _format(text: str) -> tuple[str, float]:
+    name, _, seconds = text.partition("=")
+    return name, float(seconds or 3)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m lab.simulator",
+        description="Simulated BigBlueButton nodes. {n}, {host} and {port} are filled in for each node in"
+        " --server-url, --secret and --root.",
+    )
+    place = parser.add_argument_group("where")
+    place.add_argument("--listen", action="append", default=[], metavar="HOST:PORT", help="repeatable")
+    place.add_argument("--nodes", type=int, default=0, metavar="N", help="so many nodes on ports of a row")
+    place.add_argument("--first-port", type=int, default=8090, metavar="P")
+    place.add_argument("--host", default="127.0.0.1", help="for --nodes")
+    identity = parser.add_argument_group("identity")
+    identity.add_argument("--server-url", default="http://{host}:{port}", help="public origin")
+    identity.add_argument("--secret", default=os.environ.get("BBB_SIMULATOR_SECRET"))
+    identity.add_argument("--secret-file", type=Path)
+    identity.add_argument("--root", type=Path, default=Path("/"), help="below which var/bigbluebutton lies")
+    _add_behaviour(parser.add_argument_group("behaviour"))
+    return parser
+
+
+def _add_behaviour(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument("--profile", choices=PROFILES, default="3.0", help="BBB release to behave like")
+    group.add_argument("--algorithms", default=",".join(ALGORITHMS), help="checksums allowed, comma separated")
+    group.add_argument("--minute", type=float, default=60.0, help="seconds that a minute of meeting timers lasts")
+    group.add_argument("--end-delay", type=float, default=1.0, help="seconds from end until the meeting is gone")
+    group.add_argument("--reveal-version", action="store_true", help="allowRevealOfBBBVersion")
+    group.add_argument("--requests-without-session", action="store_true", help="allowRequestsWithoutSession")
+    group.add_argument("--format", action="append", metavar="NAME[=SECONDS]", help="playback formats to make")
+    group.add_argument("--no-processing", action="store_true", help="leave recordings to another process")
+    group.add_argument("--journal", type=int, default=1000, metavar="N", help="requests kept for /simulator/requests")

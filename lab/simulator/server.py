@@ -1,0 +1,181 @@
+"""One node's listening socket: reads requests, lets faults strike, writes answers.
+
+Uses aiohttp's low-level server: no router stands between a benchmark and the node. Works with
+aiohttp 3.8 (Debian 12) and 3.14.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
+
+from lab.simulator import faults
+from lab.simulator.answers import page
+from lab.simulator.control import Control
+from lab.simulator.freezing import freeze
+from lab.simulator.gate import answer, call_name
+from lab.simulator.journal import Seen
+from lab.simulator.misbehaviour import Fault
+from lab.simulator.node import Node
+from lab.simulator.request import Call, Parameters
+from lab.simulator.site import Site
+
+#: aiohttp itself must read any line that the node is to refuse with a 414.
+_LONGEST_LINE = 1 << 20
+
+
+class NodeServer:
+    """A node on a TCP port."""
+
+    def __init__(self, node: Node, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+        self.node = node
+        self.host, self.port, self._tls = host, port, tls
+        self._site = Site(node)
+        self._control = Control(node, self)
+        self._listener: asyncio.Server | None = None
+        self._web: web.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Listen and run the node's timers; with port 0 the chosen port is in `port` afterwards."""
+        self._web = web.Server(
+            self._handle,
+            request_factory=self._request,
+            access_log=None,
+            max_line_size=_LONGEST_LINE,
+            max_field_size=_LONGEST_LINE,
+        )
+        await self.listen()
+        self.spawn(self.node.life.watch())
+
+    async def listen(self) -> None:
+        """Open the listening socket."""
+        if self._web is None:
+            raise RuntimeError("start comes before listen")
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(
+            self._web, self.host, self.port, ssl=self._tls, backlog=1024, reuse_address=True
+        )
+        self.port = self._listener.sockets[0].getsockname()[1]
+
+    def deafen(self) -> None:
+        """Close the listening socket; open connections stay."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    async def disconnect(self) -> None:
+        """Close every open connection."""
+        if self._web is not None:
+            await self._web.shutdown(timeout=0.5)
+
+    async def stop(self) -> None:
+        """Stop listening, end tasks and connections."""
+        self.deafen()
+        self.node.misbehaviour.lift()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._site.close()
+        await self.disconnect()
+        self.node.life.forget()
+
+    def misbehave(self, wish: dict[str, Any]) -> Fault:
+        """Put a fault in force; raises ValueError when it is not one."""
+        fault = self.node.misbehaviour.add(Fault.read(wish))
+        if fault.kind == "frozen":
+            freeze(self.node, fault)
+        elif fault.kind == "deaf":
+            self.spawn(self._stay_deaf(fault))
+        self.node.clock.skew = self.node.misbehaviour.skew()
+        return fault
+
+    def mend(self, number: int | None = None) -> list[Fault]:
+        """Lift one fault or all."""
+        lifted = self.node.misbehaviour.lift(number)
+        self.node.clock.skew = self.node.misbehaviour.skew()
+        return lifted
+
+    async def restart(self, down_seconds: float) -> None:
+        """Drop every connection and all memory, and be away for a while."""
+        # The answer that announced the restart still has to leave.
+        await asyncio.sleep(0.05)
+        self.deafen()
+        self.node.restart()
+        await self._site.close()
+        await self.disconnect()
+        await asyncio.sleep(down_seconds)
+        await self.listen()
+
+    async def _stay_deaf(self, fault: Fault) -> None:
+        self.deafen()
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(fault.lifted.wait(), fault.seconds)
+        await self.listen()
+        self.mend(fault.number)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine until the node stops."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: "asyncio.Task[None]",
+    ) -> web.BaseRequest:
+        loop = asyncio.get_running_loop()
+        limit = self.node.settings.max_body
+        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=limit)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.raw_path.partition("?")[0]
+        if path.startswith("/simulator"):
+            return await self._control.handle(request, path)
+        if len(request.raw_path) + len(request.method) + 10 > self.node.settings.max_request_line:
+            return faults.written(page("414 Request-URI Too Large", "nginx", 414))
+        name = call_name(path)
+        if name is None:
+            return await self._site.handle(request, path)
+        return await self._call(request, name)
+
+    async def _call(self, request: web.BaseRequest, name: str) -> web.StreamResponse:
+        journal = self.node.journal
+        seen = journal.arrive(name, request.method, request.raw_path, request.raw_headers)
+        try:
+            struck = await faults.before(self.node, request, name)
+            if struck is not None:
+                return struck
+            finished = answer(self.node, await _read(request, name, seen))
+            return await faults.after(self.node, request, name, finished)
+        finally:
+            journal.leave(name)
+
+
+async def _read(request: web.BaseRequest, name: str, seen: Seen) -> Call:
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # The interim answer is not part of the response's size.
+        request.writer.output_size = 0
+    seen.body = await request.read() if request.can_read_body else b""
+    query = (seen.query or "").encode("utf-8", "surrogateescape")
+    content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    form = seen.body if content_type == "application/x-www-form-urlencoded" else b""
+    return Call(
+        name=name,
+        method=request.method,
+        query=query,
+        parameters=Parameters.decode(query, form),
+        content_type=content_type,
+        body=seen.body,
+        accept=request.headers.get("Accept", ""),
+    )
