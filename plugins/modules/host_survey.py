@@ -1,0 +1,93 @@
+#!/usr/bin/python
+"""Measure on a host what preflight judges."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_survey
+short_description: Measure free space, the clock and name resolution of a host
+description:
+  - Reads only. Runs on Python 3.8 and needs nothing but the standard library.
+options:
+  paths:
+    description: Paths whose file system's free space is wanted; they need not exist yet.
+    type: list
+    elements: path
+    default: []
+  names:
+    description: Names that this host should be able to resolve.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    support: full
+author: [bbb-fleet]
+"""
+
+EXAMPLES = r"""
+- name: Measure the free space for recordings
+  host_survey:
+    paths: [/srv/bbb-fleet]
+"""
+
+RETURN = r"""
+free_bytes:
+  description: Bytes that an ordinary user may still write, by path.
+  type: dict
+  returned: always
+time:
+  description: The host's clock, in seconds since 1970.
+  type: float
+  returned: always
+unresolved:
+  description: Names that this host cannot resolve.
+  type: list
+  returned: always
+"""
+
+import os
+import socket
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def free_bytes(path):
+    """Return the free bytes of the file system that path is or will be on."""
+    while not os.path.exists(path):
+        path = os.path.dirname(path.rstrip("/")) or "/"
+    status = os.statvfs(path)
+    return status.f_bavail * status.f_frsize
+
+
+def resolves(name):
+    """Tell whether this host's resolver knows an address of the name."""
+    try:
+        socket.getaddrinfo(name, None)
+    except OSError:
+        return False
+    return True
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "paths": {"type": "list", "elements": "path", "default": []},
+            "names": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    # The clock comes first: resolving a name may take seconds.
+    now = time.time()
+    module.exit_json(
+        changed=False,
+        time=now,
+        free_bytes={path: free_bytes(path) for path in module.params["paths"]},
+        unresolved=[name for name in module.params["names"] if not resolves(name)],
+    )
+
+
+if __name__ == "__main__":
+    main()
