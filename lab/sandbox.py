@@ -27,6 +27,7 @@ from lab.services import PostgreSQL, Process, Redis, ServiceError
 #: Nodes are spread over this many processes at most, so that hundreds of them still start in seconds.
 NODE_PROCESSES = 10
 BIN = Path(sys.executable).parent
+PROJECT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Sandbox:
                 "redis": self.environment["BALANCER_REDIS_URL"],
             },
             "secrets": {"balancer": self.secret, "nodes": [node.secret for node in self.nodes]},
-            "environment": self.environment,
+            "environment": {name: value for name, value in self.environment.items() if name.startswith("BALANCER_")},
         }
         path = self.directory / "state.json"
         path.touch(mode=0o600)
@@ -114,14 +115,17 @@ def start_stores(sandbox: Sandbox) -> None:
 
 def start_nodes(sandbox: Sandbox, count: int) -> None:
     """Simulated nodes, each on a port of its own, several in one process where there are many."""
-    ports = free_ports(count)
+    token = secrets.token_hex(20)
+    sandbox.environment |= {"BBB_SIMULATOR_SECRET": f"{token}{{port}}", "PYTHONPATH": str(PROJECT)}
     sandbox.nodes += [
-        Node(f"node{number}", f"http://127.0.0.1:{port}", secrets.token_hex(20)) for number, port in enumerate(ports, 1)
+        Node(f"node{number}", f"http://127.0.0.1:{port}", f"{token}{port}")
+        for number, port in enumerate(free_ports(count), 1)
     ]
+    root = sandbox.directory / "nodes" / "{port}"
     for first in range(min(count, NODE_PROCESSES)):
-        command: list[str | Path] = [sys.executable, "-m", "lab.simulator", "--root", sandbox.directory / "nodes"]
+        command: list[str | Path] = [sys.executable, "-m", "lab.simulator", "--root", root]
         for node in sandbox.nodes[first::NODE_PROCESSES]:
-            command += ["--node", f"{node.url},{node.secret}"]
+            command += ["--listen", node.url.removeprefix("http://")]
         sandbox.run("nodes", command)
 
 
