@@ -1,0 +1,206 @@
+"""Recordings: identifiers, states, and what getRecordings and updateRecordings mean by their parameters.
+
+Nothing that an archive or a request says is used as a path before the two patterns below have accepted it.
+Sources: bbb-web's RecordingController, MeetingService#getRecordings2x, RecordingServiceFileImpl, ParamsUtil.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+#: BBB's recordID (sha1 of the meetingID, createTime), as loosely as rap-starter reads it.
+RECORD_ID: Final = re.compile(r"[0-9a-f]{1,64}-[0-9]{1,20}")
+FORMAT: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+#: First segments of paths that mean something else than a format.
+RESERVED_FORMATS: Final = frozenset({"bigbluebutton", "internal", "playback", "recording"})
+#: Names of meta_ parameters that BBB takes; it ignores all others.
+META_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+#: Names that the recording pipeline adds in mixed case; every other name is lower case already.
+PIPELINE_NAMES: Final = ("isBreakout", "meetingId", "meetingName")
+
+PUBLISHED: Final = "published"
+UNPUBLISHED: Final = "unpublished"
+DELETED: Final = "deleted"
+STATES: Final = (PUBLISHED, UNPUBLISHED, DELETED)
+DEFAULT_STATES: Final = (PUBLISHED, UNPUBLISHED)
+MAX_LIMIT: Final = 100
+
+_MINUTE_MS = 60_000
+_MAX_OFFSET = 2**31
+_PREFIX = re.compile(r"[0-9a-f-]{1,85}")
+_UNPRINTABLE = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+
+
+def is_record_id(text: str) -> bool:
+    return RECORD_ID.fullmatch(text) is not None
+
+
+def is_format(text: str) -> bool:
+    return FORMAT.fullmatch(text) is not None and text not in RESERVED_FORMATS
+
+
+def clean(text: str) -> str:
+    """The text without the characters that XML 1.0 cannot carry (NUL and lone surrogates among them)."""
+    return _UNPRINTABLE.sub("", text)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A thumbnail: path and query of its address, sizes in pixels as the archive wrote them."""
+
+    url: str
+    width: str
+    height: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class PlaybackFormat:
+    format: str
+    url: str
+    length_ms: int
+    size_bytes: int
+    processing_ms: int | None = None
+    previews: tuple[Preview, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording as getRecordings shows it; times in milliseconds since the epoch."""
+
+    record_id: str
+    meeting_id: str
+    name: str
+    state: str
+    protected: bool
+    is_breakout: bool
+    start_ms: int
+    end_ms: int
+    participants: int | None
+    raw_size: int | None
+    metadata: Mapping[str, str]
+    breakout: Mapping[str, str] | None = None
+    breakout_rooms: tuple[str, ...] = ()
+    formats: tuple[PlaybackFormat, ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(each.size_bytes for each in self.formats)
+
+    def minutes(self, playback: PlaybackFormat) -> int:
+        """Whole minutes; a format that does not know its length has the recording's (Recording.scala)."""
+        return max(playback.length_ms or self.end_ms - self.start_ms, 0) // _MINUTE_MS
+
+
+@dataclass(frozen=True)
+class MetaFilter:
+    """One ``meta_`` filter: the value itself, or a part of it where % stands at an end."""
+
+    name: str
+    value: str
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        return spellings(self.name)
+
+    @property
+    def is_exact(self) -> bool:
+        return not (self.value.startswith("%") or self.value.endswith("%"))
+
+    @property
+    def like(self) -> str:
+        """A LIKE pattern: % only where the filter has it at an end, everything else literally."""
+        core = self.value.removeprefix("%").removesuffix("%")
+        literal = re.sub(r"([\\%_])", r"\\\1", core)
+        head = "%" if self.value.startswith("%") else ""
+        # A lone "%" is one wildcard, not two.
+        tail = "%" if len(self.value) > 1 and self.value.endswith("%") else ""
+        return head + literal + tail
+
+
+@dataclass(frozen=True)
+class Query:
+    """What getRecordings was asked for. None: not asked, everything."""
+
+    record_ids: tuple[str, ...] | None = None
+    meeting_ids: tuple[str, ...] | None = None
+    states: tuple[str, ...] = DEFAULT_STATES
+    meta: tuple[MetaFilter, ...] = field(default=())
+    offset: int = 0
+    limit: int | None = None
+
+    @property
+    def paged(self) -> bool:
+        return self.limit is not None
+
+
+def query(parameters: Mapping[str, str]) -> Query:
+    """Read getRecordings' parameters; whatever BBB ignores is ignored here too.
+
+    recordID wins over meetingID. Without a numeric limit there is no paging; the limit is held to 1..100.
+    """
+    record_ids = split_ids(parameters.get("recordID", ""))
+    meeting_ids = split_ids(parameters.get("meetingID", ""))
+    offset, limit = _whole(parameters.get("offset")), _whole(parameters.get("limit"))
+    return Query(
+        # An id that could not be one matches nothing; it must not turn into "no filter".
+        record_ids=tuple(each for each in record_ids if _PREFIX.fullmatch(each)) if record_ids else None,
+        meeting_ids=tuple(meeting_ids) if meeting_ids and not record_ids else None,
+        states=_states(parameters.get("state", "")),
+        meta=tuple(_meta_filters(parameters)),
+        offset=0 if limit is None else min(max(offset or 0, 0), _MAX_OFFSET),
+        limit=None if limit is None else min(max(limit, 1), MAX_LIMIT),
+    )
+
+
+def split_ids(text: str) -> list[str]:
+    """A comma-separated list; blanks around items and empty items (a trailing comma) mean nothing."""
+    return [item for part in text.split(",") if (item := clean(part).strip())]
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text and re.fullmatch(r"[+-]?[0-9]{1,18}", text) else None
+
+
+def _states(text: str) -> tuple[str, ...]:
+    asked = split_ids(text)
+    if not asked:
+        return DEFAULT_STATES
+    # processing and processed are known to nodes alone.
+    return STATES if "any" in asked else tuple(state for state in STATES if state in asked)
+
+
+def _meta_filters(parameters: Mapping[str, str]) -> Iterable[MetaFilter]:
+    for name, value in meta_parameters(parameters):
+        yield MetaFilter(name, value)
+
+
+def meta_parameters(parameters: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(name without ``meta_``, clean value) of every meta parameter that BBB takes, in order."""
+    return [
+        (name.removeprefix("meta_"), clean(value).strip())
+        for name, value in parameters.items()
+        if name.startswith("meta_") and META_NAME.fullmatch(name.removeprefix("meta_"))
+    ]
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """How a metadata name may stand in a recording: as given, lower case, or in the pipeline's mixed case."""
+    mixed = {known.lower(): known for known in PIPELINE_NAMES}
+    found = (name, name.lower(), mixed.get(name.lower(), name))
+    return tuple(dict.fromkeys(found))
+
+
+def edits(
+    present: Iterable[str], before: Mapping[str, str | None], parameters: Mapping[str, str]
+) -> dict[str, str | None]:
+    """The users' edits after updateRecordings: ``before`` plus this call's; an empty value removes the name.
+
+    present: names that the recording carries now, so that an edit finds them whatever their case.
+    """
+    names = {name.lower(): name for name in (*PIPELINE_NAMES, *before, *present)}
+    after = dict(before)
+    for name, value in meta_parameters(parameters):
+        after[names.get(name.lower(), name.lower())] = value or None
+    return after
