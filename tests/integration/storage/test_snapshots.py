@@ -1,6 +1,5 @@
 """Snapshots in a real Redis."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,12 +23,6 @@ FIRST = Snapshot(
     bbb_version="3.0.4",
 )
 XML = {"a-1": "<meeting><meetingName>Größe 😀 &amp; co</meetingName></meeting>"}
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[cache.Redis]:
-    with cache.connect(redis_url) as client:
-        yield client
 
 
 @pytest.fixture

@@ -1,0 +1,3 @@
+-- name: next_fencing
+-- A number greater than any that was given out before.
+SELECT nextval('lease_fencing') AS fencing

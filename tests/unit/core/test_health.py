@@ -1,0 +1,177 @@
+"""From polls to states, by hand-driven sequences: good polls, failures, and what the sister nodes saw meanwhile."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from balancer.core.health import Health, Thresholds, after_failure, after_pass, fault_is_ours
+from balancer.core.nodes import Observation, ObservedState
+
+ONLINE, SUSPECT, UNREACHABLE = ObservedState.ONLINE, ObservedState.SUSPECT, ObservedState.UNREACHABLE
+EIGHT = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
+DEFAULT = Thresholds(fail=2, passes=1)
+
+
+def at(seconds: float) -> datetime:
+    return EIGHT + timedelta(seconds=seconds)
+
+
+def sister(state: ObservedState = ONLINE, *, passed: float | None = None) -> Health:
+    return Health(state=state, reason="", since=at(-100), passed_at=None if passed is None else at(passed))
+
+
+class Drive:
+    """One node, polled every ten seconds, beside sisters that answer or not."""
+
+    def __init__(self, thresholds: Thresholds = DEFAULT, health: Health | None = None) -> None:
+        self.thresholds = thresholds
+        self.health = health
+        self.second = 0.0
+
+    def ok(self) -> ObservedState:
+        self.second += 10
+        self.health = after_pass(
+            self.health, started=at(self.second - 1), ended=at(self.second), thresholds=self.thresholds
+        )
+        return self.health.state
+
+    def fail(self, reason: str = "connect", *, sisters: list[Health] | None = None) -> ObservedState:
+        self.second += 10
+        # By default two sisters were polled well a moment ago.
+        sisters = [sister(passed=self.second - 2)] * 2 if sisters is None else sisters
+        self.health = after_failure(
+            self.health, reason, ended=at(self.second), thresholds=self.thresholds, sisters=sisters
+        )
+        return self.health.state
+
+
+def test_a_new_node_is_online_at_its_first_good_poll() -> None:
+    assert Drive(Thresholds(fail=2, passes=5)).ok() is ONLINE
+
+
+def test_one_failure_makes_a_node_suspect_and_the_second_unreachable() -> None:
+    drive = Drive()
+    assert [drive.ok(), drive.fail(), drive.fail(), drive.fail()] == [ONLINE, SUSPECT, UNREACHABLE, UNREACHABLE]
+
+
+def test_a_new_node_that_never_answers_takes_the_same_way() -> None:
+    drive = Drive()
+    assert [drive.fail(), drive.fail()] == [SUSPECT, UNREACHABLE]
+
+
+def test_only_failures_in_a_row_count() -> None:
+    drive = Drive(Thresholds(fail=3, passes=1))
+    states = [drive.fail(), drive.fail(), drive.ok(), drive.fail(), drive.fail(), drive.fail()]
+    assert states == [SUSPECT, SUSPECT, ONLINE, SUSPECT, SUSPECT, UNREACHABLE]
+
+
+def test_a_threshold_of_one_is_possible_without_sisters() -> None:
+    assert Drive(Thresholds(fail=1, passes=1)).fail(sisters=[]) is UNREACHABLE
+
+
+@pytest.mark.parametrize("failures", [1, 2, 4])
+def test_enough_good_polls_in_a_row_bring_a_node_back(failures: int) -> None:
+    drive = Drive(Thresholds(fail=2, passes=3))
+    drive.ok()
+    for _ in range(failures):
+        down = drive.fail()
+    assert [drive.ok(), drive.ok(), drive.fail()][:2] == [down, down]
+    assert [drive.ok(), drive.ok(), drive.ok()][2] is ONLINE
+    assert drive.health
+    assert drive.health.reason == ""
+
+
+def test_since_is_when_the_state_was_entered() -> None:
+    drive = Drive()
+    drive.ok()
+    drive.fail()
+    assert drive.health
+    assert drive.health.since == at(20)
+    drive.fail()
+    # What waits for "unreachable for so long" must not start anew when the node fails in another way.
+    drive.fail("slow")
+    drive.fail("connect")
+    assert drive.health.since == at(30)
+    drive.ok()
+    assert drive.health.since == at(60)
+    drive.ok()
+    assert drive.health.since == at(60)
+
+
+def test_a_changed_reason_is_worth_storing_and_a_repeated_one_is_not() -> None:
+    drive = Drive()
+    drive.fail("slow")
+    drive.fail("slow")
+    before = drive.health
+    assert before
+    drive.fail("slow")
+    assert drive.health
+    assert not drive.health.differs(before)
+    drive.fail("tls")
+    assert drive.health.differs(before)
+    assert drive.health.differs(None)
+
+
+@pytest.mark.parametrize(
+    ("sisters", "ours"),
+    [
+        # Nobody to ask: the failure is taken as the node's own.
+        ([], False),
+        ([sister(UNREACHABLE)], False),
+        # Two nodes, the other answered, or did not.
+        ([sister(passed=1)], False),
+        ([sister(SUSPECT, passed=-1)], True),
+        # Its last answer is from before the trouble: that says nothing.
+        ([sister(passed=-1)], True),
+        ([sister(passed=0)], True),
+        ([sister()], True),
+        # Three nodes: one fails, two fail, all fail.
+        ([sister(passed=1), sister(passed=1)], False),
+        ([sister(passed=1), sister(SUSPECT, passed=-1)], True),
+        ([sister(SUSPECT), sister(SUSPECT)], True),
+        # Half of four failing is not most of them.
+        ([sister(passed=1), sister(passed=1), sister(SUSPECT)], False),
+        # Long dead nodes do not make a single new failure look like ours.
+        ([sister(passed=1), *[sister(UNREACHABLE, passed=-1)] * 8], False),
+    ],
+)
+def test_most_nodes_failing_together_is_our_fault(sisters: list[Health], ours: bool) -> None:
+    assert fault_is_ours(at(0), sisters) is ours
+
+
+def test_while_the_fault_is_ours_nobody_is_declared_lost() -> None:
+    drive = Drive()
+    drive.ok()
+    silent = [sister(SUSPECT, passed=5), sister(SUSPECT, passed=5)]
+    assert [drive.fail(sisters=silent) for _ in range(20)] == [SUSPECT] * 20
+    assert drive.ok() is ONLINE
+
+
+def test_a_node_that_stays_away_when_the_others_return_is_lost() -> None:
+    drive = Drive()
+    drive.ok()
+    drive.fail(sisters=[sister(SUSPECT), sister(SUSPECT)])
+    drive.fail(sisters=[sister(SUSPECT), sister(SUSPECT)])
+    assert drive.fail() is UNREACHABLE
+
+
+def test_what_is_lost_already_stays_lost_while_the_fault_is_ours() -> None:
+    drive = Drive()
+    drive.fail()
+    drive.fail()
+    assert drive.fail(sisters=[sister(SUSPECT)]) is UNREACHABLE
+
+
+@pytest.mark.parametrize("state", [SUSPECT, UNREACHABLE])
+def test_a_new_poller_goes_on_from_what_is_stored(state: ObservedState) -> None:
+    stored = Observation(state=state, reason="slow", since=at(-60))
+    drive = Drive(health=Health.remembered(stored))
+    assert drive.fail("slow") is UNREACHABLE
+    assert drive.health
+    assert drive.health.since == (at(-60) if state is UNREACHABLE else at(10))
+
+
+def test_a_new_poller_gives_an_online_node_its_whole_threshold() -> None:
+    stored = Observation(state=ONLINE, reason="", since=at(-60))
+    drive = Drive(health=Health.remembered(stored))
+    assert [drive.fail(), drive.fail()] == [SUSPECT, UNREACHABLE]
