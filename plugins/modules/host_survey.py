@@ -3,6 +3,12 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
 DOCUMENTATION = r"""
 module: host_survey
 short_description: Measure free space, the clock and name resolution of a host
@@ -36,6 +42,10 @@ free_bytes:
   description: Bytes that an ordinary user may still write, by path.
   type: dict
   returned: always
+size_bytes:
+  description: Size of the file system in bytes, by path.
+  type: dict
+  returned: always
 time:
   description: The host's clock, in seconds since 1970.
   type: float
@@ -46,19 +56,12 @@ unresolved:
   returned: always
 """
 
-import os
-import socket
-import time
 
-from ansible.module_utils.basic import AnsibleModule
-
-
-def free_bytes(path):
-    """Return the free bytes of the file system that path is or will be on."""
+def file_system(path):
+    """Return the state of the file system that path is or will be on."""
     while not os.path.exists(path):
         path = os.path.dirname(path.rstrip("/")) or "/"
-    status = os.statvfs(path)
-    return status.f_bavail * status.f_frsize
+    return os.statvfs(path)
 
 
 def resolves(name):
@@ -81,10 +84,12 @@ def main():
     )
     # The clock comes first: resolving a name may take seconds.
     now = time.time()
+    systems = {path: file_system(path) for path in module.params["paths"]}
     module.exit_json(
         changed=False,
         time=now,
-        free_bytes={path: free_bytes(path) for path in module.params["paths"]},
+        free_bytes={path: system.f_bavail * system.f_frsize for path, system in systems.items()},
+        size_bytes={path: system.f_blocks * system.f_frsize for path, system in systems.items()},
         unresolved=[name for name in module.params["names"] if not resolves(name)],
     )
 

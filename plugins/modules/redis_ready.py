@@ -3,6 +3,11 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+
+from ansible.module_utils.basic import AnsibleModule
+
 DOCUMENTATION = r"""
 module: redis_ready
 short_description: Ask a Redis server over TLS whether it serves
@@ -51,13 +56,8 @@ version:
   returned: success
 """
 
-import socket
-import ssl
 
-from ansible.module_utils.basic import AnsibleModule
-
-
-class Refused(Exception):
+class RefusedError(Exception):
     """The server answered with an error."""
 
 
@@ -71,7 +71,7 @@ def command(stream, *words):
     stream.flush()
     head = stream.readline().decode().rstrip("\r\n")
     if not head or head.startswith("-"):
-        raise Refused(head[1:] or "connection closed")
+        raise RefusedError(head[1:] or "connection closed")
     if head.startswith("$"):
         return stream.read(int(head[1:]) + 2).decode()[:-2]
     return head[1:]
@@ -81,9 +81,10 @@ def survey(params):
     """Return the server's INFO as a dict."""
     context = ssl.create_default_context(cafile=params["ca_file"])
     address = (params["host"], params["port"])
-    with socket.create_connection(address, params["timeout"]) as raw, context.wrap_socket(
-        raw, server_hostname=params["host"]
-    ) as connection:
+    with (
+        socket.create_connection(address, params["timeout"]) as raw,
+        context.wrap_socket(raw, server_hostname=params["host"]) as connection,
+    ):
         stream = connection.makefile("rwb")
         command(stream, "AUTH", params["password"])
         lines = command(stream, "INFO").splitlines()
@@ -114,11 +115,11 @@ def main():
     where = "Redis at {host}:{port}".format(**module.params)
     try:
         info = survey(module.params)
-    except (OSError, Refused, ValueError) as error:
-        module.fail_json(msg="%s does not serve: %s" % (where, error))
+    except (OSError, RefusedError, ValueError) as error:
+        module.fail_json(msg=f"{where} does not serve: {error}")
     problem = complaint(info)
     if problem:
-        module.fail_json(msg="%s does not serve: %s" % (where, problem))
+        module.fail_json(msg=f"{where} does not serve: {problem}")
     module.exit_json(changed=False, version=info.get("redis_version", ""))
 
 
