@@ -1,0 +1,74 @@
+"""Hosts as systemd-nspawn machines: an overlay over the cached image, the machine's own kernel."""
+
+import os
+import signal
+from pathlib import Path
+
+from lab import cgroups, identity, image, network, processes
+from lab.command import run
+from lab.state import Host, Lab
+from lab.topology import Topology
+
+
+def prepare(lab: Lab, host: Host, topology: Topology) -> None:
+    """Mount the host's file system and, the first time, give the host its identity."""
+    directory = lab.host_directory(host)
+    for part in ("root", "upper", "work"):
+        (directory / part).mkdir(parents=True, exist_ok=True)
+    root = directory / "root"
+    if not os.path.ismount(root):
+        image.mount(root, directory / "upper", directory / "work", image.layers(host.image, topology))
+    if not identity.given(root):
+        identity.give(lab, host, root)
+
+
+def boot_command(lab: Lab, host: Host) -> list[str]:
+    """The command line that runs the host until it is shut down."""
+    command = [
+        "systemd-nspawn",
+        "--quiet",
+        "--boot",
+        f"--directory={lab.host_directory(host) / 'root'}",
+        f"--machine={lab.name}-{host.name}",
+        f"--hostname={host.name}",
+        f"--network-bridge={lab.bridge}",
+        "--register=no",
+        "--resolv-conf=off",
+        "--link-journal=no",
+        "--timezone=off",
+        # The lab's disks are thrown away: waiting for them would only make every installation slower.
+        "--suppress-sync=yes",
+        *_share(lab, host),
+    ]
+    if cgroups.needed():
+        command.append("--keep-unit")
+    return command
+
+
+def request_shutdown(lab: Lab, host: Host) -> None:
+    """Ask the host's init to shut down, as a power button does."""
+    processes.signal_all(processes.runners(lab.host_directory(host)), signal.SIGTERM)
+
+
+def clear_up(lab_name: str, directory: Path) -> None:
+    """Remove what an ended host leaves on the machine; its file system stays mounted."""
+    machine = f"{lab_name}-{directory.name}"
+    network.remove_interface(f"vb-{machine}")
+    cgroups.remove(machine)
+
+
+def unmount(directory: Path) -> None:
+    """Let go of the file system of a host that is not to come back."""
+    while os.path.ismount(directory / "root"):
+        run(["umount", directory / "root"])
+
+
+def _share(lab: Lab, host: Host) -> list[str]:
+    """Without NFS: one directory of the machine stands for the storage host's tree and for its clients' mounts."""
+    if lab.share != "bind":
+        return []
+    lab.share_directory.mkdir(exist_ok=True)
+    # Clients get it where the storage host has it; the role nfs_client mounts it from there (source type bind).
+    if {"storage", "balancer", "edge"} & set(host.groups):
+        return [f"--bind={lab.share_directory}:/srv/bbb-fleet"]
+    return []
