@@ -1,0 +1,104 @@
+"""A poll's findings, applied to the rows: each change holds only while the row is as the poll saw it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg.errors
+
+from balancer.core.node_call import SeenMeeting
+from balancer.core.reconciliation import Findings, Found, Listing, Placed, compare
+from balancer.storage.database import Connection, Database
+from balancer.storage.sql import queries
+
+GONE = "the node lists it no more"
+FORGOTTEN = "the node does not know it"
+NEVER_CREATED = "its create never finished and the node does not list it"
+ADOPTED = "its create finished without us: the node lists it"
+RETURNED = "its node is back with it"
+LEFT_OVER = "a create that timed out left it on the node: it is ended there"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A row that changed, for the log."""
+
+    row: Placed
+    to_state: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a poll's findings."""
+
+    changes: list[Change]
+    doubtful: list[Placed]  #: to be asked for by name; see confirm_ended
+    left_over: list[SeenMeeting]  #: to be ended on the node, now that they are tied to their rows
+
+
+def reconcile(database: Database, listing: Listing, *, create_grace: timedelta) -> Outcome:
+    """Compare a node's answer with its rows and apply what follows, in one transaction.
+
+    Raises StorageUnavailableError.
+    """
+    with database.transaction() as connection:
+        findings = compare(_rows(connection, listing), listing, create_grace=create_grace)
+        if not findings:
+            return Outcome([], [], [])
+        changes = _apply(connection, findings, listing.poll_started)
+        claimed = [found for found in findings.left_over if _change(connection, "claim_left_over", found, LEFT_OVER)]
+    changes += [Change(found.row, "lost", LEFT_OVER) for found in claimed]
+    return Outcome(changes, findings.doubtful, [found.meeting for found in claimed])
+
+
+def confirm_ended(database: Database, rows: Iterable[Placed], poll_started: datetime) -> list[Change]:
+    """End doubtful rows, after the node itself has said that it does not know them. Raises StorageUnavailableError."""
+    with database.transaction() as connection:
+        parameters = {"poll_started": poll_started}
+        return _change_all(connection, "end_running", list(rows), "ended", FORGOTTEN, parameters)
+
+
+def _rows(connection: Connection, listing: Listing) -> list[Placed]:
+    internal_ids = [meeting.internal_meeting_id for meeting in listing.meetings]
+    parameters = {"node_id": listing.node_id, "internal_meeting_ids": internal_ids}
+    rows = connection.execute(queries("reconciliation")["rows_on_node"], parameters)
+    return [Placed(**row) for row in rows]
+
+
+def _apply(connection: Connection, findings: Findings, poll_started: datetime) -> list[Change]:
+    parameters = {"poll_started": poll_started}
+    changes = _change_all(connection, "end_running", findings.ended, "ended", GONE, parameters)
+    changes += _change_all(connection, "end_creating", findings.abandoned, "ended", NEVER_CREATED, {})
+    for name, found, cause in (("adopt", findings.adopted, ADOPTED), ("take_back", findings.returned, RETURNED)):
+        changes += [Change(one.row, "running", cause) for one in found if _change(connection, name, one, cause)]
+    if findings.joined:
+        connection.execute(queries("reconciliation")["note_joined"], {"ids": [row.id for row in findings.joined]})
+    return changes
+
+
+def _change_all(
+    connection: Connection, query: str, rows: list[Placed], to_state: str, cause: str, parameters: dict[str, Any]
+) -> list[Change]:
+    if not rows:
+        return []
+    given = {"ids": [row.id for row in rows], "cause": cause} | parameters
+    changed = {row["meeting"] for row in connection.execute(queries("reconciliation")[query], given)}
+    return [Change(row, to_state, cause) for row in rows if row.id in changed]
+
+
+def _change(connection: Connection, query: str, found: Found, cause: str) -> bool:
+    parameters = {
+        "id": found.row.id,
+        "internal_meeting_id": found.meeting.internal_meeting_id,
+        "create_time": found.meeting.create_time,
+        "user_joined": found.meeting.user_joined,
+        "cause": cause,
+    }
+    try:
+        with connection.transaction():
+            return bool(connection.execute(queries("reconciliation")[query], parameters).rowcount)
+    except psycopg.errors.UniqueViolation:
+        # A request placed the same meetingID at this very moment: its row stands, the lost one stays lost.
+        return False

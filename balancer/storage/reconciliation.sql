@@ -1,0 +1,90 @@
+-- name: rows_on_node
+-- What a poll of a node concerns: its live rows, and those lost with it or by a create without an answer.
+SELECT id, meeting_id, state, internal_meeting_id, placed_at, created_at, finished_at, user_joined
+FROM meetings
+WHERE node_id = %(node_id)s AND state IN ('creating', 'running')
+UNION ALL
+SELECT id, meeting_id, state, internal_meeting_id, placed_at, created_at, finished_at, user_joined
+FROM meetings
+WHERE node_id = %(node_id)s AND state = 'lost'
+    AND (internal_meeting_id = ANY(%(internal_meeting_ids)s)
+        OR (created_at IS NULL AND finished_at > now() - interval '1 hour'))
+ORDER BY id
+
+-- name: end_running
+-- Only a poll begun after the create had finished ends a meeting; a row that changed meanwhile is left as it is.
+WITH changed AS (
+    UPDATE meetings SET state = 'ended', finished_at = clock_timestamp()
+    WHERE id = ANY(%(ids)s) AND state = 'running' AND created_at < %(poll_started)s
+    RETURNING id
+)
+INSERT INTO meeting_events (meeting, from_state, to_state, cause)
+SELECT id, 'running', 'ended', %(cause)s FROM changed
+RETURNING meeting
+
+-- name: end_creating
+WITH changed AS (
+    UPDATE meetings SET state = 'ended', finished_at = clock_timestamp()
+    WHERE id = ANY(%(ids)s) AND state = 'creating'
+    RETURNING id
+)
+INSERT INTO meeting_events (meeting, from_state, to_state, cause)
+SELECT id, 'creating', 'ended', %(cause)s FROM changed
+RETURNING meeting
+
+-- name: adopt
+-- A meeting belongs to one row for ever: its internal id may be no other row's.
+WITH changed AS (
+    UPDATE meetings SET
+        state = 'running', internal_meeting_id = %(internal_meeting_id)s, create_time = %(create_time)s,
+        created_at = clock_timestamp(), user_joined = user_joined OR %(user_joined)s
+    WHERE id = %(id)s AND state = 'creating'
+        AND NOT EXISTS (
+            SELECT FROM meetings AS other
+            WHERE other.internal_meeting_id = %(internal_meeting_id)s AND other.id <> %(id)s
+        )
+    RETURNING id
+)
+INSERT INTO meeting_events (meeting, from_state, to_state, cause)
+SELECT id, 'creating', 'running', %(cause)s FROM changed
+RETURNING meeting
+
+-- name: take_back
+-- A lost meeting whose node returned runs on, unless its meetingID lives elsewhere by now.
+WITH changed AS (
+    UPDATE meetings AS lost SET
+        state = 'running', finished_at = NULL, user_joined = user_joined OR %(user_joined)s
+    WHERE id = %(id)s AND state = 'lost' AND internal_meeting_id = %(internal_meeting_id)s
+        AND NOT EXISTS (
+            SELECT FROM meetings AS live
+            WHERE live.meeting_id = lost.meeting_id AND live.state IN ('creating', 'running')
+                AND (live.tenant_id = lost.tenant_id OR live.node_id = lost.node_id)
+        )
+    RETURNING id
+)
+INSERT INTO meeting_events (meeting, from_state, to_state, cause)
+SELECT id, 'lost', 'running', %(cause)s FROM changed
+RETURNING meeting
+
+-- name: claim_left_over
+-- Before it is ended, a left-over meeting is tied to the row of the create that made it: a later create that is answered
+-- with it by the node can tell that it is being ended. No other row may know it, and none may be live there.
+WITH changed AS (
+    UPDATE meetings AS lost SET internal_meeting_id = %(internal_meeting_id)s, create_time = %(create_time)s
+    WHERE id = %(id)s AND state = 'lost' AND created_at IS NULL
+        AND (internal_meeting_id IS NULL OR internal_meeting_id = %(internal_meeting_id)s)
+        AND NOT EXISTS (
+            SELECT FROM meetings AS other
+            WHERE other.id <> lost.id
+                AND (other.internal_meeting_id = %(internal_meeting_id)s
+                    OR (other.node_id = lost.node_id AND other.meeting_id = lost.meeting_id
+                        AND other.state IN ('creating', 'running')))
+        )
+    RETURNING id
+)
+INSERT INTO meeting_events (meeting, from_state, to_state, cause)
+SELECT id, 'lost', 'lost', %(cause)s FROM changed
+RETURNING meeting
+
+-- name: note_joined
+UPDATE meetings SET user_joined = true WHERE id = ANY(%(ids)s) AND NOT user_joined RETURNING id AS meeting
