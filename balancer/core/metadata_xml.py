@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from balancer.core.recordings import PUBLISHED, UNPUBLISHED, Preview, clean
+from balancer.core.recordings import PUBLISHED, UNPUBLISHED, Preview, canonical_name, clean
 from balancer.errors import BalancerError
 
 MAX_BYTES: Final = 4 * 1024 * 1024
@@ -161,7 +161,8 @@ def _meta(root: Element) -> dict[str, str]:
     meta = root.find("meta")
     if meta is None:
         return {}
-    return {each.tag: clean("".join(each.itertext())).strip() for each in meta if not each.tag.startswith("{")}
+    named = ((each.tag, "".join(each.itertext())) for each in meta if not each.tag.startswith("{"))
+    return {canonical_name(name): clean(value).strip() for name, value in named}
 
 
 def _breakout(breakout: Element) -> dict[str, str]:

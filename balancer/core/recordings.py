@@ -5,7 +5,7 @@ Sources: bbb-web's RecordingController, MeetingService#getRecordings2x, Recordin
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -95,14 +95,10 @@ class Recording:
 
 @dataclass(frozen=True)
 class MetaFilter:
-    """One ``meta_`` filter: the value itself, or a part of it where % stands at an end."""
+    """One ``meta_`` filter, under its canonical name: the value itself, or a part of it where % stands at an end."""
 
     name: str
     value: str
-
-    @property
-    def spellings(self) -> tuple[str, ...]:
-        return spellings(self.name)
 
     @property
     def is_exact(self) -> bool:
@@ -148,7 +144,7 @@ def query(parameters: Mapping[str, str]) -> Query:
         record_ids=tuple(each for each in record_ids if _PREFIX.fullmatch(each)) if record_ids else None,
         meeting_ids=tuple(meeting_ids) if meeting_ids and not record_ids else None,
         states=_states(parameters.get("state", "")),
-        meta=tuple(_meta_filters(parameters)),
+        meta=tuple(MetaFilter(name, value) for name, value in meta_parameters(parameters)),
         offset=0 if limit is None else min(max(offset or 0, 0), _MAX_OFFSET),
         limit=None if limit is None else min(max(limit, 1), MAX_LIMIT),
     )
@@ -171,36 +167,21 @@ def _states(text: str) -> tuple[str, ...]:
     return STATES if "any" in asked else tuple(state for state in STATES if state in asked)
 
 
-def _meta_filters(parameters: Mapping[str, str]) -> Iterable[MetaFilter]:
-    for name, value in meta_parameters(parameters):
-        yield MetaFilter(name, value)
-
-
 def meta_parameters(parameters: Mapping[str, str]) -> list[tuple[str, str]]:
-    """(name without ``meta_``, clean value) of every meta parameter that BBB takes, in order."""
+    """(canonical name, clean value) of every ``meta_`` parameter that BBB takes, in order."""
     return [
-        (name.removeprefix("meta_"), clean(value).strip())
+        (canonical_name(name.removeprefix("meta_")), clean(value).strip())
         for name, value in parameters.items()
         if name.startswith("meta_") and META_NAME.fullmatch(name.removeprefix("meta_"))
     ]
 
 
-def spellings(name: str) -> tuple[str, ...]:
-    """How a metadata name may stand in a recording: as given, lower case, or in the pipeline's mixed case."""
-    mixed = {known.lower(): known for known in PIPELINE_NAMES}
-    found = (name, name.lower(), mixed.get(name.lower(), name))
-    return tuple(dict.fromkeys(found))
+def canonical_name(name: str) -> str:
+    """Metadata names are lower case, as create makes them, but for the three that the recording pipeline adds."""
+    lowered = name.lower()
+    return next((known for known in PIPELINE_NAMES if known.lower() == lowered), lowered)
 
 
-def edits(
-    present: Iterable[str], before: Mapping[str, str | None], parameters: Mapping[str, str]
-) -> dict[str, str | None]:
-    """The users' edits after updateRecordings: ``before`` plus this call's; an empty value removes the name.
-
-    present: names that the recording carries now, so that an edit finds them whatever their case.
-    """
-    names = {name.lower(): name for name in (*PIPELINE_NAMES, *before, *present)}
-    after = dict(before)
-    for name, value in meta_parameters(parameters):
-        after[names.get(name.lower(), name.lower())] = value or None
-    return after
+def edited(before: Mapping[str, str | None], parameters: Mapping[str, str]) -> dict[str, str | None]:
+    """The users' edits after updateRecordings: ``before`` and this call's; an empty value removes the name (None)."""
+    return {**before, **{name: value or None for name, value in meta_parameters(parameters)}}

@@ -49,7 +49,9 @@ CREATE TABLE imports (
     worker text NOT NULL,
     host text NOT NULL,
     lease_until timestamptz NOT NULL,
+    -- All attempts, and those of them that the archive itself may have caused (a crash, an error nobody foresaw).
     attempts integer NOT NULL DEFAULT 1,
+    faults integer NOT NULL DEFAULT 0,
     not_before timestamptz NOT NULL DEFAULT clock_timestamp(),
     reason text NOT NULL DEFAULT '',
     record_id text COLLATE "C",

@@ -1,0 +1,175 @@
+-- Recordings and their formats. Every query carries the tenant but those of the importer and of playback.
+
+-- name: select
+-- One row a recording, its formats as JSON: presentation first, since some clients read only the first one.
+SELECT r.*, (
+    SELECT coalesce(jsonb_agg(to_jsonb(f) ORDER BY f.format <> 'presentation', f.format), '[]')
+    FROM recording_formats f WHERE f.recording = r.id
+) AS formats
+FROM recordings r
+WHERE
+
+-- name: count
+SELECT count(*) AS total FROM recordings r WHERE
+
+-- name: where_tenant
+r.tenant_id = %(tenant)s
+
+-- name: where_states
+r.state = ANY (%(states)s)
+
+-- name: where_alive
+-- Said once more as a literal, so that the partial index without tombstones fits.
+r.state <> 'deleted'
+
+-- name: where_meetings
+r.meeting_id = ANY (%(meeting_ids)s)
+
+-- name: where_prefixes
+r.id IN (
+    SELECT x.id FROM unnest(%(lows)s::text[], %(highs)s::text[]) AS p (low, high)
+    JOIN recordings x ON x.record_id >= p.low AND x.record_id < p.high
+)
+
+-- name: where_exact
+r.metadata @> %(exact)s::jsonb
+
+-- name: where_like
+NOT EXISTS (
+    SELECT FROM unnest(%(names)s::text[], %(patterns)s::text[]) AS f (name, pattern)
+    WHERE NOT coalesce(r.metadata ->> f.name LIKE f.pattern, false)
+)
+
+-- name: newest_first
+ORDER BY r.start_ms DESC, r.id DESC OFFSET %(offset)s LIMIT %(limit)s
+
+-- name: get
+SELECT r.*, t.name AS tenant, (
+    SELECT coalesce(jsonb_agg(to_jsonb(f) ORDER BY f.format <> 'presentation', f.format), '[]')
+    FROM recording_formats f WHERE f.recording = r.id
+) AS formats
+FROM recordings r JOIN tenants t ON t.id = r.tenant_id
+WHERE r.record_id = %(record_id)s
+
+-- name: change_state
+-- Gives how many of the ids there are; locked in one order, so that two calls never wait for each other in a ring.
+WITH known AS (
+    SELECT id FROM recordings
+    WHERE tenant_id = %(tenant)s AND record_id = ANY (%(record_ids)s) AND state <> 'deleted'
+    ORDER BY id FOR UPDATE
+), changed AS (
+    UPDATE recordings r
+    SET state = %(state)s, move_due = true, move_not_before = NULL, move_attempts = 0, move_reason = '',
+        changed_at = clock_timestamp()
+    FROM known WHERE r.id = known.id AND r.state <> %(state)s
+)
+SELECT count(*) AS total FROM known
+
+-- name: lock_edits
+SELECT id, edited_metadata FROM recordings
+WHERE tenant_id = %(tenant)s AND record_id = ANY (%(record_ids)s) AND state <> 'deleted'
+ORDER BY id FOR UPDATE
+
+-- name: save_edits
+UPDATE recordings
+SET edited_metadata = %(edited)s, protected = coalesce(%(protected)s, protected), changed_at = clock_timestamp()
+WHERE id = %(id)s
+
+-- name: playback
+SELECT r.state, r.protected FROM recordings r JOIN recording_formats f ON f.recording = r.id
+WHERE r.record_id = %(record_id)s AND f.format = %(format)s
+
+-- name: owner
+-- Whose an archive is: the meeting with that internal id, or a breakout room's parent.
+SELECT tenant_id, CASE WHEN internal_meeting_id = %(record_id)s THEN meeting_id END AS meeting_id
+FROM meetings WHERE internal_meeting_id = ANY (ARRAY[%(record_id)s, %(parent)s]::text[])
+ORDER BY (internal_meeting_id = %(record_id)s) DESC, id DESC LIMIT 1
+
+-- name: default_tenant
+SELECT id FROM tenants WHERE name = 'default'
+
+-- name: for_import
+SELECT r.id, r.state, (
+    SELECT coalesce(jsonb_object_agg(f.format, jsonb_build_object('tree', f.tree, 'sha256', f.sha256)), '{}')
+    FROM recording_formats f WHERE f.recording = r.id
+) AS formats
+FROM recordings r WHERE r.record_id = %(record_id)s
+
+-- name: save
+-- A later archive adds what it knows, and touches neither state nor protection nor the users' edits.
+INSERT INTO recordings AS r (
+    record_id, tenant_id, tenant_assumed, meeting_id, name, state, is_breakout, breakout, breakout_rooms,
+    start_ms, end_ms, participants, raw_size, imported_metadata
+) VALUES (
+    %(record_id)s, %(tenant_id)s, %(tenant_assumed)s, coalesce(%(meeting_id)s, %(record_id)s),
+    coalesce(%(name)s, %(meeting_id)s, %(record_id)s), %(state)s, coalesce(%(is_breakout)s, false), %(breakout)s,
+    %(breakout_rooms)s, coalesce(%(start_ms)s, 0), coalesce(%(end_ms)s, 0), %(participants)s, %(raw_size)s, %(meta)s
+)
+ON CONFLICT (record_id) DO UPDATE SET
+    tenant_id = CASE WHEN r.tenant_assumed THEN excluded.tenant_id ELSE r.tenant_id END,
+    tenant_assumed = r.tenant_assumed AND excluded.tenant_assumed,
+    meeting_id = coalesce(%(meeting_id)s, r.meeting_id),
+    name = coalesce(%(name)s, r.name),
+    is_breakout = coalesce(%(is_breakout)s, r.is_breakout),
+    breakout = coalesce(excluded.breakout, r.breakout),
+    breakout_rooms = CASE WHEN excluded.breakout_rooms = '{}' THEN r.breakout_rooms ELSE excluded.breakout_rooms END,
+    start_ms = coalesce(%(start_ms)s, r.start_ms),
+    end_ms = coalesce(%(end_ms)s, r.end_ms),
+    participants = coalesce(excluded.participants, r.participants),
+    raw_size = coalesce(excluded.raw_size, r.raw_size),
+    imported_metadata = r.imported_metadata || excluded.imported_metadata,
+    changed_at = clock_timestamp()
+RETURNING r.id
+
+-- name: save_format
+INSERT INTO recording_formats AS f (
+    recording, format, url, length_ms, size_bytes, processing_ms, previews, tree, files, unpacked_bytes, sha256, import
+) VALUES (
+    %(recording)s, %(format)s, %(url)s, %(length_ms)s, %(size_bytes)s, %(processing_ms)s, %(previews)s, %(tree)s,
+    %(files)s, %(unpacked_bytes)s, %(sha256)s, %(import)s
+)
+ON CONFLICT (recording, format) DO UPDATE SET
+    url = excluded.url, length_ms = excluded.length_ms, size_bytes = excluded.size_bytes,
+    processing_ms = excluded.processing_ms, previews = excluded.previews, tree = excluded.tree,
+    files = excluded.files, unpacked_bytes = excluded.unpacked_bytes, sha256 = excluded.sha256,
+    import = excluded.import, imported_at = clock_timestamp()
+
+-- name: settle
+-- Whether bytes have still to move is told by the rows themselves, at the moment of the commit.
+UPDATE recordings r
+SET move_not_before = NULL, move_reason = '', move_attempts = 0, move_due = EXISTS (
+    SELECT FROM recording_formats f WHERE f.recording = r.id AND f.tree <> r.state
+)
+WHERE r.id = %(id)s
+
+-- name: claim_move
+-- The lease is move_not_before itself: a mover that dies leaves the row to be taken up again.
+UPDATE recordings r
+SET move_not_before = clock_timestamp() + %(lease)s * interval '1 second', move_attempts = r.move_attempts + 1
+WHERE r.id = (
+    SELECT id FROM recordings
+    WHERE move_due AND (move_not_before IS NULL OR move_not_before <= clock_timestamp())
+    ORDER BY move_not_before NULLS FIRST LIMIT 1 FOR UPDATE SKIP LOCKED
+)
+RETURNING r.id, r.record_id, r.state, r.move_attempts, ARRAY(
+    SELECT f.format FROM recording_formats f WHERE f.recording = r.id ORDER BY f.format
+) AS formats
+
+-- name: moved
+UPDATE recording_formats SET tree = %(tree)s WHERE recording = %(id)s AND format = ANY (%(formats)s)
+
+-- name: postpone_move
+UPDATE recordings
+SET move_not_before = clock_timestamp() + %(delay)s * interval '1 second', move_reason = %(reason)s
+WHERE id = %(id)s
+
+-- name: due_moves
+SELECT record_id, state, move_attempts, move_reason, move_not_before FROM recordings WHERE move_due
+ORDER BY move_not_before NULLS FIRST, id LIMIT %(limit)s
+
+-- name: try_lock_files
+-- Held while a recording's files change place. The web never takes it, so a hung share keeps no request waiting.
+SELECT pg_try_advisory_xact_lock(hashtextextended(%(record_id)s, 0)) AS locked
+
+-- name: allow_idle
+SET LOCAL idle_in_transaction_session_timeout = 0
