@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, ParseError
 
 import requests
+from defusedxml import ElementTree
 
 from acceptance.support.checksum import checksum
 
@@ -32,7 +33,7 @@ class Answer:
 
     call: str
     host: str
-    root: ElementTree.Element
+    root: Element
 
     @property
     def ok(self) -> bool:
@@ -53,7 +54,7 @@ class Answer:
         """Text at a path below <response>, stripped; empty where there is none."""
         return (self.root.findtext(path) or "").strip()
 
-    def all(self, path: str) -> list[ElementTree.Element]:
+    def all(self, path: str) -> list[Element]:
         """Every element at a path below <response>."""
         return self.root.findall(path)
 
@@ -119,7 +120,7 @@ class BBB:
             raise BBBError(f"{call} at {host}: HTTP {response.status_code} instead of an answer in BBB's XML")
         try:
             root = ElementTree.fromstring(response.content)
-        except ElementTree.ParseError as error:
+        except ParseError as error:
             raise BBBError(f"{call} at {host}: the answer is not XML ({error}): {response.text[:80]!r}") from error
         return Answer(call, host, root)
 

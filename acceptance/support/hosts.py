@@ -6,7 +6,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 from testinfra.utils.ansible_runner import AnsibleRunner
@@ -75,6 +75,7 @@ class Hosts:
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
+        self._named: dict[str, Host] = {}
 
     @property
     def known(self) -> bool:
@@ -93,13 +94,14 @@ class Hosts:
         """Names of the hosts in a group."""
         return list(self._runner.get_hosts(group))
 
-    @cache
     def named(self, name: str) -> Host:
         """One host by its inventory name."""
-        connection = self._runner.get_host(name)
-        if connection is None:
-            raise NotProved(f"{name}: the inventory's connection is not one that can be looked through (ssh or local)")
-        return Host(name, connection)
+        if name not in self._named:
+            connection = self._runner.get_host(name)
+            if connection is None:
+                raise NotProved(f"{name}: only hosts that the inventory reaches by ssh can be looked at")
+            self._named[name] = Host(name, connection)
+        return self._named[name]
 
     def group(self, group: str) -> list[Host]:
         """The hosts of a group; NotProved if there are none."""

@@ -9,11 +9,17 @@ from dataclasses import dataclass, field
 from acceptance.support.bbb import BBB, Answer, BBBError
 from acceptance.support.environment import Environment, Node
 from acceptance.support.journal import Journal
+from acceptance.support.outcomes import NotProved
 
 #: Every meeting of the suite is named like this, so that people recognise it and a mistake cannot end another one.
 PREFIX = "acceptance-"
 MEETING = "meeting"
+NODE_MEETING = "node-meeting"
 RECORDING = "recording"
+#: How a line of the report begins that leaves something to the next run.
+LATER = "left to the next run"
+#: messageKeys of a meeting that is no more.
+GONE = ("notFound", "invalidMeetingIdentifier", "meetingForciblyEnded")
 #: Seconds after which a recording that never appeared is no longer waited for.
 FORGET_AFTER = 14 * 24 * 3600.0
 
@@ -34,6 +40,14 @@ class Meeting:
         return {"fullName": name, "meetingID": self.id, "role": role, "userID": name, **more}
 
 
+@dataclass(frozen=True)
+class Placed:
+    """A meeting of ours and the node it was placed on."""
+
+    meeting: Meeting
+    node: Node
+
+
 class Meetings:
     """Makes meetings through the balancer, finds their nodes, and removes everything it made."""
 
@@ -46,11 +60,9 @@ class Meetings:
 
     def create(self, purpose: str, **more: str) -> Meeting:
         """Creates a meeting with a name of its own; AssertionError with BBB's message if that fails."""
-        self._count += 1
-        name = f"{PREFIX}{self._run}-{purpose}-{self._count}"
-        passwords = {"moderatorPW": secrets.token_hex(6), "attendeePW": secrets.token_hex(6)}
-        parameters = {"name": name, "meetingID": name, **passwords, "meta_bbb-origin": "acceptance", **more}
-        self._journal.will_change(MEETING, name, passwords["moderatorPW"])
+        name = self._name(purpose)
+        parameters = self._parameters(name, **more)
+        self._journal.will_change(MEETING, name, parameters["moderatorPW"])
         answer = self._bbb.call("create", **parameters).succeeded()
         if answer.key == "duplicateWarning":
             self._journal.put_back(MEETING, name)
@@ -63,6 +75,28 @@ class Meetings:
     def create_again(self, meeting: Meeting) -> Meeting:
         """Repeats a create with the same parameters, as a front end does before each join."""
         return self._meeting(meeting.parameters, self._bbb.call("create", **meeting.parameters).succeeded())
+
+    def place(self, purpose: str, **more: str) -> Placed:
+        """Creates a meeting and looks where it is."""
+        meeting = self.create(purpose, **more)
+        return Placed(meeting, self.node_of(meeting))
+
+    def place_on_different_nodes(self, count: int, purpose: str, **more: str) -> list[Placed]:
+        """Creates meetings until `count` nodes have one, and ends the others; NotProved if all land on fewer nodes."""
+        placed: dict[str, Placed] = {}
+        for _ in range(3 * len(self._environment.nodes)):
+            new = self.place(purpose, **more)
+            if placed.setdefault(new.node.name, new) is not new:
+                self.end(new.meeting)
+            if len(placed) == count:
+                return list(placed.values())
+        raise NotProved(f"blocked: new meetings go to {', '.join(sorted(placed))} only, {count} nodes are needed")
+
+    def place_at(self, node: Node, purpose: str) -> Placed:
+        """Creates a meeting at a node itself, past the balancer."""
+        self._journal.will_change(NODE_MEETING, f"{node.name} {(name := self._name(purpose))}")
+        parameters = self._parameters(name)
+        return Placed(self._meeting(parameters, self.at(node).call("create", **parameters).succeeded()), node)
 
     def end(self, meeting: Meeting) -> None:
         """Ends a meeting of ours; that it is gone can be seen only a little later."""
@@ -78,31 +112,48 @@ class Meetings:
             f"a join to {meeting.id} leads to {target.split('?')[0]}, which is none of the known nodes"
         )
 
+    def join_link(self, parameters: dict[str, str]) -> str:
+        """A join link of the front end, signed."""
+        return self._bbb.signed("join", parameters)
+
     def at(self, node: Node) -> BBB:
         """The node's own API, asked directly."""
         return BBB(node.url, node.secret, self._environment.checksum, self._environment.verify)
 
-    def remove(self) -> list[str]:
-        """Ends and deletes what this run, or a crashed one before it, made; returns one line for each, for the report.
-
-        What cannot be removed yet (a recording that is still being made) stays in the journal for the next run.
-        """
+    def end_all(self) -> list[str]:
+        """Ends every meeting that this run, or a crashed one before it, made; returns one line for each."""
         lines = [self._end_noted(change.name, change.before) for change in self._journal.pending(MEETING)]
-        lines += [self._delete_noted(change.name, change.before) for change in self._journal.pending(RECORDING)]
+        for change in self._journal.pending(NODE_MEETING):
+            node_name, meeting = change.name.split(" ", 1)
+            api = self.at(self._environment.node(node_name))
+            lines.append(self._end_at(api, NODE_MEETING, change.name, meeting, ""))
         return lines
 
+    def delete_recordings(self) -> list[str]:
+        """Deletes the recordings made; one that is still being made stays in the journal for the next run."""
+        return [self._delete_noted(change.name, change.before) for change in self._journal.pending(RECORDING)]
+
     def _end_noted(self, name: str, password: str) -> str:
-        assert name.startswith(PREFIX), f"the journal names {name}, which is no meeting of this suite"
-        answer = self._bbb.call("end", meetingID=name, password=password)
-        if not answer.ok and answer.key not in ("notFound", "invalidMeetingIdentifier", "meetingForciblyEnded"):
-            return f"meeting {name} could not be ended, the next run will try again: {answer.key}: {answer.message}"
-        self._journal.put_back(MEETING, name)
-        return f"meeting {name} ended" if answer.ok else f"meeting {name} had ended already"
+        return self._end_at(self._bbb, MEETING, name, name, password)
+
+    def _end_at(self, api: BBB, kind: str, noted: str, meeting: str, password: str) -> str:
+        assert meeting.startswith(PREFIX), f"the journal names {meeting}, which is no meeting of this suite"
+        try:
+            answer = api.call("end", meetingID=meeting, password=password)
+        except BBBError as error:
+            return f"{LATER}: meeting {meeting} could not be ended: {error}"
+        if not answer.ok and answer.key not in GONE:
+            return f"{LATER}: meeting {meeting} could not be ended at {answer.host}: {answer.key}: {answer.message}"
+        self._journal.put_back(kind, noted)
+        return f"meeting {meeting} {'ended' if answer.ok else 'had ended already'}"
 
     def _delete_noted(self, record_id: str, noted: str) -> str:
-        gone = [api.host for api in self._apis() if api.call("deleteRecordings", recordID=record_id).ok]
+        try:
+            gone = [api.host for api in self._apis() if api.call("deleteRecordings", recordID=record_id).ok]
+        except BBBError as error:
+            return f"{LATER}: recording {record_id} could not be deleted: {error}"
         if self._bbb.host not in gone and time.time() - float(noted) < FORGET_AFTER:
-            return f"recording {record_id} is not there yet, the next run will delete it"
+            return f"{LATER}: recording {record_id} is not there yet"
         self._journal.put_back(RECORDING, record_id)
         return (
             f"recording {record_id} deleted at {', '.join(gone)}" if gone else f"recording {record_id} never appeared"
@@ -110,6 +161,14 @@ class Meetings:
 
     def _apis(self) -> list[BBB]:
         return [self._bbb, *(self.at(node) for node in self._environment.nodes)]
+
+    def _name(self, purpose: str) -> str:
+        self._count += 1
+        return f"{PREFIX}{self._run}-{purpose}-{self._count}"
+
+    def _parameters(self, name: str, **more: str) -> dict[str, str]:
+        passwords = {"moderatorPW": secrets.token_hex(6), "attendeePW": secrets.token_hex(6)}
+        return {"name": name, "meetingID": name, **passwords, "meta_bbb-origin": "acceptance", **more}
 
     def _meeting(self, parameters: dict[str, str], answer: Answer) -> Meeting:
         return Meeting(

@@ -1,4 +1,4 @@
-"""What an operator does to the cluster, with the commands of the environment file; every change stands in the journal."""
+"""What an operator does to the cluster, with the commands of the environment file; the journal knows every change."""
 
 from __future__ import annotations
 

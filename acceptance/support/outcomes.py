@@ -11,8 +11,8 @@ from fnmatch import fnmatchcase
 from acceptance.support.environment import Gap
 
 
-class NotProved(Exception):
-    """The scenario could not be judged here: the promise was neither kept nor broken. The text says what was in the way."""
+class NotProved(Exception):  # noqa: N818 - an outcome of its own, not an error
+    """The scenario could not be judged here, so the promise is neither kept nor broken. The text says why."""
 
 
 class Outcome(StrEnum):

@@ -1,0 +1,146 @@
+"""A pytest plugin that listens to a run: how each scenario went, step by step, and how the run as a whole counts."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Generator, Iterable
+from typing import Any
+
+import pytest
+
+from acceptance.support.environment import Gap
+from acceptance.support.meetings import LATER
+from acceptance.support.outcomes import NotProved, Outcome, Result, Step, accept_gaps
+from acceptance.support.report import Head
+
+_RESULT = pytest.StashKey[Result]()
+_STEP_STARTED = pytest.StashKey[float]()
+
+
+class Recorder:
+    """Gathers one Result for each scenario and host check."""
+
+    def __init__(self, gaps: tuple[Gap, ...], secrets: Iterable[str] = ()) -> None:
+        self.results: list[Result] = []
+        self.remarks: list[str] = []
+        self.head: Head | None = None
+        self._gaps = gaps
+        self._secrets = tuple(secrets)
+
+    def note(self, item: pytest.Item, text: str) -> None:
+        """Adds something seen to the scenario that runs now; the report shows it under its step."""
+        _result(item).seen.append(self._without_secrets(text))
+
+    def clean_up(self, duties: Iterable[Callable[[], list[str]]]) -> None:
+        """Runs the duties at the end of a run, each one though another fails, and judges the result."""
+        result = Result("clean-up/everything is as it was", "Clean-up", "everything is as it was", Outcome.PASSED)
+        started = time.monotonic()
+        for duty in duties:
+            try:
+                result.seen += map(self._without_secrets, duty())
+            except (AssertionError, NotProved) as error:
+                result.outcome = Outcome.FAILED
+                result.message += self._without_secrets(f"{error}\n")
+        later = [line for line in result.seen if line.startswith(LATER)]
+        if later and result.outcome is Outcome.PASSED:
+            result.outcome, result.message = Outcome.NOT_PROVED, "\n".join(later)
+        result.seconds = time.monotonic() - started
+        self.results.append(result)
+
+    def pytest_bdd_before_step_call(self, request: pytest.FixtureRequest) -> None:
+        request.node.stash[_STEP_STARTED] = time.monotonic()
+
+    def pytest_bdd_after_step(self, request: pytest.FixtureRequest, step: Any) -> None:
+        self._step(request.node, step, ok=True)
+
+    def pytest_bdd_step_error(self, request: pytest.FixtureRequest, step: Any) -> None:
+        self._step(request.node, step, ok=False)
+
+    def _step(self, item: pytest.Item, step: Any, *, ok: bool) -> None:
+        result = _result(item)
+        seconds = time.monotonic() - item.stash.get(_STEP_STARTED, time.monotonic())
+        result.steps.append(Step(f"{step.keyword.strip()} {step.name}", seconds, ok, tuple(result.seen)))
+        result.seen.clear()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if call.excinfo is not None and call.excinfo.errisinstance(NotProved):
+            path, line, _ = item.location
+            report.outcome = "skipped"
+            report.longrepr = (path, line or 0, f"{Outcome.NOT_PROVED}: {call.excinfo.value}")
+        self._take(item, report, call)
+        return report
+
+    def _take(self, item: pytest.Item, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
+        result = _result(item)
+        if result not in self.results:
+            self.results.append(result)
+        result.seconds += report.duration
+        if call.excinfo is None or result.outcome is Outcome.FAILED:
+            return
+        value = call.excinfo.value
+        if isinstance(value, NotProved):
+            result.outcome = Outcome.NOT_PROVED
+        elif report.outcome == "skipped":
+            result.outcome = Outcome.SKIPPED
+        else:
+            result.outcome = Outcome.FAILED
+        result.message = self._without_secrets(_words(value))
+
+    def _without_secrets(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "[secret]")
+        return text
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        text = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
+        return ("not proved", "N", "NOT PROVED") if text.startswith(Outcome.NOT_PROVED) else None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        accept_gaps(self.results, self._gaps)
+        if any(result.spoils for result in self.results) and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        write: Callable[[str], None] = terminalreporter.write_line
+        for result in self.results:
+            if result.outcome is not Outcome.PASSED:
+                accepted = f" [accepted: {result.accepted}]" if result.accepted else ""
+                write(f"{result.outcome.upper()} {result.name}: {result.message}{accepted}")
+        for remark in self.remarks:
+            write(remark)
+
+
+def _result(item: pytest.Item) -> Result:
+    if _RESULT not in item.stash:
+        item.stash[_RESULT] = _new_result(item)
+    return item.stash[_RESULT]
+
+
+def _new_result(item: pytest.Item) -> Result:
+    group = item.path.stem.removeprefix("test_")
+    check = getattr(item, "originalname", item.name).removeprefix("test_")
+    title = (inspect.getdoc(getattr(item, "function", None)) or check.replace("_", " ")).splitlines()[0]
+    if item.path.parent.name == "infra":
+        return Result(f"infra/{group}/{check}", f"Hosts: {group}", title + _example(item), Outcome.PASSED)
+    # pytest-bdd documents each scenario's function as "Feature: scenario".
+    feature, _, scenario = title.partition(": ")
+    return Result(f"{group}/{scenario}", feature, scenario + _example(item), Outcome.PASSED)
+
+
+def _example(item: pytest.Item) -> str:
+    parameters = getattr(getattr(item, "callspec", None), "id", "")
+    return f" ({parameters})" if parameters else ""
+
+
+def _words(error: BaseException) -> str:
+    """The message of a failure for people: the text of an assertion without pytest's introspection lines."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, AssertionError):
+        return text.split("\nassert ", 1)[0].strip()
+    return f"{type(error).__name__}: {text}" if not isinstance(error, NotProved | pytest.skip.Exception) else text
