@@ -37,7 +37,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Complete the vault file and return what was generated now."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         path = Path(self._task.args["path"])
-        wanted: dict[str, str] = self._task.args["wanted"]
+        # Plain text: Ansible's own keeps its origin, which YAML cannot represent.
+        wanted = {f"{variable}": f"{kind}" for variable, kind in self._task.args["wanted"].items()}
         vault = VaultLib(VaultSecretsContext.current().secrets or [])
         present = _read(vault, path)
         fresh = {
