@@ -16,3 +16,8 @@ POLL_REQUESTS = PREFIX + "poll-requests"
 def lease(name: str) -> str:
     """String with a time to live: the token of the process that holds the lease ``name``."""
     return f"{PREFIX}lease:{name}"
+
+
+def placement(tenant_id: int, meeting_id: str) -> str:
+    """String with a time to live: "ROW NODE INTERNAL_MEETING_ID" of a running meeting, or "ROW - -" once it ended."""
+    return f"{PREFIX}placement:{tenant_id}:{meeting_id}"

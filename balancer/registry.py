@@ -1,0 +1,183 @@
+"""Nodes, tenants and secrets as this process knows them: from PostgreSQL, or from this host's copy of it in a file.
+
+Requests never wait for it: a thread rereads PostgreSQL every few seconds, and whatever is new goes to the file, so that
+a process can start and send users to their meetings while PostgreSQL is away. Placement does not look here.
+"""
+
+import json
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from balancer import log
+from balancer.core.nodes import AdminState, Node, Observation, ObservedState
+from balancer.core.tenants import DEFAULT, Tenant
+from balancer.errors import StorageUnavailableError
+from balancer.settings import Settings
+from balancer.storage import nodes, tenants
+from balancer.storage.database import Database
+
+#: Seconds between two looks at PostgreSQL: how late a process learns of a new node or a changed state.
+REFRESH = 2.0
+#: Seconds after which what was observed of a node is no longer believed.
+_BELIEVED = 15.0
+_FILE_NAME = "registry.json"
+_VERSION = 1
+
+logger = log.get(__name__)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """One state of the registry; replaced as a whole, so that readers need no lock."""
+
+    nodes: Mapping[int, Node]
+    tenant_names: Mapping[int, str]
+    observations: Mapping[int, Observation] = field(default_factory=dict)
+    read: float = float("-inf")  #: time.monotonic() when PostgreSQL said so
+
+    def to_json(self) -> str:
+        """What is kept in the file: observations are news, and not kept."""
+        node_fields = [
+            {
+                "id": node.id,
+                "name": node.name,
+                "url": node.url,
+                "secret": node.secret,
+                "admin_state": node.admin_state.value,
+                "weight": node.weight,
+                "tags": list(node.tags),
+            }
+            for node in self.nodes.values()
+        ]
+        tenant_fields = [{"id": number, "name": name} for number, name in self.tenant_names.items()]
+        return json.dumps({"version": _VERSION, "nodes": node_fields, "tenants": tenant_fields}, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "_Known":
+        """Raises ValueError, KeyError or TypeError where the file is not one of ours."""
+        content: dict[str, Any] = json.loads(text)
+        if content["version"] != _VERSION:
+            raise ValueError(f"version {content['version']}")
+        found = [
+            Node(**{**entry, "admin_state": AdminState(entry["admin_state"]), "tags": tuple(entry["tags"])})
+            for entry in content["nodes"]
+        ]
+        return cls({node.id: node for node in found}, {entry["id"]: entry["name"] for entry in content["tenants"]})
+
+
+class Registry:
+    """The registry of one process."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        self._path = settings.state_directory / _FILE_NAME
+        self._known: _Known | None = None
+        self._tenants: tuple[Tenant, ...] = ()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def read_file(self) -> None:
+        """Begin with this host's copy, where there is one."""
+        try:
+            self._take(_Known.from_json(self._path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            logger.warning("registry file not used", path=str(self._path), reason=error.__class__.__name__)
+
+    def follow(self) -> None:
+        """Follow PostgreSQL from now on, in a thread."""
+        self._thread = threading.Thread(target=self._follow, name="registry", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def refresh(self) -> None:
+        """Read PostgreSQL now. Raises StorageUnavailableError, with everything as it was."""
+        with self._database.transaction() as connection:
+            self._take(
+                _Known(
+                    {node.id: node for node in nodes.all_nodes(connection)},
+                    tenants.names(connection),
+                    nodes.observations(connection),
+                    time.monotonic(),
+                )
+            )
+        self._write_file()
+
+    def nodes(self) -> Mapping[int, Node]:
+        """Every node, by id. Raises StorageUnavailableError where nothing was ever read."""
+        return self._current().nodes
+
+    def tenants(self) -> Sequence[Tenant]:
+        """Every tenant with its secrets. Raises StorageUnavailableError where nothing was ever read."""
+        self._current()
+        return self._tenants
+
+    def unreachable(self, node_id: int) -> Observation | None:
+        """The news that a node cannot be reached, where there is such news and it is fresh."""
+        known = self._current()
+        observation = known.observations.get(node_id)
+        if observation is None or observation.state is not ObservedState.UNREACHABLE:
+            return None
+        return observation if time.monotonic() - known.read < _BELIEVED else None
+
+    def _current(self) -> _Known:
+        if self._known is None:
+            raise StorageUnavailableError("PostgreSQL: not reached since this process began, and no registry file")
+        return self._known
+
+    def _take(self, known: _Known) -> None:
+        self._tenants = tuple(
+            # Other tenants' secrets will be rows; the default tenant's are settings.
+            Tenant(number, name, self._settings.secrets if name == DEFAULT else (), self._settings.checksum_algorithms)
+            for number, name in known.tenant_names.items()
+        )
+        self._known = known
+
+    def _follow(self) -> None:
+        away = False
+        while True:
+            try:
+                self.refresh()
+                away = False
+            except StorageUnavailableError as error:
+                if not away:
+                    logger.warning("registry not refreshed", reason=str(error))
+                away = True
+            if self._stopping.wait(REFRESH):
+                return
+
+    def _write_file(self) -> None:
+        """Replace the file where it says something else. Several processes may do so at once: all write the same."""
+        text = self._current().to_json()
+        try:
+            if self._path.exists() and self._path.read_text(encoding="utf-8") == text:
+                return
+            replace_private(self._path, text)
+        except OSError as error:
+            logger.warning("registry file not written", path=str(self._path), reason=str(error))
+
+
+def replace_private(path: Path, text: str) -> None:
+    """Write a file that only we may read, whole or not at all. Raises OSError."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:  # mkstemp made it 0600
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise

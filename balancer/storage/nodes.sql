@@ -1,0 +1,45 @@
+-- name: all
+-- Every registered node, in the order of its name.
+SELECT id, name, url, secret, admin_state, weight, tags FROM nodes ORDER BY name;
+
+-- name: by_name
+SELECT id, name, url, secret, admin_state, weight, tags FROM nodes WHERE name = %(name)s;
+
+-- name: add
+-- Nothing comes back where the name or the URL is known.
+INSERT INTO nodes (name, url, secret, admin_state, weight, tags)
+VALUES (%(name)s, %(url)s, %(secret)s, %(admin_state)s, %(weight)s, %(tags)s)
+ON CONFLICT DO NOTHING
+RETURNING id, name, url, secret, admin_state, weight, tags;
+
+-- name: change
+-- What the inventory declares; the operator's state is left alone.
+UPDATE nodes
+SET url = %(url)s, secret = %(secret)s, weight = %(weight)s, tags = %(tags)s, changed_at = now()
+WHERE id = %(id)s
+RETURNING id, name, url, secret, admin_state, weight, tags;
+
+-- name: set_admin_state
+UPDATE nodes
+SET admin_state = %(admin_state)s, changed_at = now()
+WHERE name = %(name)s
+RETURNING id, name, url, secret, admin_state, weight, tags;
+
+-- name: remove
+DELETE FROM nodes WHERE id = %(id)s;
+
+-- name: observations
+SELECT node_id, state, reason, since, bbb_version, fencing FROM node_observations;
+
+-- name: observe
+-- An older holder of the poller's lease never overwrites a newer one's word; "since" moves only with the state.
+INSERT INTO node_observations AS known (node_id, state, reason, since, bbb_version, fencing)
+SELECT id, %(state)s, %(reason)s, now(), %(bbb_version)s, %(fencing)s FROM nodes WHERE id = %(node_id)s
+ON CONFLICT (node_id) DO UPDATE
+SET state = excluded.state,
+    reason = excluded.reason,
+    since = CASE WHEN known.state = excluded.state THEN known.since ELSE excluded.since END,
+    bbb_version = excluded.bbb_version,
+    fencing = excluded.fencing
+WHERE known.fencing <= excluded.fencing
+RETURNING node_id, state, reason, since, bbb_version, fencing;

@@ -1,0 +1,115 @@
+"""A request's body: what kind it is, its form fields, and the whole of it at hand, so that it can be sent twice."""
+
+import tempfile
+from enum import Enum
+from types import TracebackType
+from typing import IO, Self
+
+from flask import Request
+from werkzeug.exceptions import HTTPException
+
+from balancer.core.parameters import Parameters
+from balancer.errors import ValidationError
+
+#: Bytes of a body kept in memory; a longer one goes to a temporary file.
+_IN_MEMORY = 1_000_000
+#: Largest form: it is read before the caller is known, since the checksum may stand in it.
+FORM_LIMIT = 1_000_000
+_CHUNK = 65536
+
+
+class Kind(Enum):
+    """What a Content-Type says, its parameters aside."""
+
+    NONE = "no body"
+    FORM = "urlencoded"
+    MULTIPART = "multipart"
+    XML = "XML"
+    UNLABELLED = "no Content-Type"
+    OTHER = "anything else"
+
+
+_LABELS = {
+    "application/x-www-form-urlencoded": Kind.FORM,
+    "multipart/form-data": Kind.MULTIPART,
+    "application/xml": Kind.XML,
+    "text/xml": Kind.XML,
+    "application/x-xml": Kind.XML,
+    "": Kind.UNLABELLED,
+}
+FORMS = frozenset({Kind.FORM, Kind.MULTIPART})
+
+
+class Body:
+    """The body of a request, read from the connection only when it is asked for; gone when the block ends."""
+
+    def __init__(self, request: Request, limit_bytes: int) -> None:
+        self._request = request
+        self._limit = limit_bytes
+        self._file: IO[bytes] | None = None
+        self._size = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def kind(self) -> Kind:
+        """What the request calls its body; XML that some clients label as a form, or not at all, is still XML."""
+        announced = self._request.content_length
+        if self._request.method != "POST" or announced == 0:
+            return Kind.NONE
+        if announced is None and not (self._request.environ.get("wsgi.input_terminated") and self.size()):
+            return Kind.NONE
+        label = _LABELS.get(self._request.mimetype, Kind.OTHER)
+        if label in (Kind.FORM, Kind.UNLABELLED) and self._begins_as_xml():
+            return Kind.XML
+        return label
+
+    def size(self) -> int:
+        """Length in bytes. Raises ValidationError where it is above the limit."""
+        self.open()
+        return self._size
+
+    def open(self) -> IO[bytes]:
+        """The body, from its first byte. Raises ValidationError where it is longer than allowed."""
+        if self._file is None:
+            self._file = self._spool()
+        self._file.seek(0)
+        return self._file
+
+    def form(self, kind: Kind) -> Parameters:
+        """The fields of a form, as they were sent. Raises ValidationError where there are too many or broken ones."""
+        if kind is Kind.MULTIPART:
+            try:
+                return Parameters.of(self._request.form.items(multi=True))
+            except (HTTPException, ValueError) as error:
+                raise ValidationError("The form cannot be read") from error
+        if self.size() > FORM_LIMIT:
+            raise ValidationError(f"The form is longer than {FORM_LIMIT} bytes")
+        return Parameters.parse(self.open().read().strip())
+
+    def _begins_as_xml(self) -> bool:
+        return self.open().read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+
+    def _spool(self) -> IO[bytes]:
+        spooled: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed by __exit__
+        try:
+            if (self._request.content_length or 0) > self._limit:
+                raise self._too_long()
+            while chunk := self._request.stream.read(_CHUNK):
+                self._size += len(chunk)
+                if self._size > self._limit:
+                    raise self._too_long()
+                spooled.write(chunk)
+        except BaseException:
+            spooled.close()
+            raise
+        return spooled
+
+    def _too_long(self) -> ValidationError:
+        return ValidationError(f"The request body is longer than {self._limit} bytes")

@@ -1,0 +1,42 @@
+"""Every way a request can fail, as the one error that its caller is told."""
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from balancer import log
+from balancer.errors import BBBError, NodeError, StorageUnavailableError, UnsupportedRequestError
+from balancer.web import xml
+from balancer.web.paths import API
+
+logger = log.get(__name__)
+
+
+def as_bbb(error: BBBError | StorageUnavailableError | NodeError) -> BBBError:
+    """What a front end is told; the details are in the log."""
+    if isinstance(error, BBBError):
+        return error
+    logger.warning("call failed", path=request.path, reason=str(error))
+    if isinstance(error, StorageUnavailableError):
+        return BBBError("The balancer cannot reach its database at the moment. Please try again later.")
+    return BBBError(f"Unable to access meeting on server ({error.reason}).")
+
+
+def register(app: Flask) -> None:
+    """Give the app its answers to what no view catches."""
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _http(error: HTTPException) -> Response | HTTPException:
+    # No such route, or not with this method: the only ones that Werkzeug raises for a BBB call.
+    if request.routing_exception is not None and not request.path.startswith("/internal/"):
+        return xml.failure(UnsupportedRequestError())
+    return error
+
+
+def _unexpected(error: Exception) -> Response:
+    """A mistake of ours: a traceback for the log, an apology for the caller."""
+    logger.exception("unexpected error", path=request.path, exc_info=error)
+    answer = xml.failure(BBBError("The balancer made a mistake; its log tells more."))
+    answer.status_code = 200 if request.path.startswith(API) else 500
+    return answer

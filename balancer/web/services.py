@@ -1,0 +1,67 @@
+"""What every request needs: made once for a process, opened after the fork."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self, cast
+
+from flask import Flask, current_app
+
+from balancer.core.tenants import Tenant
+from balancer.registry import Registry
+from balancer.settings import Settings
+from balancer.storage import cache
+from balancer.storage.database import Database
+from balancer.storage.placements import Placements
+from balancer.storage.snapshots import Snapshots
+
+EXTENSION = "balancer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """One process's stores, nodes and settings. Threads share them."""
+
+    settings: Settings
+    database: Database
+    redis: cache.Redis
+    registry: Registry
+    placements: Placements
+    snapshots: Snapshots
+
+    @classmethod
+    def create(cls, settings: Settings) -> Self:
+        """Nothing connects before ``open``."""
+        database = Database(settings.database_url, application_name="bbb-fleet web", size=min(settings.web_threads, 16))
+        redis = cache.connect(settings.redis_url)
+        return cls(
+            settings=settings,
+            database=database,
+            redis=redis,
+            registry=Registry(settings, database),
+            placements=Placements(redis),
+            snapshots=Snapshots(redis),
+        )
+
+    def open(self) -> None:
+        """Connect, in the background: both stores may be away. Once a process, after its fork."""
+        self.registry.read_file()
+        self.database.open()
+        self.registry.follow()
+
+    def close(self) -> None:
+        self.registry.close()
+        self.database.close()
+        self.redis.close()
+
+    def tenants(self) -> Sequence[Tenant]:
+        return self.registry.tenants()
+
+
+def of(app: Flask) -> Services:
+    """The services of an app."""
+    return cast(Services, app.extensions[EXTENSION])
+
+
+def services() -> Services:
+    """The services of the app that handles this request."""
+    return of(current_app)
