@@ -261,7 +261,8 @@ def _trouble(node: Node, state: NodeState | None, oldest: float) -> str:
     if state is None:
         return f"{node.host}: the balancer does not know it"
     if state.observed_state != "online":
-        return f"{node.host}: for the balancer it is {state.observed_state}, because of: {state.reason or 'no reason given'}"
+        reason = state.reason or "no reason given"
+        return f"{node.host}: for the balancer it is {state.observed_state}, because of: {reason}"
     if state.snapshot_age is None or state.load is None:
         return f"{node.host}: the balancer has no load of it"
     if state.snapshot_age > oldest:

@@ -26,6 +26,8 @@ from acceptance.support.recordings import Recording
 Note = Callable[[str], None]
 Patience = Callable[[float], float]
 RECORDED = {"record": "true", "autoStartRecording": "true", "allowStartStopRecording": "false"}
+#: Links of formats that a browser downloads instead of showing.
+NO_PAGE = (".pdf",)
 #: Metadata that must come through unharmed.
 MARK = {"meta_acceptance-mark": "Überprüfung & <proof>"}
 
@@ -105,6 +107,7 @@ def open_playbacks(
         _play(people.enter_context(browser.page()), each.url, one, environment)
         for one, recording in arrived
         for each in recording.formats
+        if not each.url.endswith(NO_PAGE)
     ]
 
 
@@ -113,8 +116,9 @@ def playbacks_complete(playbacks: list[Page], patience: Patience, note: Note, se
     for page in playbacks:
         page.wait_for_load_state("networkidle", timeout=patience(seconds) * 1000)
         where = page.url.split("?", 1)[0]
-        missing = [entry for entry in page.evaluate(BROKEN_ELEMENTS) if entry]
+        missing = page.evaluate(BROKEN_ELEMENTS)
         assert not missing, f"{where} shows what did not load: {', '.join(missing)}"
+        _plays(page, where, patience(seconds))
         note(f"{where}: {len(page.evaluate(LOADED))} files")
 
 
@@ -160,8 +164,10 @@ def both_agree(
 
 
 #: Pictures and media elements of a page that failed to load.
-BROKEN_ELEMENTS = """() => [...document.querySelectorAll('img, video, audio')].map(e =>
-  (e.tagName === 'IMG' ? e.complete && !e.naturalWidth : e.error || e.networkState === 3) ? (e.currentSrc || e.src) : '')"""
+BROKEN_ELEMENTS = """() => [...document.querySelectorAll('img, video, audio')].filter(e =>
+  e.tagName === 'IMG' ? e.complete && !e.naturalWidth : e.error || e.networkState === 3).map(e => e.currentSrc || e.src)"""
+#: Holds once a medium of the page can be played.
+PLAYABLE = "() => [...document.querySelectorAll('video, audio')].some(e => e.readyState >= 1)"
 LOADED = "() => performance.getEntriesByType('resource').map(e => e.name)"
 
 
@@ -186,15 +192,18 @@ def _talks_on(placed: list[Placed], bbb: BBB) -> bool:
 
 def _play(page: Page, url: str, one: Placed, environment: Environment) -> Page:
     assert url.startswith(environment.origin), f"the playback of {one.meeting.id} leads to {urlsplit(url).hostname}"
-    refused: list[str] = []
-    page.on(
-        "response",
-        lambda response: refused.append(f"{response.url} {response.status}") if response.status >= 500 else None,
-    )
     status = open_page(page, url)
     assert status in (200, 206), f"{url} answers {status}"
-    assert not refused, f"{url} asks in vain for {', '.join(refused)}"
     return page
+
+
+def _plays(page: Page, where: str, within: float) -> None:
+    eventually(
+        lambda: bool(page.evaluate(PLAYABLE)),
+        bool,
+        within=within,
+        otherwise=lambda _: f"{where} shows nothing that can be played",
+    )
 
 
 def _at_node(node: BBB, url: str, environment: Environment) -> tuple[int, int]:
@@ -221,12 +230,10 @@ def _agrees(one: Placed, bbb: BBB, node: BBB, within: float) -> None:
         lambda: (compared(bbb), compared(node)),
         lambda both: both[0] == both[1],
         within=within,
-        otherwise=lambda both: (
-            f"the balancer and {one.node.host} differ about {one.meeting.id}: "
-            + "; ".join(
-                f"{key} {both[0].get(key)!r} and {both[1].get(key)!r}"
-                for key in both[1]
-                if both[0].get(key) != both[1][key]
-            )
-        ),
+        otherwise=lambda both: f"the balancer and {one.node.host} differ about {one.meeting.id}: {_difference(*both)}",
     )
+
+
+def _difference(ours: dict[str, object], theirs: dict[str, object]) -> str:
+    keys = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+    return "; ".join(f"{key} {ours.get(key)!r} and {theirs.get(key)!r}" for key in keys)
