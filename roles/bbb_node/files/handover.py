@@ -139,7 +139,7 @@ class SshTransport:
         self._gate("offer", archive.name, str(size))
         command = ["rsync", "--inplace", "--timeout=60", "--rsh=" + " ".join(self._ssh)]
         if self._limit:
-            command.append("--bwlimit=%d" % self._limit)
+            command.append(f"--bwlimit={self._limit}")
         self._run([*command, str(archive), self._host + ":" + archive.name])
         receipt = self._gate("commit", archive.name, str(size), digest)
         if receipt.get("size") != size:
