@@ -21,6 +21,7 @@ class Placed:
     """A row of table meetings, as far as a poll concerns it: live, or lost."""
 
     id: int
+    tenant_id: int
     meeting_id: str
     state: str
     internal_meeting_id: str | None

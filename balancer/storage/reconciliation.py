@@ -27,6 +27,7 @@ class Change:
     row: Placed
     to_state: str
     cause: str
+    internal_meeting_id: str | None
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def reconcile(database: Database, listing: Listing, *, create_grace: timedelta) 
             return Outcome([], [], [])
         changes = _apply(connection, findings, listing.poll_started)
         claimed = [found for found in findings.left_over if _change(connection, "claim_left_over", found, LEFT_OVER)]
-    changes += [Change(found.row, "lost", LEFT_OVER) for found in claimed]
+    changes += [_changed(found, "lost", LEFT_OVER) for found in claimed]
     return Outcome(changes, findings.doubtful, [found.meeting for found in claimed])
 
 
@@ -72,7 +73,7 @@ def _apply(connection: Connection, findings: Findings, poll_started: datetime) -
     changes = _change_all(connection, "end_running", findings.ended, "ended", GONE, parameters)
     changes += _change_all(connection, "end_creating", findings.abandoned, "ended", NEVER_CREATED, {})
     for name, found, cause in (("adopt", findings.adopted, ADOPTED), ("take_back", findings.returned, RETURNED)):
-        changes += [Change(one.row, "running", cause) for one in found if _change(connection, name, one, cause)]
+        changes += [_changed(one, "running", cause) for one in found if _change(connection, name, one, cause)]
     if findings.joined:
         connection.execute(queries("reconciliation")["note_joined"], {"ids": [row.id for row in findings.joined]})
     return changes
@@ -85,7 +86,7 @@ def _change_all(
         return []
     given = {"ids": [row.id for row in rows], "cause": cause} | parameters
     changed = {row["meeting"] for row in connection.execute(queries("reconciliation")[query], given)}
-    return [Change(row, to_state, cause) for row in rows if row.id in changed]
+    return [Change(row, to_state, cause, row.internal_meeting_id) for row in rows if row.id in changed]
 
 
 def _change(connection: Connection, query: str, found: Found, cause: str) -> bool:
@@ -102,3 +103,7 @@ def _change(connection: Connection, query: str, found: Found, cause: str) -> boo
     except psycopg.errors.UniqueViolation:
         # A request placed the same meetingID at this very moment: its row stands, the lost one stays lost.
         return False
+
+
+def _changed(found: Found, to_state: str, cause: str) -> Change:
+    return Change(found.row, to_state, cause, found.meeting.internal_meeting_id)

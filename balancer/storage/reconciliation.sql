@@ -1,10 +1,10 @@
 -- name: rows_on_node
 -- What a poll of a node concerns: its live rows, and those lost with it or by a create without an answer.
-SELECT id, meeting_id, state, internal_meeting_id, placed_at, created_at, finished_at, user_joined
+SELECT id, tenant_id, meeting_id, state, internal_meeting_id, placed_at, created_at, finished_at, user_joined
 FROM meetings
 WHERE node_id = %(node_id)s AND state IN ('creating', 'running')
 UNION ALL
-SELECT id, meeting_id, state, internal_meeting_id, placed_at, created_at, finished_at, user_joined
+SELECT id, tenant_id, meeting_id, state, internal_meeting_id, placed_at, created_at, finished_at, user_joined
 FROM meetings
 WHERE node_id = %(node_id)s AND state = 'lost'
     AND (internal_meeting_id = ANY(%(internal_meeting_ids)s)

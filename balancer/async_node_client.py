@@ -1,0 +1,167 @@
+"""HTTP out to nodes for the poller: asyncio, kept-alive connections, typed errors with the reason of an observed state.
+
+TLS is always verified.
+"""
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlencode
+
+import aiohttp
+import defusedxml.ElementTree
+from yarl import URL
+
+from balancer.core import node_call
+from balancer.core.nodes import Node
+from balancer.errors import NodeError, NodeTimeoutError, NodeUnreachableError
+from balancer.settings import Settings
+
+#: A node with a thousand meetings of a hundred users answers with a tenth of this.
+ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
+_DNS_CACHE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A node's good answer to getMeetings."""
+
+    meetings: list[node_call.SeenMeeting]
+    node_time: datetime | None  #: of its Date header: whole seconds, rounded down
+
+
+class AsyncNodeClient:
+    """Use as ``async with``: connections live as long as the block."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._algorithm = settings.node_checksum_algorithm
+        self._connect_timeout = settings.node_connect_timeout
+        # Longer than the pause between two polls, shorter than nginx's keepalive_timeout on a node (65 s).
+        self._keepalive = min(60.0, 2 * settings.poll_interval + settings.poll_timeout)
+        self._ca_file = settings.node_ca_file
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            limit_per_host=4,
+            keepalive_timeout=self._keepalive,
+            ttl_dns_cache=_DNS_CACHE_SECONDS,
+            ssl=ssl.create_default_context(cafile=self._ca_file),
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            # A node has no business with cookies of ours; and a redirect is no answer of BBB's API.
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": "bbb-fleet"},
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def get_meetings(self, node: Node, *, timeout: float) -> Listed:
+        """timeout: seconds for everything together. Raises NodeError."""
+        answer, node_time = await self._signed(node, "getMeetings", b"", timeout)
+        if not answer.success:
+            raise refused("getMeetings", answer)
+        return Listed(node_call.seen_meetings(answer), node_time)
+
+    async def find(self, node: Node, meeting_id: str, *, timeout: float) -> str:
+        """internalMeetingID of the meeting that the node has under this id, "" for none. Raises NodeError."""
+        query = urlencode({"meetingID": meeting_id}).encode()
+        answer, _ = await self._signed(node, "getMeetingInfo", query, timeout)
+        if not answer.success and answer.message_key != "notFound":
+            raise refused("getMeetingInfo", answer)
+        return answer.text("internalMeetingID")
+
+    async def end(self, node: Node, meeting: node_call.SeenMeeting, *, timeout: float) -> None:
+        """Have the node end a meeting; BBB up to 2.5 wants the moderators' password. Raises NodeError."""
+        password = defusedxml.ElementTree.fromstring(meeting.xml).findtext("moderatorPW", "")
+        parameters = {"meetingID": meeting.meeting_id} | ({"password": password} if password else {})
+        answer, _ = await self._signed(node, "end", urlencode(parameters).encode(), timeout)
+        if not answer.success and answer.message_key != "notFound":
+            raise refused("end", answer)
+
+    async def version(self, node: Node, *, timeout: float) -> str:
+        """BBB's release, "" where the node does not reveal it. Raises NodeError, with reason "version" where the node's
+        API is not of version 2."""
+        body, _ = await self._get(node.url, timeout)
+        answer = node_call.parse(body)
+        api = answer.text("apiVersion") or answer.text("version")
+        if not answer.success or not api.startswith("2."):
+            raise NodeError(f"the node's API is of version {api[:20]!r}, not 2", "version")
+        return answer.text("bbbVersion")[:50]
+
+    async def _signed(
+        self, node: Node, call: str, query: bytes, timeout: float
+    ) -> tuple[node_call.Answer, datetime | None]:
+        url = node_call.signed_url(node.url, call, query, node.secret, self._algorithm)
+        body, node_time = await self._get(url, timeout)
+        return node_call.parse(body), node_time
+
+    async def _get(self, url: str, timeout: float) -> tuple[bytes, datetime | None]:
+        assert self._session is not None, "use `async with`"  # noqa: S101 - a mistake of ours, not of the input
+        limits = aiohttp.ClientTimeout(total=timeout, sock_connect=self._connect_timeout)
+        try:
+            # The URL is signed as it stands: nothing may encode it anew.
+            target = URL(url, encoded=True)
+            async with self._session.get(target, timeout=limits, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise NodeError(f"the node answered with HTTP status {response.status}")
+                return await _body(response), _date(response)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise as_ours(error) from error
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.content.iter_any():
+        parts.append(part)
+        size += len(part)
+        if size > ANSWER_LIMIT_BYTES:
+            raise NodeError(f"the node's answer is larger than {ANSWER_LIMIT_BYTES} bytes")
+    return b"".join(parts)
+
+
+def _date(response: aiohttp.ClientResponse) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(response.headers.get("Date", ""))
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
+
+
+def refused(call: str, answer: node_call.Answer) -> NodeError:
+    """A node's FAILED where nothing of ours could be wrong but the secret or the digest."""
+    reason = "checksum" if answer.message_key == "checksumError" else "http"
+    return NodeError(f"the node refused {call}: {answer.message_key[:40]}", reason)
+
+
+def as_ours(error: BaseException) -> NodeError:
+    """The library's error as one of ours. The texts name no URL: it carries a signature."""
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return NodeUnreachableError("the node's name does not resolve", "dns")
+        case aiohttp.ClientConnectorCertificateError():
+            return NodeUnreachableError("the node's certificate is not valid", "tls")
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            return NodeUnreachableError("no TLS with the node", "tls")
+        case aiohttp.ConnectionTimeoutError():
+            return NodeUnreachableError("no connection to the node in time", "connect")
+        case aiohttp.ClientConnectorError():
+            return NodeUnreachableError(f"no connection to the node: {error.strerror or 'refused'}", "connect")
+        case asyncio.TimeoutError():
+            return NodeTimeoutError("the node did not answer in time")
+        case aiohttp.ClientOSError() | aiohttp.ServerDisconnectedError() | ConnectionError():
+            return NodeError("the node broke the connection off", "connect")
+        case _:
+            return NodeError(f"the node's answer is not HTTP as it should be: {error.__class__.__name__}")

@@ -1,0 +1,311 @@
+"""One poll of one node, and what this process knows of all nodes from its own polls."""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from balancer import log
+from balancer.async_node_client import AsyncNodeClient, Listed
+from balancer.cluster_clock import ClusterClock, Moment
+from balancer.core.health import Health, Thresholds, after_failure, after_pass
+from balancer.core.nodes import Node, Observation, ObservedState, Snapshot
+from balancer.core.reconciliation import Listing, Placed
+from balancer.errors import NodeError, StorageUnavailableError
+from balancer.settings import Settings
+from balancer.storage import clock, reconciliation
+from balancer.storage import nodes as node_rows
+from balancer.storage.cache import Redis
+from balancer.storage.database import Database
+from balancer.storage.placements import Place, Placements
+from balancer.storage.reconciliation import Change
+from balancer.storage.snapshots import Snapshots
+
+T = TypeVar("T")
+logger = log.get(__name__)
+
+#: Seconds after a create's own timeouts in which its web worker may still be writing the row.
+CREATE_SLACK = 5.0
+#: Seconds between two questions for a node's BBB version; a node that was away is asked at once.
+VERSION_EVERY = 3600.0
+#: Meetings asked for by name after one poll; the others wait for the next.
+DOUBTS_AT_ONCE = 20
+
+
+@dataclass(frozen=True)
+class _Poll:
+    """One poll that is under way."""
+
+    node: Node
+    fencing: int
+    started: Moment
+    began: float  #: time.monotonic()
+
+    def ended(self) -> datetime:
+        """PostgreSQL's time by now, reckoned from the start."""
+        return self.started.at + timedelta(seconds=time.monotonic() - self.began)
+
+
+@dataclass(frozen=True)
+class _Version:
+    bbb: str
+    ask_again: float  #: time.monotonic()
+
+
+class Watch:
+    """Polls nodes; the health of all of them is in memory, so that one node's failure is judged beside the others'."""
+
+    def __init__(
+        self, settings: Settings, database: Database, client: Redis, http: AsyncNodeClient, threads: Executor
+    ) -> None:
+        """threads: where calls to the stores run."""
+        self._settings = settings
+        self._database = database
+        self._snapshots = Snapshots(client)
+        self._placements = Placements(client)
+        self._http = http
+        self._threads = threads
+        self._thresholds = Thresholds(fail=settings.poll_fail_threshold, passes=settings.poll_pass_threshold)
+        self._create_grace = timedelta(seconds=settings.create_timeout + settings.node_connect_timeout + CREATE_SLACK)
+        self._clock = ClusterClock(lambda: self._stored(self._read_clock))
+        self._health: dict[int, Health] = {}
+        self._written: dict[int, tuple[ObservedState, str, str]] = {}
+        self._versions: dict[int, _Version] = {}
+        self._listed: dict[int, frozenset[str]] = {}
+        self._away: set[str] = set()
+
+    async def remember(self) -> None:
+        """Begin from what is stored, as a process that polls from now on. Raises StorageUnavailableError."""
+        known = await self._stored(self._read_observations)
+        self._health = {node_id: Health.remembered(observation) for node_id, observation in known.items()}
+        self._written = {node_id: (one.state, one.reason, one.bbb_version) for node_id, one in known.items()}
+        self._versions = {node_id: _Version(one.bbb_version, 0.0) for node_id, one in known.items()}
+        self._listed = {}
+
+    async def nodes(self) -> list[Node]:
+        """Every registered node; what is known of others is dropped. Raises StorageUnavailableError."""
+        found = await self._stored(self._read_nodes)
+        ids = {node.id for node in found}
+        for known in (self._health, self._written, self._versions, self._listed):
+            for node_id in known.keys() - ids:
+                del known[node_id]
+        try:
+            await self._stored(self._snapshots.keep_only, ids)
+        except StorageUnavailableError as error:
+            self._note_away("redis", error)
+        return found
+
+    async def poll(self, node: Node, fencing: int) -> None:
+        """Ask a node and record what it says, under the lease of that number.
+
+        Raises nothing for a node that fails: that is recorded too. Raises StorageUnavailableError where PostgreSQL was
+        never reached.
+        """
+        poll = _Poll(node, fencing, await self._clock.now(), time.monotonic())
+        try:
+            listed = await self._http.get_meetings(node, timeout=self._settings.poll_timeout)
+            version = await self._version(poll)
+        except NodeError as error:
+            await self._record_failure(poll, error)
+        else:
+            await self._record_pass(poll, listed, version)
+
+    async def _version(self, poll: _Poll) -> str:
+        known = self._versions.get(poll.node.id)
+        health = self._health.get(poll.node.id)
+        was_away = health is None or health.state is not ObservedState.ONLINE
+        if known and not was_away and time.monotonic() < known.ask_again:
+            return known.bbb
+        left = poll.began + self._settings.poll_timeout - time.monotonic()
+        try:
+            found = await self._http.version(poll.node, timeout=max(left, 0.1))
+        except NodeError as error:
+            if error.reason == "version":
+                raise
+            # The node answers what counts; its index is asked again in an hour.
+            logger.warning("node does not tell its version", node=poll.node.name, reason=str(error))
+            found = known.bbb if known else ""
+        self._versions[poll.node.id] = _Version(found, time.monotonic() + VERSION_EVERY)
+        return found
+
+    async def _record_failure(self, poll: _Poll, error: NodeError) -> None:
+        node_id = poll.node.id
+        sisters = [health for other, health in self._health.items() if other != node_id]
+        health = after_failure(
+            self._health.get(node_id),
+            error.reason,
+            ended=poll.ended(),
+            thresholds=self._thresholds,
+            sisters=sisters,
+        )
+        await self._record_health(poll, health, str(error))
+
+    async def _record_pass(self, poll: _Poll, listed: Listed, version: str) -> None:
+        ended = poll.ended()
+        health = after_pass(
+            self._health.get(poll.node.id), started=poll.started.at, ended=ended, thresholds=self._thresholds
+        )
+        # The snapshot first: a node that is told to be online has fresh figures.
+        snapshot = _snapshot(poll, listed, ended, version)
+        xml = {meeting.internal_meeting_id: meeting.xml for meeting in listed.meetings}
+        try:
+            current = await self._stored(self._snapshots.write, snapshot, xml)
+        except StorageUnavailableError as error:
+            self._note_away("redis", error)
+        else:
+            self._note_back("redis")
+            if not current:
+                logger.info("poll discarded: another process polls by now", node=poll.node.name)
+                return
+        await self._record_health(poll, health, "")
+        await self._settle_meetings(poll, listed, ended)
+        self._listed[poll.node.id] = frozenset(xml)
+
+    async def _record_health(self, poll: _Poll, health: Health, detail: str) -> None:
+        """Keep it, and store and log it where it is news."""
+        node_id = poll.node.id
+        before = self._health.get(node_id)
+        self._health[node_id] = health
+        if health.differs(before):
+            logger.info(
+                "node state",
+                node=poll.node.name,
+                state=health.state.value,
+                reason=health.reason,
+                before=before.state.value if before else ObservedState.UNKNOWN.value,
+                detail=detail,
+            )
+        known = self._versions.get(node_id)
+        version = known.bbb if known else ""
+        news = (health.state, health.reason, version)
+        if self._written.get(node_id) == news:
+            return
+        try:
+            await self._stored(self._write_observation, poll, health, version)
+        except StorageUnavailableError as error:
+            self._note_away("postgresql", error)
+        else:
+            self._note_back("postgresql")
+            self._written[node_id] = news
+
+    async def _settle_meetings(self, poll: _Poll, listed: Listed, ended: datetime) -> None:
+        if not poll.started.exact:
+            return
+        listing = Listing(
+            node_id=poll.node.id,
+            poll_started=poll.started.at,
+            meetings=listed.meetings,
+            listed_before=self._listed.get(poll.node.id, frozenset()),
+            clock_ahead=listed.node_time - ended if listed.node_time else timedelta(0),
+        )
+        try:
+            outcome = await self._stored(self._reconcile, listing)
+            await self._tell(poll.node, outcome.changes)
+            gone = await self._ask_for(poll.node, outcome.doubtful[:DOUBTS_AT_ONCE])
+            if gone:
+                confirm = reconciliation.confirm_ended
+                changes = await self._stored(confirm, self._database, gone, poll.started.at)
+                await self._tell(poll.node, changes)
+        except StorageUnavailableError as error:
+            self._note_away("postgresql", error)
+            return
+        for meeting in outcome.left_over:
+            try:
+                await self._http.end(poll.node, meeting, timeout=self._settings.poll_timeout)
+            except NodeError as error:
+                # It is listed again by the next poll, and tried again.
+                logger.warning("left-over meeting not ended", node=poll.node.name, reason=str(error))
+
+    async def _ask_for(self, node: Node, rows: Collection[Placed]) -> list[Placed]:
+        """Those of the rows that the node itself says it does not have."""
+        gone = []
+        for row in rows:
+            try:
+                found = await self._http.find(node, row.meeting_id, timeout=self._settings.poll_timeout)
+            except NodeError as error:
+                logger.warning("unlisted meeting not confirmed", node=node.name, row=row.id, reason=str(error))
+                break
+            if found != row.internal_meeting_id:
+                gone.append(row)
+        return gone
+
+    async def _tell(self, node: Node, changes: Collection[Change]) -> None:
+        """Log what changed, and keep the copy in step that joins are answered from."""
+        for change in changes:
+            logger.info(
+                "meeting state",
+                node=node.name,
+                row=change.row.id,
+                meeting_id=change.row.meeting_id,
+                state=change.to_state,
+                before=change.row.state,
+                cause=change.cause,
+            )
+        try:
+            await self._stored(self._copy, node, changes)
+        except StorageUnavailableError as error:
+            self._note_away("redis", error)
+
+    def _note_away(self, store: str, error: StorageUnavailableError) -> None:
+        if store not in self._away:
+            logger.warning("store away", store=store, reason=str(error))
+        self._away.add(store)
+
+    def _note_back(self, store: str) -> None:
+        if store in self._away:
+            logger.info("store back", store=store)
+        self._away.discard(store)
+
+    async def _stored(self, function: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+    def _read_clock(self) -> datetime:
+        with self._database.transaction() as connection:
+            return clock.now(connection)
+
+    def _read_nodes(self) -> list[Node]:
+        with self._database.transaction() as connection:
+            return node_rows.all_nodes(connection)
+
+    def _read_observations(self) -> dict[int, Observation]:
+        with self._database.transaction() as connection:
+            return node_rows.observations(connection)
+
+    def _write_observation(self, poll: _Poll, health: Health, version: str) -> None:
+        with self._database.transaction() as connection:
+            node_rows.observe(
+                connection,
+                poll.node.id,
+                health.state,
+                reason=health.reason,
+                bbb_version=version,
+                fencing=poll.fencing,
+            )
+
+    def _copy(self, node: Node, changes: Collection[Change]) -> None:
+        for change in changes:
+            row = change.row
+            if change.to_state == "running" and change.internal_meeting_id:
+                self._placements.note(row.tenant_id, row.meeting_id, Place(row.id, node.id, change.internal_meeting_id))
+            else:
+                self._placements.forget(row.tenant_id, row.meeting_id, row.id)
+
+    def _reconcile(self, listing: Listing) -> reconciliation.Outcome:
+        return reconciliation.reconcile(self._database, listing, create_grace=self._create_grace)
+
+
+def _snapshot(poll: _Poll, listed: Listed, ended: datetime, version: str) -> Snapshot:
+    participants = {meeting.internal_meeting_id: meeting.participants for meeting in listed.meetings}
+    return Snapshot(
+        node_id=poll.node.id,
+        fencing=poll.fencing,
+        poll_started=poll.started.at,
+        polled=ended,
+        users=sum(participants.values()),
+        video=sum(meeting.video for meeting in listed.meetings),
+        participants=participants,
+        bbb_version=version,
+    )
