@@ -4,6 +4,8 @@ import asyncio
 import logging
 import signal
 import sys
+import tempfile
+from pathlib import Path
 
 from lab.simulator.node import Node
 from lab.simulator.options import NodeOptions, parse
@@ -29,7 +31,8 @@ async def serve(nodes: list[NodeOptions]) -> None:
 def main() -> None:
     """Entry point."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    asyncio.run(serve(parse(sys.argv[1:])))
+    with tempfile.TemporaryDirectory(prefix="bbb-simulator-") as temporary:
+        asyncio.run(serve(parse(sys.argv[1:], Path(temporary))))
 
 
 if __name__ == "__main__":

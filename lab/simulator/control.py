@@ -60,6 +60,9 @@ class Control:
             ("POST", "/users"): self._add_users,
             ("DELETE", "/users"): self._remove_users,
             ("POST", "/record"): self._record,
+            ("GET", "/recordings"): self._recordings,
+            ("POST", "/rebuild"): self._rebuild,
+            ("GET", "/callbacks"): self._callbacks,
             ("GET", "/requests"): self._requests,
             ("DELETE", "/requests"): self._forget_requests,
             ("GET", "/misbehaviour"): self._faults,
@@ -116,6 +119,19 @@ class Control:
         changed = self._node.life.mark(meeting, on=bool(wish.get("on", True)))
         return {"changed": changed, "recording": meeting.recording_on, "marks": len(meeting.record_marks)}
 
+    async def _recordings(self, wish: dict[str, Any]) -> object:
+        return self._node.recorder.state()
+
+    async def _rebuild(self, wish: dict[str, Any]) -> object:
+        try:
+            self._node.recorder.rebuild(str(wish["recordID"]))
+        except FileNotFoundError as error:
+            raise RefusedError(404, str(error)) from error
+        return {}
+
+    async def _callbacks(self, wish: dict[str, Any]) -> object:
+        return {"attempts": [{"url": url, "outcome": outcome} for url, outcome in self._node.delivery.attempts]}
+
     async def _requests(self, wish: dict[str, Any]) -> object:
         found = self._node.journal.requests(wish.get("call"), int(wish.get("after", 0)))
         return {"requests": [seen.described() for seen in found]}
@@ -136,7 +152,7 @@ class Control:
 
     async def _restart(self, wish: dict[str, Any]) -> object:
         """Restart after the answer: down for `down_seconds`, then without memory."""
-        self._server.spawn(self._server.restart(float(wish.get("down_seconds", 0))))
+        self._node.background.spawn(self._server.restart(float(wish.get("down_seconds", 0))))
         return {}
 
     async def _change_settings(self, wish: dict[str, Any]) -> object:

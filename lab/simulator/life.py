@@ -22,7 +22,8 @@ class Life:
         self._clock = clock
         self._meetings = meetings
         self._timers: set[asyncio.TimerHandle] = set()
-        #: Called as (event, meeting, user) for created, joined, changed, left, ended.
+        #: Called as (event, meeting, user) for created, joined, changed, recording-started,
+        #: recording-stopped, left, ejected, ended.
         self.listeners: list[Listener] = []
 
     @staticmethod
@@ -66,13 +67,18 @@ class Life:
         self._choose_presenter(meeting)
         self._tell("left", meeting, user)
 
+    def eject(self, meeting: Meeting, user: User) -> None:
+        """Put a user out whose place another session of the same person takes."""
+        self._tell("ejected", meeting, user)
+        self.leave(meeting, user)
+
     def mark(self, meeting: Meeting, *, on: bool) -> bool:
         """Press the record button; False when the meeting is not recorded or is so already."""
         if not meeting.record or meeting.recording_on is on:
             return False
         meeting.recording_on = on
         meeting.record_marks.append((self._clock.milliseconds(), on))
-        self._tell("changed", meeting)
+        self._tell("recording-started" if on else "recording-stopped", meeting)
         return True
 
     def changed(self, meeting: Meeting, user: User | None = None) -> None:

@@ -88,6 +88,7 @@ class Meeting:
     end_without_moderator_delay: int = 1
     keep_events: bool = False
     ended_url: str = ""
+    disabled_features: tuple[str, ...] = ()
     logout_url: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
     is_breakout: bool = False

@@ -1,14 +1,22 @@
 """One node's whole state, and what several calls need of it."""
 
 from lab.simulator.answers import CallError
+from lab.simulator.background import Background
+from lab.simulator.callbacks import EndCallbacks
 from lab.simulator.checksum import matches
 from lab.simulator.clock import Clock
+from lab.simulator.delivery import Delivery
+from lab.simulator.hooks import Hooks
 from lab.simulator.journal import Journal
 from lab.simulator.life import Life
-from lab.simulator.meetings import Meeting, MeetingTable, User
+from lab.simulator.meetings import Meeting, MeetingTable, Presence, User
 from lab.simulator.misbehaviour import Misbehaviour
+from lab.simulator.recorder import Recorder
+from lab.simulator.recordings.catalogue import Format
+from lab.simulator.recordings.tree import Tree
 from lab.simulator.request import Call
 from lab.simulator.settings import NodeSettings
+from lab.simulator.tracks import Tracks
 
 
 class Node:
@@ -24,7 +32,17 @@ class Node:
         self.sessions: dict[str, tuple[Meeting, User]] = {}
         self.journal = Journal(settings.journal_length)
         self.misbehaviour = Misbehaviour()
-        self.life.listeners.append(self._drop_sessions)
+        self.background = Background()
+        self.delivery = Delivery()
+        self.hooks = Hooks(self.background, self.delivery, self.clock, lambda: self.settings)
+        self.tree = Tree(settings.root)
+        self.tracks = Tracks(self.tree)
+        self.recorder = Recorder(self.background, lambda: self.settings, self.tree)
+        #: Callbacks in waiting: they live in bbb-web's memory and die with it.
+        self._callbacks = Background()
+        callbacks = EndCallbacks(self._callbacks, self.delivery, lambda: self.settings)
+        for listen in (callbacks.on_event, self.hooks.on_event, self.recorder.on_event, self._drop_sessions):
+            self.life.listeners.append(listen)
 
     def signature_is_right(self, call: Call, checksum: str) -> bool:
         """Verify a checksum over the raw query string."""
@@ -52,18 +70,35 @@ class Node:
             raise CallError("checksumError", "Checksums do not match")
 
     def find_session(self, token: str) -> tuple[Meeting, User] | None:
-        """Return who holds a session token, unless the user was purged meanwhile."""
+        """Return who holds a session token; a user that never came and was purged has none."""
         found = self.sessions.get(token)
-        if found is None or found[1].internal_id not in found[0].users:
+        if found is None:
             return None
-        return found
+        meeting, user = found
+        purged = user.presence is Presence.REGISTERED and user.internal_id not in meeting.users
+        return None if purged else found
 
-    def restart(self) -> None:
+    def tell_recordings(self, event: str, moved: list[Format]) -> None:
+        """Tell hooks that recordings changed their state."""
+        for record_id in dict.fromkeys(each.record_id for each in moved):
+            external = next(each.meta().get("meetingId", "") for each in moved if each.record_id == record_id)
+            ids = {"internal-meeting-id": record_id, "external-meeting-id": external}
+            self.hooks.send(event, external, {"meeting": ids, "record-id": record_id})
+
+    async def close(self) -> None:
+        """Stop everything that goes on beside the answers."""
+        self.life.forget()
+        await self.background.close()
+        await self._callbacks.close()
+        await self.delivery.close()
+
+    async def restart(self) -> None:
         """Forget all meetings, users and sessions, as a restart of bbb-web does."""
         self.life.forget()
         self.sessions.clear()
+        await self._callbacks.close()
 
     def _drop_sessions(self, event: str, meeting: Meeting, user: User | None) -> None:
         if event == "ended":
-            for member in meeting.users.values():
-                self.sessions.pop(member.session_token, None)
+            for token in [token for token, holder in self.sessions.items() if holder[0] is meeting]:
+                del self.sessions[token]

@@ -18,10 +18,11 @@ class NodeOptions:
     settings: NodeSettings
 
 
-def parse(arguments: list[str]) -> list[NodeOptions]:
-    """Read the command line; ends the program with a usage message when it is wrong."""
+def parse(arguments: list[str], temporary: Path) -> list[NodeOptions]:
+    """Read the command line, `temporary` being the root where none is given; ends the program with a usage message when it is wrong."""
     parser = _parser()
     given = parser.parse_args(arguments)
+    given.root = given.root or temporary
     places = _places(given)
     if not places:
         parser.error("name a place to listen: --listen HOST:PORT, or --nodes N --first-port P")
@@ -82,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     identity.add_argument("--server-url", default="http://{host}:{port}", help="public origin")
     identity.add_argument("--secret", default=os.environ.get("BBB_SIMULATOR_SECRET"))
     identity.add_argument("--secret-file", type=Path)
-    identity.add_argument("--root", type=Path, default=Path("/"), help="below which var/bigbluebutton lies")
+    identity.add_argument(
+        "--root", type=Path, help="below which var/bigbluebutton lies: / on a host (default: a temporary directory)"
+    )
     _add_behaviour(parser.add_argument_group("behaviour"))
     return parser
 

@@ -27,6 +27,8 @@ class Profile:
     groups_thousands: bool = False
     #: Users that left stay in getMeetings for a while (3.0).
     keeps_left_users: bool = True
+    #: "maxUserConcurrentAccesses": sessions that one userID may hold in a meeting; 0 is no limit (3.0).
+    sessions_at_once: int = 3
     #: Path of the client page that join redirects to.
     client_path: str = "/html5client"
     #: Path for guests who wait; empty means the client page shows the lobby.
@@ -50,6 +52,7 @@ _2_7 = Profile(
     has_chat=False,
     has_graphql=False,
     keeps_left_users=False,
+    sessions_at_once=0,
     client_path="/html5client/join",
     guest_path="/html5client/guestWait",
 )

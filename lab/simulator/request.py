@@ -75,6 +75,8 @@ class Call:
     parameters: Parameters
     #: Lower case, without parameters; empty when absent.
     content_type: str = ""
+    #: As sent, with its parameters.
+    full_content_type: str = ""
     body: bytes = b""
     accept: str = ""
     cookies: dict[str, str] = field(default_factory=dict)

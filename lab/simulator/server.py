@@ -6,7 +6,6 @@ aiohttp 3.8 (Debian 12) and 3.14.
 
 import asyncio
 import ssl
-from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -39,7 +38,6 @@ class NodeServer:
         self._control = Control(node, self)
         self._listener: asyncio.Server | None = None
         self._web: web.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Listen and run the node's timers; with port 0 the chosen port is in `port` afterwards."""
@@ -51,7 +49,8 @@ class NodeServer:
             max_field_size=_LONGEST_LINE,
         )
         await self.listen()
-        self.spawn(self.node.life.watch())
+        self.node.background.spawn(self.node.life.watch())
+        self.node.recorder.resume()
 
     async def listen(self) -> None:
         """Open the listening socket."""
@@ -78,12 +77,9 @@ class NodeServer:
         """Stop listening, end tasks and connections."""
         self.deafen()
         self.node.misbehaviour.lift()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._site.close()
+        await self.node.close()
         await self.disconnect()
-        self.node.life.forget()
 
     def misbehave(self, wish: dict[str, Any]) -> Fault:
         """Put a fault in force; raises ValueError when it is not one."""
@@ -91,7 +87,7 @@ class NodeServer:
         if fault.kind == "frozen":
             freeze(self.node, fault)
         elif fault.kind == "deaf":
-            self.spawn(self._stay_deaf(fault))
+            self.node.background.spawn(self._stay_deaf(fault))
         self.node.clock.skew = self.node.misbehaviour.skew()
         return fault
 
@@ -106,7 +102,7 @@ class NodeServer:
         # The answer that announced the restart still has to leave.
         await asyncio.sleep(0.05)
         self.deafen()
-        self.node.restart()
+        await self.node.restart()
         await self._site.close()
         await self.disconnect()
         await asyncio.sleep(down_seconds)
@@ -118,12 +114,6 @@ class NodeServer:
             await asyncio.wait_for(fault.lifted.wait(), fault.seconds)
         await self.listen()
         self.mend(fault.number)
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine until the node stops."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _request(
         self,
@@ -176,6 +166,7 @@ async def _read(request: web.BaseRequest, name: str, seen: Seen) -> Call:
         query=query,
         parameters=Parameters.decode(query, form),
         content_type=content_type,
+        full_content_type=request.headers.get("Content-Type", ""),
         body=seen.body,
         accept=request.headers.get("Accept", ""),
     )

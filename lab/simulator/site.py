@@ -1,10 +1,21 @@
-"""Everything a node serves beside the API."""
+"""Everything a node serves beside the API: client page, liveness, recordings (reference 6)."""
+
+from functools import cache
+from pathlib import Path
 
 from aiohttp import web
 
-from lab.simulator.answers import page
+from lab.simulator.answers import HTML, Answer, page
 from lab.simulator.faults import written
 from lab.simulator.node import Node
+from lab.simulator.presence import ClientPages
+from lab.simulator.published import file_for, player_page
+
+_TRACK = "/bigbluebutton/textTrack/"
+#: Content types that Python's table lacks on some systems.
+_KINDS = {".m4v": "video/mp4", ".ogg": "audio/ogg", ".vtt": "text/vtt", ".webm": "video/webm"}
+_CLIENT = Path(__file__).parent / "client"
+_ASSETS = {"/html5client/client.js": "text/javascript", "/html5client/client.css": "text/css"}
 
 
 class Site:
@@ -12,10 +23,47 @@ class Site:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self.pages = ClientPages(node)
 
     async def handle(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
         """Answer a request outside of the API."""
+        if path == "/graphql":
+            return await self.pages.connect(request)
+        if request.method not in ("GET", "HEAD"):
+            return written(page("405 Not Allowed", "nginx", 405))
+        if (answer := self._own(path, request.raw_path.partition("?")[2])) is not None:
+            return written(answer)
+        recorded = file_for(self._node.settings.root, path)
+        if recorded is not None:
+            kind = _KINDS.get(recorded.suffix)
+            return web.FileResponse(recorded, headers={"Content-Type": kind} if kind else None)
         return written(page("404 Not Found", "nginx", 404))
 
+    def _own(self, path: str, query: str) -> Answer | None:
+        profile = self._node.settings.profile
+        if path in {profile.client_path, profile.guest_path} - {""}:
+            return Answer(_asset("client.html"), HTML)
+        if path in _ASSETS:
+            return Answer(_asset(path.rpartition("/")[2]), _ASSETS[path])
+        if path == ("/bigbluebutton/rtt-check" if profile.has_graphql else "/bigbluebutton/ping"):
+            return Answer(content_type="text/plain")
+        if path == "/":
+            return Answer(_asset("welcome.html"), HTML)
+        if path.startswith(_TRACK):
+            return self._text_track(path)
+        return player_page(path, query)
+
+    def _text_track(self, path: str) -> Answer | None:
+        given, _, rest = path.removeprefix(_TRACK).partition("/")
+        record_id, _, name = rest.partition("/")
+        content = self._node.tracks.fetch(given, record_id, name)
+        return None if content is None else Answer(content, "text/vtt")
+
     async def close(self) -> None:
-        """End what is open."""
+        """Close the open client pages."""
+        await self.pages.close()
+
+
+@cache
+def _asset(name: str) -> bytes:
+    return (_CLIENT / name).read_bytes()

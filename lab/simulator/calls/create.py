@@ -149,6 +149,7 @@ def _set_behaviour(node: Node, meeting: Meeting, sent: Parameters) -> None:
     meeting.end_without_moderator = sent.flag("endWhenNoModerator")
     meeting.end_without_moderator_delay = sent.number("endWhenNoModeratorDelayInMinutes", 1)
     meeting.keep_events = sent.flag("meetingKeepEvents")
+    meeting.disabled_features = tuple(sent.text("disabledFeatures").split(","))
 
 
 def _set_metadata(meeting: Meeting, sent: Parameters, parent: Meeting | None) -> None:

@@ -120,6 +120,10 @@ def _user(role: str, status: str, sent: Parameters) -> User:
 
 
 def _add_user(node: Node, meeting: Meeting, user: User) -> User:
+    if limit := node.settings.profile.sessions_at_once:
+        same = [other for other in meeting.online() if other.external_id == user.external_id]
+        for oldest in same[: max(0, len(same) + 1 - limit)]:
+            node.life.eject(meeting, oldest)
     user.since = node.life.now()
     meeting.users[user.internal_id] = user
     node.sessions[user.session_token] = (meeting, user)

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 
 from lab.simulator.answers import Answer
 from lab.simulator.calls.create import create
+from lab.simulator.calls.documents import insert_document, send_chat_message
 from lab.simulator.calls.end import end
+from lab.simulator.calls.hooks import hooks_create, hooks_destroy, hooks_list, hooks_ping
 from lab.simulator.calls.index import index
 from lab.simulator.calls.info import get_meeting_info, get_meetings, get_sessions, is_meeting_running
 from lab.simulator.calls.join import join
+from lab.simulator.calls.recordings import delete_recordings, get_recordings, publish_recordings, update_recordings
+from lab.simulator.calls.text_tracks import get_text_tracks, put_text_track
 from lab.simulator.node import Node
 from lab.simulator.profiles import Profile
 from lab.simulator.request import Call
@@ -39,6 +43,18 @@ RULES = {
     "getMeetings": Rule(get_meetings),
     "getSessions": Rule(get_sessions),
     "end": Rule(end),
+    "insertDocument": Rule(insert_document, ("POST",), _XML),
+    "sendChatMessage": Rule(send_chat_message, ("GET",)),
+    "getRecordings": Rule(get_recordings, signed_first=False),
+    "publishRecordings": Rule(publish_recordings, ("GET",), signed_first=False),
+    "deleteRecordings": Rule(delete_recordings, ("GET",), signed_first=False),
+    "updateRecordings": Rule(update_recordings, signed_first=False),
+    "getRecordingTextTracks": Rule(get_text_tracks, signed_first=False),
+    "putRecordingTextTrack": Rule(put_text_track, ("POST",), signed_first=False),
+    "hooks/create": Rule(hooks_create, ("GET",), signed_first=False),
+    "hooks/list": Rule(hooks_list, ("GET",), signed_first=False),
+    "hooks/destroy": Rule(hooks_destroy, ("GET",), signed_first=False),
+    "hooks/ping": Rule(hooks_ping, ("GET",), signed_first=False),
 }
 
 
