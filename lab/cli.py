@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from lab import lifecycle, machines, ssh, state, topology
+from lab import faults, lifecycle, machines, ssh, state, topology
 from lab.errors import LabError
 
 
@@ -45,11 +45,12 @@ def counts(command: Callable[..., None]) -> Callable[..., None]:
 @main.command()
 @click.argument("hosts", nargs=-1)
 @counts
-def up(hosts: tuple[str, ...], **numbers: int | None) -> None:
+@click.option("--nfs", is_flag=True, help="Share the recordings tree by NFS also on a kernel that has none.")
+def up(hosts: tuple[str, ...], nfs: bool, **numbers: int | None) -> None:
     """Bring the lab up: all of topology.yml's hosts, or only HOSTS. Hosts already there stay as they are."""
     described = topology.load()
     wanted = list(hosts) or described.host_names({kind: n for kind, n in numbers.items() if n is not None})
-    lab = lifecycle.up(state.name_from_environment(), wanted, described, report=click.echo)
+    lab = lifecycle.up(state.name_from_environment(), wanted, described, nfs=nfs, report=click.echo)
     click.echo(f"inventory: {lab.directory / 'inventory'}")
 
 
@@ -89,6 +90,20 @@ def restart(host: str) -> None:
     """Shut HOST down and boot it again."""
     lab = state.existing(state.name_from_environment())
     machines.restart(lab, lab.host(host))
+
+
+@main.command(name="break")
+@click.argument("fault")
+def break_lab(fault: str) -> None:
+    """Put FAULT, one of lab/faults.yml, into the lab."""
+    faults.inject(state.existing(state.name_from_environment()), fault)
+
+
+@main.command()
+def mend() -> None:
+    """Take every fault out of the lab again."""
+    for name in faults.mend(state.existing(state.name_from_environment())):
+        click.echo(f"mended: {name}")
 
 
 @main.command()

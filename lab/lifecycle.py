@@ -2,10 +2,9 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
-from lab import inventory, machines, network, ssh, state
+from lab import inventory, kernel, machines, network, ssh, state
 from lab.errors import LabError
 from lab.state import Lab
 from lab.topology import Topology
@@ -13,9 +12,12 @@ from lab.topology import Topology
 Report = Callable[[str], None]
 
 
-def up(name: str, hosts: list[str], topology: Topology, report: Report) -> Lab:
-    """Bring the named hosts up beside those already there; whatever is in place is left alone."""
-    lab = _describe(name, hosts, topology)
+def up(name: str, hosts: list[str], topology: Topology, *, nfs: bool, report: Report) -> Lab:
+    """Bring the named hosts up beside those already there; whatever is in place is left alone.
+
+    With `nfs` the recordings tree is shared by NFS even where the machine's kernel has none.
+    """
+    lab = _describe(name, hosts, topology, nfs=nfs)
     ssh.make_keys(lab)
     network.create(lab)
     for host in lab.hosts:
@@ -56,7 +58,7 @@ def status(name: str) -> dict[str, Any]:
     }
 
 
-def _describe(name: str, hosts: list[str], topology: Topology) -> Lab:
+def _describe(name: str, hosts: list[str], topology: Topology, *, nfs: bool) -> Lab:
     """Record what the lab will be before any of it is made."""
     for host in hosts:
         topology.kind_of(host)
@@ -66,8 +68,12 @@ def _describe(name: str, hosts: list[str], topology: Topology) -> Lab:
             if (state.STATE_ROOT / name).exists():
                 raise LabError(f"lab {name} is half-made; take it down first: python -m lab down")
             subnet = state.choose_subnet(network.taken_networks())
-            lab = Lab(name, topology.domain.format(lab=name), topology.public_name, subnet)
-        lab = replace(lab.with_hosts(hosts, topology, {}))
+            share = "nfs" if nfs or kernel.has_nfs() else "bind"
+            lab = Lab(name, topology.domain.format(lab=name), topology.public_name, subnet, share=share)
+        elif nfs and lab.share != "nfs":
+            raise LabError(f"lab {name} is up without NFS; take it down before asking for it: python -m lab down")
+        uml = topology.uml if lab.share == "nfs" and not kernel.has_nfs() else ()
+        lab = lab.with_hosts(hosts, topology, uml)
         lab.save()
     return lab
 

@@ -1,48 +1,36 @@
-"""Hosts: what is written into one before it boots, and starting and stopping it."""
+"""Starting, stopping and restarting hosts, whatever runs them."""
 
-import os
 import shutil
 import signal
 import subprocess
-import uuid
 from pathlib import Path
+from types import ModuleType
 
-from lab import cgroups, image, network, processes, ssh, state
-from lab.command import run, wait_until
+from lab import cgroups, nspawn, processes, ssh, uml
+from lab.command import wait_until
 from lab.errors import LabError
 from lab.state import Host, Lab
 from lab.topology import Topology
 
-BOOT_DEADLINE = 90.0
-STOP_DEADLINE = 90.0
+# Seconds from start to an answer over ssh. User Mode Linux is an order of magnitude slower.
+BOOT_DEADLINES = {"nspawn": 90.0, "uml": 240.0}
+STOP_DEADLINE = 120.0
 CLEAR_UP_DEADLINE = 10.0
 
 
-def root_of(lab: Lab, host: Host) -> Path:
-    """The host's file system as the controller sees it."""
-    return lab.host_directory(host) / "root"
-
-
 def prepare(lab: Lab, host: Host, topology: Topology) -> None:
-    """Mount the host's file system and, the first time, give the host its identity."""
-    directory = lab.host_directory(host)
-    for part in ("root", "upper", "work"):
-        (directory / part).mkdir(parents=True, exist_ok=True)
-    root = root_of(lab, host)
-    if not os.path.ismount(root):
-        image.mount(root, directory / "upper", directory / "work", image.layers(host.image, topology))
-    if not (root / "etc/bbb-fleet-lab").exists():
-        _give_identity(lab, host, root)
+    """Make the host's file system with the host's identity in it; what is there stays."""
+    _driver(host).prepare(lab, host, topology)
 
 
 def start(lab: Lab, host: Host) -> None:
     """Boot a host that is not running; returns at once, `await_boot` waits."""
     if process_of(lab, host) is not None:
         return
-    log = lab.host_directory(host) / "console.log"
-    with log.open("ab") as console:
+    command = _driver(host).boot_command(lab, host)
+    with (lab.host_directory(host) / "console.log").open("ab") as console:
         subprocess.Popen(
-            _boot_command(lab, host),
+            command,
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,
@@ -59,13 +47,16 @@ def await_boot(lab: Lab, host: Host) -> None:
             raise LabError(f"{host.name} ended while booting; its console: {lab.host_directory(host) / 'console.log'}")
         return ssh.answers(lab, host)
 
-    wait_until(up, what=f"{host.name} boots", within=BOOT_DEADLINE)
+    wait_until(up, what=f"{host.name} boots", within=BOOT_DEADLINES[host.machine])
 
 
 def stop(lab: Lab, host: Host) -> None:
-    """Shut a host down in order, as its `poweroff` would."""
-    processes.signal_all(processes.runners(lab.host_directory(host)), signal.SIGTERM)
-    _await_end(lab.name, lab.host_directory(host), STOP_DEADLINE)
+    """Shut a host down in order; one that is not running stays as it is."""
+    if process_of(lab, host) is None:
+        return
+    _driver(host).request_shutdown(lab, host)
+    processes.await_end(lab.host_directory(host), STOP_DEADLINE)
+    _clear_up(lab.name, lab.host_directory(host))
 
 
 def cut_power(lab: Lab, host: Host) -> None:
@@ -83,101 +74,34 @@ def restart(lab: Lab, host: Host) -> None:
 def discard(lab_name: str, directory: Path) -> None:
     """End whatever runs from a host's directory and remove the directory; works for half-made hosts."""
     _end_now(lab_name, directory)
-    root = directory / "root"
-    while os.path.ismount(root):
-        run(["umount", root])
+    for driver in (nspawn, uml):
+        driver.unmount(directory)
     shutil.rmtree(directory)
 
 
 def process_of(lab: Lab, host: Host) -> int | None:
-    """Process id of the program that runs the host, or None."""
-    found = processes.runners(lab.host_directory(host))
+    """Process id of what runs the host, or None. A host that reboots is still the same."""
+    directory = lab.host_directory(host)
+    found = processes.keepers(directory) or processes.runners(directory)
     return found[0] if found else None
 
 
+def _driver(host: Host) -> ModuleType:
+    return {"nspawn": nspawn, "uml": uml}[host.machine]
+
+
 def _end_now(lab_name: str, directory: Path) -> None:
-    # The host's init first: its runner then notices and clears up after it. A runner without an init goes next.
-    processes.signal_all(processes.inits(directory), signal.SIGKILL)
+    # The host's init where it has one: its runner then notices, clears up after it and ends by itself.
+    processes.signal_all(processes.inits(directory) or processes.runners(directory), signal.SIGKILL)
     try:
         processes.await_end(directory, within=CLEAR_UP_DEADLINE)
     except LabError:
-        processes.signal_all(processes.runners(directory) + processes.inits(directory), signal.SIGKILL)
-    _await_end(lab_name, directory, CLEAR_UP_DEADLINE)
+        processes.signal_all(processes.everything(directory), signal.SIGKILL)
+    processes.await_end(directory, within=CLEAR_UP_DEADLINE)
+    _clear_up(lab_name, directory)
 
 
-def _await_end(lab_name: str, directory: Path, within: float) -> None:
-    processes.await_end(directory, within)
-    machine = f"{lab_name}-{directory.name}"
-    network.remove_interface(f"vb-{machine}")
-    cgroups.remove(machine)
-
-
-def _boot_command(lab: Lab, host: Host) -> list[str]:
-    command = [
-        "systemd-nspawn",
-        "--quiet",
-        "--boot",
-        f"--directory={root_of(lab, host)}",
-        f"--machine={lab.name}-{host.name}",
-        f"--hostname={host.name}",
-        f"--network-bridge={lab.bridge}",
-        "--register=no",
-        "--resolv-conf=off",
-        "--link-journal=no",
-        "--timezone=off",
-        # The lab's disks are thrown away: waiting for them would only make every installation slower.
-        "--suppress-sync=yes",
-    ]
-    if cgroups.needed():
-        command.append("--keep-unit")
-    return command
-
-
-def _give_identity(lab: Lab, host: Host, root: Path) -> None:
-    """Name, address, machine id, ssh identity, authorised keys, names of the others, resolver."""
-    _write(root / "etc/hostname", f"{host.name}\n")
-    _write(root / "etc/machine-id", f"{uuid.uuid4().hex}\n", 0o444)
-    _write(root / "etc/hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n")
-    network.write_names(root / "etc/hosts", lab, network.names_for_hosts(lab))
-    _write(root / "etc/systemd/network/10-lab.network", _network_unit(lab, host))
-    _write(root / "etc/resolv.conf", _resolver())
-    host_key = ssh.host_key_file(lab, host)
-    _write(root / "etc/ssh/ssh_host_ed25519_key", host_key.read_text(), 0o600)
-    _write(root / "etc/ssh/ssh_host_ed25519_key.pub", host_key.with_name(f"{host_key.name}.pub").read_text())
-    authorized = ssh.key_file(lab).with_name("ssh_key.pub").read_text()
-    for home in ("root", f"home/{image.OPERATOR}"):
-        _write(root / home / ".ssh/authorized_keys", authorized, 0o600)
-        owner = (root / home).stat()
-        for path in (root / home / ".ssh", root / home / ".ssh/authorized_keys"):
-            os.chown(path, owner.st_uid, owner.st_gid)
-    # Last, and the sign that all of the above is there.
-    _write(root / "etc/bbb-fleet-lab", f"{lab.name}\n")
-
-
-def _write(path: Path, text: str, mode: int = 0o644) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o755 if mode & 0o044 else 0o700)
-    # Debian's resolv.conf may be a link that points out of the host's tree.
-    if path.is_symlink():
-        path.unlink()
-    state.write_atomically(path, text, mode)
-
-
-def _network_unit(lab: Lab, host: Host) -> str:
-    # Named to sort before 80-container-host0.network, which would ask for an address by DHCP.
-    return f"""[Match]
-Name=host0 vec0
-
-[Network]
-Address={host.address}/{lab.subnet.partition("/")[2]}
-Gateway={lab.gateway}
-LinkLocalAddressing=no
-IPv6AcceptRA=no
-"""
-
-
-def _resolver() -> str:
-    """The machine's resolver, as its hosts can use it: not the one that listens on the machine's loopback."""
-    for path in (Path("/run/systemd/resolve/resolv.conf"), Path("/etc/resolv.conf")):
-        if path.exists() and "nameserver 127." not in path.read_text():
-            return path.read_text()
-    raise LabError("the machine's resolver listens on its loopback only; the lab's hosts cannot ask it")
+def _clear_up(lab_name: str, directory: Path) -> None:
+    # Which machine ran it is not asked: half a lab may not know, and each clears up only what it made itself.
+    for driver in (nspawn, uml):
+        driver.clear_up(lab_name, directory)

@@ -35,7 +35,8 @@ def create(lab: Lab) -> None:
     run(["ip", "link", "set", lab.bridge, "up"])
     _turn_forwarding_on()
     run(["nft", "-f", "-"], stdin=_masquerade(lab))
-    write_names(CONTROLLER_HOSTS, lab, [f"{host.address} {lab.fqdn(host)}" for host in lab.hosts] + edge_names(lab))
+    full_names = [f"{host.address} {lab.fqdn(host)}" for host in lab.hosts]
+    write_names(CONTROLLER_HOSTS, lab.name, full_names + edge_names(lab))
 
 
 def destroy(lab_name: str) -> None:
@@ -105,12 +106,12 @@ def with_names(text: str, lab_name: str, lines: list[str]) -> str:
     return "\n".join([*kept, *block]) + "\n"
 
 
-def write_names(path: Path, lab: Lab, lines: list[str]) -> None:
+def write_names(path: Path, lab_name: str, lines: list[str]) -> None:
     """Put the lab's block into a hosts file of the controller or of a host's file system."""
     # Written in place: in some environments /etc/hosts is a mount of its own and cannot be replaced.
     with state.locked("names"):
         former = path.read_text() if path.exists() else "127.0.0.1 localhost\n"
-        path.write_text(with_names(former, lab.name, lines))
+        path.write_text(with_names(former, lab_name, lines))
 
 
 def remove_names(path: Path, lab_name: str) -> None:

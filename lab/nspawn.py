@@ -41,7 +41,7 @@ def boot_command(lab: Lab, host: Host) -> list[str]:
         *_share(lab, host),
     ]
     if cgroups.needed():
-        command.append("--keep-unit")
+        return ["/bin/sh", str(processes.KEEPER), *command, "--keep-unit"]
     return command
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from lab.command import wait_until
 
 RUNNERS = frozenset({"systemd-nspawn", "linux.uml"})
+KEEPER = Path(__file__).with_name("keep_running.sh")
 
 
 def runners(directory: Path) -> list[int]:
@@ -23,6 +24,15 @@ def inits(directory: Path) -> list[int]:
     return [pid for pid in _all() if _is_first_in_its_namespace(pid) and _root_lies_in(pid, str(directory))]
 
 
+def keepers(directory: Path) -> list[int]:
+    """Ids of what starts a runner again when its host reboots; it ends with a runner that ends for good."""
+    return [pid for pid in _all() if str(KEEPER) in (words := _arguments(pid)) and _names(words, str(directory))]
+
+
+def everything(directory: Path) -> list[int]:
+    return [*keepers(directory), *runners(directory), *inits(directory)]
+
+
 def signal_all(pids: list[int], how: signal.Signals) -> None:
     for pid in pids:
         try:
@@ -33,7 +43,7 @@ def signal_all(pids: list[int], how: signal.Signals) -> None:
 
 def await_end(directory: Path, within: float) -> None:
     """Return when nothing runs from the directory any more; LabError after `within` seconds."""
-    wait_until(lambda: not runners(directory) + inits(directory), what=f"{directory.name} ends", within=within)
+    wait_until(lambda: not everything(directory), what=f"{directory.name} ends", within=within)
 
 
 def _all() -> list[int]:
@@ -56,6 +66,10 @@ def _arguments(pid: int) -> list[str]:
 def _started_from(arguments: list[str], directory: str) -> bool:
     if not arguments or Path(arguments[0]).name not in RUNNERS:
         return False
+    return _names(arguments, directory)
+
+
+def _names(arguments: list[str], directory: str) -> bool:
     return any(f"={directory}/" in argument for argument in arguments[1:])
 
 

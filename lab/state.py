@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
@@ -34,7 +34,10 @@ class Host:
 
 @dataclass(frozen=True)
 class Lab:
-    """One lab; several with different names live side by side."""
+    """One lab; several with different names live side by side.
+
+    `share` says how the recordings tree is shared: `nfs`, or `bind` where one directory is mounted into all its hosts.
+    """
 
     name: str
     domain: str
@@ -46,6 +49,11 @@ class Lab:
     @property
     def directory(self) -> Path:
         return STATE_ROOT / self.name
+
+    @property
+    def share_directory(self) -> Path:
+        """What stands for the shared recordings tree where there is no NFS."""
+        return self.directory / "share"
 
     @property
     def bridge(self) -> str:
@@ -78,7 +86,7 @@ class Lab:
     def host_directory(self, host: Host) -> Path:
         return self.directory / "machines" / host.name
 
-    def with_hosts(self, names: list[str], topology: Topology, machines: dict[str, str]) -> "Lab":
+    def with_hosts(self, names: list[str], topology: Topology, uml: Collection[str] = ()) -> "Lab":
         """This lab with the named hosts added, each with the next free address; hosts it has stay."""
         hosts = list(self.hosts)
         for name in names:
@@ -86,7 +94,7 @@ class Lab:
                 continue
             kind = topology.kind_of(name)
             address = self._free_address(hosts)
-            hosts.append(Host(name, address, kind.groups, kind.image, machines.get(name, "nspawn")))
+            hosts.append(Host(name, address, kind.groups, kind.image, "uml" if name in uml else "nspawn"))
         return replace(self, hosts=tuple(hosts))
 
     def _free_address(self, hosts: list[Host]) -> str:

@@ -44,6 +44,7 @@ class Topology:
     public_name: str
     kinds: Mapping[str, Kind]
     images: Mapping[str, Image]
+    uml: tuple[str, ...]
 
     def host_names(self, counts: Mapping[str, int]) -> list[str]:
         """Names of all hosts, with `counts` (kind -> number) in place of the default numbers."""
@@ -69,7 +70,7 @@ def load(path: Path = TOPOLOGY_FILE) -> Topology:
         raw = yaml.safe_load(path.read_text())
         kinds = {name: _kind(name, entry) for name, entry in raw["kinds"].items()}
         images = {name: _image(name, entry) for name, entry in raw["images"].items()}
-        topology = Topology(raw["domain"], raw["public_name"], kinds, images)
+        topology = Topology(raw["domain"], raw["public_name"], kinds, images, tuple(raw["uml"]))
     except (KeyError, TypeError, yaml.YAMLError) as error:
         raise LabError(f"{path}: {type(error).__name__}: {error}") from error
     _check(topology, path)
@@ -96,6 +97,11 @@ def _check(topology: Topology, path: Path) -> None:
     for kind in topology.kinds.values():
         if kind.image not in topology.images:
             raise LabError(f"{path}: kind {kind.name} wants image {kind.image}, which is not described")
+    for host in topology.uml:
+        if f"{topology.kind_of(host).image}-uml" not in topology.images:
+            raise LabError(
+                f"{path}: {host} is to run in User Mode Linux, but {topology.kind_of(host).image}-uml is not described"
+            )
     for image in topology.images.values():
         if image.parent is None and not (image.suite and image.mirror):
             raise LabError(f"{path}: image {image.name} needs a parent, or a suite and a mirror")

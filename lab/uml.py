@@ -1,0 +1,100 @@
+"""Hosts as User Mode Linux machines: a kernel of their own, with NFS, where the machine's kernel has none.
+
+System calls are some ten times slower than on the machine itself, so these hosts' images have the roles'
+packages installed beforehand.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from lab import identity, image, network, ssh
+from lab.command import run
+from lab.errors import LabError
+from lab.state import Host, Lab
+from lab.topology import Topology
+
+KERNEL = "linux.uml"
+MODULES = Path("/usr/lib/uml/modules")
+MEMORY = "768M"
+DISK = "4G"
+
+
+def prepare(lab: Lab, host: Host, topology: Topology) -> None:
+    """Make the host's disk from its image and identity; a disk that is there stays."""
+    directory = lab.host_directory(host)
+    directory.mkdir(parents=True, exist_ok=True)
+    disk = directory / "disk.img"
+    if disk.exists():
+        return
+    upper, draft = directory / "upper", directory / "disk.draft"
+    upper.mkdir(exist_ok=True)
+    with image.stacked(upper, image.layers(f"{host.image}-uml", topology)) as root:
+        identity.give(lab, host, root)
+        _give_kernel_modules(root)
+        (root / "etc/fstab").write_text("/dev/ubda / ext4 defaults 0 1\n")
+        draft.unlink(missing_ok=True)
+        run(["mkfs.ext4", "-q", "-F", "-d", root, draft, DISK])
+    draft.rename(disk)
+    shutil.rmtree(upper)
+
+
+def boot_command(lab: Lab, host: Host) -> list[str]:
+    """The command line that runs the host until it is shut down; makes the host's end of the bridge."""
+    directory = lab.host_directory(host)
+    tap = _tap(lab.name, host.name)
+    if not (Path("/sys/class/net") / tap).exists():
+        run(["ip", "tuntap", "add", "dev", tap, "mode", "tap"])
+    run(["ip", "link", "set", tap, "master", lab.bridge, "up"])
+    return [
+        KERNEL,
+        f"mem={MEMORY}",
+        "root=/dev/ubda",
+        "rw",
+        f"ubd0={directory / 'disk.img'}",
+        f"uml_dir={directory}/",
+        "umid=uml",
+        f"vec0:transport=tap,ifname={tap},depth=128,gro=1,mac={_mac(host)}",
+        "con=null",
+        "con0=null,fd:1",
+    ]
+
+
+def request_shutdown(lab: Lab, host: Host) -> None:
+    """Have the host power itself off: the kernel program itself knows no orderly end."""
+    ssh.run_on(lab, host, "systemctl poweroff --no-block")
+
+
+def clear_up(lab_name: str, directory: Path) -> None:
+    """Remove what an ended host leaves on the machine; its disk stays."""
+    network.remove_interface(_tap(lab_name, directory.name))
+    if (directory / "uml").exists():
+        shutil.rmtree(directory / "uml")
+
+
+def unmount(directory: Path) -> None:
+    """Let go of a disk that was being made when `up` was cut off."""
+    for root in directory.glob("*.root"):
+        while os.path.ismount(root):
+            run(["umount", root])
+
+
+def _tap(lab_name: str, host_name: str) -> str:
+    # An interface's name has 15 characters at most.
+    return f"bft-{hashlib.sha256(f'{lab_name}/{host_name}'.encode()).hexdigest()[:10]}"
+
+
+def _mac(host: Host) -> str:
+    """A hardware address that stays the same, so that the others' ARP caches survive a restart."""
+    return "02:bf:" + ":".join(f"{byte:02x}" for byte in IPv4Address(host.address).packed)
+
+
+def _give_kernel_modules(root: Path) -> None:
+    versions = sorted(MODULES.glob("*")) if platform.machine() == "x86_64" else []
+    if not versions:
+        raise LabError(f"no kernel modules in {MODULES}: install the package user-mode-linux")
+    target = root / "lib/modules" / versions[-1].name
+    shutil.copytree(versions[-1], target, symlinks=True, dirs_exist_ok=True)
