@@ -16,6 +16,7 @@ METADATA: Final = "metadata.xml"
 _MAX_NAME_BYTES = 200
 _MAX_PATH_BYTES = 1000
 _MAX_DEPTH = 20
+_LONGEST_DELAY = 3600.0
 
 
 class ArchiveRefusedError(BalancerError):
@@ -24,6 +25,11 @@ class ArchiveRefusedError(BalancerError):
 
 class ArchiveTruncatedError(BalancerError):
     """The archive ends too early: it is still being written, or its transfer broke off."""
+
+
+def retry_delay(attempts: int, interval: float) -> float:
+    """Seconds until the next attempt: one interval after the first, then twice as long each time, up to an hour."""
+    return min(interval * 2.0 ** min(attempts - 1, 30), _LONGEST_DELAY)
 
 
 @dataclass(frozen=True)

@@ -148,8 +148,8 @@ def for_import(connection: Connection, record_id: str) -> Present | None:
     return Present(row["id"], row["state"], formats)
 
 
-def save(connection: Connection, metadata: Metadata) -> int:
-    """Insert or complete the recording's row from one format's metadata.xml; gives its id.
+def save(connection: Connection, metadata: Metadata, state: str) -> int:
+    """Insert or complete the recording's row from one format's metadata.xml; gives its id. state: of a new row alone.
 
     The tenant and the meetingID are those of the meeting that we placed; without one the default tenant is assumed.
     """
@@ -169,7 +169,7 @@ def save(connection: Connection, metadata: Metadata) -> int:
             "tenant_assumed": assumed,
             "meeting_id": owner["meeting_id"] or metadata.meeting_id,
             "name": metadata.name,
-            "state": metadata.state,
+            "state": state,
             "is_breakout": metadata.is_breakout,
             "breakout": None if metadata.breakout is None else Jsonb(metadata.breakout),
             "breakout_rooms": list(metadata.breakout_rooms),

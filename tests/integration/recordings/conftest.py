@@ -1,0 +1,67 @@
+"""A share in a temporary directory, and an importer on it with a real database."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from balancer.importer import Importer
+from balancer.settings import Settings
+from balancer.share import MARKER
+from balancer.storage.database import Connection, Database, connect
+
+
+@pytest.fixture
+def share(tmp_path: Path) -> Path:
+    """The recordings' root as the roles leave it."""
+    root = tmp_path / "share"
+    (root / "spool").mkdir(parents=True)
+    (root / MARKER).write_text("a test's share\n")
+    return root
+
+
+@pytest.fixture
+def settings(database_url: str, share: Path) -> Settings:
+    return Settings(
+        database_url=database_url,
+        redis_url="unix:///nowhere",
+        secrets=("0123456789abcdef",),
+        public_url="https://bbb.example.org",
+        recordings_root=share,
+        import_interval=0.05,
+        import_attempts=3,
+    )
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    pool = Database(database_url, application_name="test", size=4)
+    pool.open()
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def importer(settings: Settings, database: Database) -> Importer:
+    return Importer(settings, database)
+
+
+@pytest.fixture
+def rows(database_url: str) -> Iterator[Connection]:
+    """A connection of the test's own, to look and to arrange."""
+    with connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def run_all(importer: Importer) -> Callable[[], int]:
+    """Let the importer work until nothing is due; gives the number of rounds."""
+
+    def run() -> int:
+        rounds = 0
+        while importer.run_once():
+            rounds += 1
+            assert rounds < 100, "the importer never comes to an end"
+        return rounds
+
+    return run
