@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.simulator.host.properties import properties, read
 from lab.simulator.profiles import PROFILES
 from lab.simulator.settings import ALGORITHMS, NodeSettings
 
@@ -19,10 +20,14 @@ class NodeOptions:
 
 
 def parse(arguments: list[str], temporary: Path) -> list[NodeOptions]:
-    """Read the command line, `temporary` being the root where none is given; ends the program with a usage message when it is wrong."""
+    """Read the command line; ends the program with a usage message when it is wrong.
+
+    `temporary` is the root of nodes that are given none.
+    """
     parser = _parser()
     given = parser.parse_args(arguments)
     given.root = given.root or temporary
+    _read_host(given)
     places = _places(given)
     if not places:
         parser.error("name a place to listen: --listen HOST:PORT, or --nodes N --first-port P")
@@ -30,6 +35,24 @@ def parse(arguments: list[str], temporary: Path) -> list[NodeOptions]:
         parser.error("no secret: give --secret, --secret-file or BBB_SIMULATOR_SECRET")
     many = len(places) > 1
     return [NodeOptions(host, port, _settings(given, host, port, n, many)) for n, (host, port) in enumerate(places, 1)]
+
+
+def _read_host(given: argparse.Namespace) -> None:
+    """Take identity and behaviour from the host's own files, as bbb-web does when it starts."""
+    if not given.from_host:
+        return
+    values = properties(given.root)
+    given.server_url, given.secret = values["bigbluebutton.web.serverURL"], values["securitySalt"]
+    given.profile = given.profile or _profile_of(given.root)
+    given.algorithms = values.get("supportedChecksumAlgorithms", given.algorithms)
+    given.reveal_version |= values.get("allowRevealOfBBBVersion") == "true"
+    given.requests_without_session |= values.get("allowRequestsWithoutSession") == "true"
+    given.guest_policy = values.get("defaultGuestPolicy", given.guest_policy)
+
+
+def _profile_of(root: Path) -> str | None:
+    release = read(root / "etc/bigbluebutton/bigbluebutton-release", "=").get("BIGBLUEBUTTON_RELEASE", "")
+    return next((word for word, profile in PROFILES.items() if profile.release == release), None)
 
 
 def _places(given: argparse.Namespace) -> list[tuple[str, int]]:
@@ -48,7 +71,8 @@ def _settings(given: argparse.Namespace, host: str, port: int, number: int, many
         server_url=fill(given.server_url).rstrip("/"),
         secret=fill(given.secret),
         root=root,
-        profile=PROFILES[given.profile],
+        profile=PROFILES[given.profile or "3.0"],
+        guest_policy=given.guest_policy,
         algorithms=tuple(given.algorithms.split(",")),
         minute=given.minute,
         end_delay=given.end_delay,
@@ -83,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     identity.add_argument("--server-url", default="http://{host}:{port}", help="public origin")
     identity.add_argument("--secret", default=os.environ.get("BBB_SIMULATOR_SECRET"))
     identity.add_argument("--secret-file", type=Path)
+    identity.add_argument("--from-host", action="store_true", help="read it below --root where bbb-web reads it")
     identity.add_argument(
         "--root", type=Path, help="below which var/bigbluebutton lies: / on a host (default: a temporary directory)"
     )
@@ -91,7 +116,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_behaviour(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument("--profile", choices=PROFILES, default="3.0", help="BBB release to behave like")
+    group.add_argument("--profile", choices=PROFILES, help="BBB release to behave like (default: 3.0)")
+    group.add_argument("--guest-policy", default="ALWAYS_ACCEPT", help="defaultGuestPolicy")
     group.add_argument("--algorithms", default=",".join(ALGORITHMS), help="checksums allowed, comma separated")
     group.add_argument("--minute", type=float, default=60.0, help="seconds that a minute of meeting timers lasts")
     group.add_argument("--end-delay", type=float, default=1.0, help="seconds from end until the meeting is gone")

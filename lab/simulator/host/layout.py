@@ -1,0 +1,129 @@
+"""The files that make a host look like a BBB node, and their contents (reference 5.1, 7.1)."""
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.simulator.host.properties import OVERRIDES, PACKAGED, RECORDING
+
+LIBRARY = Path("usr/local/lib/bbb-simulator")
+NGINX = Path("etc/nginx/sites-available/bigbluebutton")
+AKKA = Path("etc/bigbluebutton/bbb-apps-akka.conf")
+UNITS = ("bbb-web.service", "bbb-rap-resque-worker.service")
+_FILES = Path(__file__).parent / "files"
+_CLIENT = Path(__file__).parent.parent / "client"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What distinguishes one node from another."""
+
+    hostname: str
+    secret: str
+    #: Paths on the host; without a certificate the node speaks plain HTTP.
+    certificate: str = ""
+    key: str = ""
+    release: str = "3.0.37"
+    #: Options for the two units.
+    web_options: str = ""
+    rap_options: str = ""
+
+    @property
+    def scheme(self) -> str:
+        """https with a certificate."""
+        return "https" if self.certificate else "http"
+
+    @property
+    def server_url(self) -> str:
+        """bigbluebutton.web.serverURL."""
+        return f"{self.scheme}://{self.hostname}"
+
+
+@dataclass(frozen=True, slots=True)
+class HostFile:
+    """One file to write."""
+
+    path: Path
+    text: str
+    mode: int = 0o644
+    #: Owned by bigbluebutton instead of root.
+    of_user: bool = False
+    #: Written once and then left alone, as a package's configure step does.
+    once: bool = False
+
+
+def files(identity: Identity) -> list[HostFile]:
+    """Return every file of a node with this identity."""
+    return [
+        _overrides(identity),
+        _packaged(),
+        HostFile(Path("etc/bigbluebutton/bigbluebutton-release"), f"BIGBLUEBUTTON_RELEASE={identity.release}\n"),
+        HostFile(AKKA, akka(identity.server_url, identity.secret), 0o640, of_user=True),
+        HostFile(RECORDING, _filled("bigbluebutton.yml", identity)),
+        HostFile(NGINX, nginx(identity)),
+        HostFile(Path("etc/default/bbb-simulator"), _options(identity)),
+        *(HostFile(Path("etc/systemd/system") / unit, (_FILES / unit).read_text()) for unit in UNITS),
+        _tool("bbb-conf", "lab.simulator.host.conf"),
+        _tool("bbb-record", "lab.simulator.host.record"),
+        _page("playback/presentation/2.3/index.html", "player.html"),
+        _page("playback/presentation/2.3/player.js", "player.js"),
+        HostFile(Path("var/www/bigbluebutton-default/index.html"), (_CLIENT / "welcome.html").read_text()),
+    ]
+
+
+def _overrides(identity: Identity) -> HostFile:
+    text = f"bigbluebutton.web.serverURL={identity.server_url}\nsecuritySalt={identity.secret}\n"
+    return HostFile(OVERRIDES, text, 0o640, of_user=True)
+
+
+def _packaged() -> HostFile:
+    # The package's own salt and address differ from those in force: who reads only this file reads wrongly.
+    text = (
+        "apiVersion=2.0\n"
+        "bigbluebutton.web.serverURL=http://bigbluebutton.invalid\n"
+        f"securitySalt={secrets.token_hex(20)}\n"
+        "supportedChecksumAlgorithms=sha1,sha256,sha384,sha512\n"
+        "defaultGuestPolicy=ALWAYS_ACCEPT\n"
+    )
+    return HostFile(PACKAGED, text, 0o640, of_user=True, once=True)
+
+
+def akka(server_url: str, secret: str) -> str:
+    """Return bbb-apps-akka.conf."""
+    return f'services {{\n  bbbWebAPI = "{server_url}/bigbluebutton/api"\n  sharedSecret = "{secret}"\n}}\n'
+
+
+def _filled(name: str, identity: Identity) -> str:
+    text = (_FILES / name).read_text()
+    values = {"HOSTNAME": identity.hostname, "SCHEME": identity.scheme, "RELEASE": identity.release}
+    for word, value in values.items():
+        text = text.replace(f"@{word}@", value)
+    return text
+
+
+def nginx(identity: Identity) -> str:
+    """Return the node's site: TLS in front of bbb-web, plain HTTP only redirects."""
+    upgrade = "map $http_upgrade $bbb_connection {\n    default upgrade;\n    '' '';\n}\n"
+    locations = (_FILES / "locations.conf").read_text().rstrip()
+    plain = _filled("site.conf", identity)
+    if not identity.certificate:
+        return upgrade + plain.replace("@REDIRECT@", locations)
+    secure = (
+        f"server {{\n    listen 443 ssl;\n    listen [::]:443 ssl;\n    server_name {identity.hostname};\n"
+        f"    ssl_certificate {identity.certificate};\n    ssl_certificate_key {identity.key};\n"
+        f"    ssl_protocols TLSv1.2 TLSv1.3;\n{locations}\n}}\n"
+    )
+    return upgrade + plain.replace("@REDIRECT@", "    return 301 https://$host$request_uri;") + secure
+
+
+def _options(identity: Identity) -> str:
+    return f'BBB_WEB_OPTIONS="{identity.web_options}"\nBBB_RAP_OPTIONS="{identity.rap_options}"\n'
+
+
+def _tool(name: str, module: str) -> HostFile:
+    text = f'#!/bin/sh\nPYTHONPATH=/{LIBRARY} exec /usr/bin/python3 -B -m {module} "$@"\n'
+    return HostFile(Path("usr/bin") / name, text, 0o755)
+
+
+def _page(path: str, asset: str) -> HostFile:
+    return HostFile(Path("var/bigbluebutton") / path, (_CLIENT / asset).read_text(), of_user=True)
