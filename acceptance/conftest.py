@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
     secrets = (environment.secret, *(node.secret for node in environment.nodes))
     config.stash[ENVIRONMENT] = environment
-    config.stash[RECORDER] = Recorder(environment.accepted_gaps, secrets)
+    config.stash[RECORDER] = Recorder(config, environment.accepted_gaps, secrets)
     config.pluginmanager.register(config.stash[RECORDER], "acceptance-recorder")
     for steps in STEPS:
         config.pluginmanager.import_plugin(f"acceptance.steps.{steps}")
@@ -57,12 +57,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # What people do first, then the hosts; a host is restarted when everything else has been seen.
+    items.sort(key=lambda item: (item.path.parent.name == "infra", _disruptive(item)))
     if config.stash[ENVIRONMENT].disruptive:
         return
     closed = pytest.mark.skip(reason="disruptive, and the environment file says disruptive: false")
     for item in items:
-        if item.get_closest_marker("disruptive"):
+        if _disruptive(item):
             item.add_marker(closed)
+
+
+def _disruptive(item: pytest.Item) -> bool:
+    return item.get_closest_marker("disruptive") is not None
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,8 @@ Feature: Record
   What was recorded on any node can be found and played through the balancer.
 
   Scenario: recordings of more than one node appear through the balancer
-    Given recorded meetings on 2 nodes, with somebody talking in each
+    Given the spool is open to what nodes hand over
+    And recorded meetings on 2 nodes, with somebody talking in each
     When they are ended
     Then within the publishing deadline the balancer lists a recording of each
 

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page
 from pytest_bdd import given, parsers, then, when
 
-from acceptance.support import recordings
+from acceptance.support import recordings, way
 from acceptance.support.bbb import BBB
 from acceptance.support.browser import Chromium, accessibility_problems, open_page
 from acceptance.support.diagnosis import why_missing
@@ -46,6 +46,14 @@ def takes() -> Takes:
     return Takes()
 
 
+@given("the spool is open to what nodes hand over")
+def spool_open(hosts: Hosts, note: Note) -> None:
+    if not hosts.known:
+        note("the hosts cannot be looked at")
+    elif troubles := way.spool_troubles(hosts):
+        raise NotProved(f"blocked: {'; '.join(troubles)}")
+
+
 @given(parsers.parse("recorded meetings on {count:d} nodes, with somebody talking in each"))
 def record_on_nodes(
     takes: Takes,
@@ -59,6 +67,7 @@ def record_on_nodes(
 ) -> None:
     takes.placed = meetings.place_on_different_nodes(count, "recorded", **RECORDED, **MARK)
     for one in takes.placed:
+        meetings.will_be_recorded(one.meeting)
         page = people.enter_context(browser.page())
         link = meetings.join_link(one.meeting.join("Speaker", "MODERATOR"))
         note(f"{one.meeting.id}: somebody talks at {browser.join(page, link, environment.client)}")
@@ -165,7 +174,8 @@ def both_agree(
 
 #: Pictures and media elements of a page that failed to load.
 BROKEN_ELEMENTS = """() => [...document.querySelectorAll('img, video, audio')].filter(e =>
-  e.tagName === 'IMG' ? e.complete && !e.naturalWidth : e.error || e.networkState === 3).map(e => e.currentSrc || e.src)"""
+  e.tagName === 'IMG' ? e.complete && !e.naturalWidth : e.error || e.networkState === 3
+).map(e => e.currentSrc || e.src)"""
 #: Holds once a medium of the page can be played.
 PLAYABLE = "() => [...document.querySelectorAll('video, audio')].some(e => e.readyState >= 1)"
 LOADED = "() => performance.getEntriesByType('resource').map(e => e.name)"

@@ -10,8 +10,8 @@ from acceptance.support.outcomes import NotProved
 
 SHARE = "/var/bigbluebutton"
 MARKER = f"{SHARE}/.bbb-fleet-share"
-#: The hand-over's own words on a node; the last ones tell why an archive waits.
-NODE_LOG = "journalctl --quiet --no-pager --output=cat --lines=3 --unit='bbb-fleet*'"
+#: The hand-over's own words about one recording; the last ones tell why it waits.
+NODE_LOG = "journalctl --quiet --no-pager --output=cat --unit='bbb-fleet-handover*' | grep -F -- \"$1\" | tail -n 2"
 #: A directory that hangs must not hang the diagnosis.
 PATIENTLY = ("timeout", "10")
 
@@ -34,7 +34,7 @@ def _on_node(host: Host, record_id: str) -> str:
     published = host.shell(f'ls -d {SHARE}/published/*/"$1"', record_id)
     if not published.ok:
         return f"{host.name} has not published it"
-    last = host.shell(NODE_LOG).output.strip().replace("\n", " | ")
+    last = host.shell(NODE_LOG, record_id).output.strip().replace("\n", " | ")
     return f"{host.name} has published it" + (f", its hand-over says: {last[-400:]}" if last else "")
 
 

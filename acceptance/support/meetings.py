@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from acceptance.support.bbb import BBB, Answer, BBBError
 from acceptance.support.environment import Environment, Node
@@ -67,10 +68,11 @@ class Meetings:
         if answer.key == "duplicateWarning":
             self._journal.put_back(MEETING, name)
             raise BBBError(f"create at {answer.host}: {name} was there already, so it is not ours")
-        meeting = self._meeting(parameters, answer)
-        if more.get("record") == "true":
-            self._journal.will_change(RECORDING, meeting.internal_id, str(time.time()))
-        return meeting
+        return self._meeting(parameters, answer)
+
+    def will_be_recorded(self, meeting: Meeting) -> None:
+        """Notes that a recording of this meeting will exist, which it does once somebody has joined."""
+        self._journal.will_change(RECORDING, meeting.internal_id, str(time.time()))
 
     def create_again(self, meeting: Meeting) -> Meeting:
         """Repeats a create with the same parameters, as a front end does before each join."""
@@ -106,7 +108,7 @@ class Meetings:
         """The node that a join link leads to; nobody joins by this."""
         target = self._bbb.join_target(**meeting.join("Where", "VIEWER"))
         for node in self._environment.nodes:
-            if target.startswith(node.url.removesuffix("/api") + "/"):
+            if urlsplit(target)[:2] == urlsplit(node.url)[:2]:
                 return node
         raise AssertionError(
             f"a join to {meeting.id} leads to {target.split('?')[0]}, which is none of the known nodes"

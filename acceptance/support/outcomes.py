@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -22,15 +21,6 @@ class Outcome(StrEnum):
     FAILED = "failed"
     NOT_PROVED = "not proved"
     SKIPPED = "skipped"
-
-
-@contextmanager
-def needed_for(what: str) -> Iterator[None]:
-    """Turns a failure inside into NotProved: it belongs to another scenario, which will name it as its own failure."""
-    try:
-        yield
-    except AssertionError as error:
-        raise NotProved(f"blocked, {what}: {error}") from error
 
 
 @dataclass(frozen=True)

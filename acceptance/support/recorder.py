@@ -21,7 +21,8 @@ _STEP_STARTED = pytest.StashKey[float]()
 class Recorder:
     """Gathers one Result for each scenario and host check."""
 
-    def __init__(self, gaps: tuple[Gap, ...], secrets: Iterable[str] = ()) -> None:
+    def __init__(self, config: pytest.Config, gaps: tuple[Gap, ...], secrets: Iterable[str] = ()) -> None:
+        self._config = config
         self.results: list[Result] = []
         self.remarks: list[str] = []
         self.head: Head | None = None
@@ -72,6 +73,11 @@ class Recorder:
             path, line, _ = item.location
             report.outcome = "skipped"
             report.longrepr = (path, line or 0, f"{Outcome.NOT_PROVED}: {call.excinfo.value}")
+        elif call.excinfo is not None and report.failed:
+            # In plain words, for junit too; --tb=long asks for all of it.
+            long = self._config.option.tbstyle != "auto"
+            text = report.longreprtext if long else f"{_words(call.excinfo.value)}\n{call.excinfo.getrepr().reprcrash}"
+            report.longrepr = self._without_secrets(text)
         self._take(item, report, call)
         return report
 
@@ -130,7 +136,12 @@ def _new_result(item: pytest.Item) -> Result:
         return Result(f"infra/{group}/{check}", f"Hosts: {group}", title + _example(item), Outcome.PASSED)
     # pytest-bdd documents each scenario's function as "Feature: scenario".
     feature, _, scenario = title.partition(": ")
-    return Result(f"{group}/{scenario}", feature, scenario + _example(item), Outcome.PASSED)
+    shown = scenario
+    for name, value in (
+        getattr(item, "callspec", item).__dict__.get("params", {}).get("_pytest_bdd_example", {}).items()
+    ):
+        shown = shown.replace(f"<{name}>", value)
+    return Result(f"{group}/{scenario}", feature, shown, Outcome.PASSED)
 
 
 def _example(item: pytest.Item) -> str:

@@ -1,0 +1,31 @@
+"""The edge hosts: old TLS is refused, and the log keeps no query, since queries hold signatures and names."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+
+from acceptance.support.bbb import BBB
+from acceptance.support.hosts import Host
+
+GROUP = "edge"
+HANDSHAKE = 'timeout 10 openssl s_client -connect localhost:443 "-$1" -cipher ALL:@SECLEVEL=0 </dev/null 2>&1'
+LOG = "/var/log/nginx/access.log"
+
+
+@pytest.mark.parametrize("version", ["tls1", "tls1_1"])
+def test_old_tls_is_refused(host: Host, version: str) -> None:
+    """the edge refuses TLS older than 1.2"""
+    assert "Cipher is (NONE)" in host.shell(HANDSHAKE, version).output, f"{host.name} accepts {version}"
+    now = host.shell("timeout 10 openssl s_client -connect localhost:443 </dev/null 2>&1").output
+    assert "Cipher is TLS" in now or "Cipher is ECDHE" in now, f"{host.name} does not speak current TLS either"
+
+
+def test_log_keeps_no_query(host: Host, front_end: BBB) -> None:
+    """the access log holds the path of a call, but not its query"""
+    word = f"acceptance{secrets.token_hex(6)}"
+    front_end.get(f"{front_end.url}/{word}path?name={word}query")
+    found = host.shell(f'grep -c -F -- "$1" {LOG}', f"{word}path").output.strip()
+    assert found == "1", f"{host.name}: {LOG} has {found or 'no'} lines about a call that was just made"
+    assert not host.shell(f'grep -F -- "$1" {LOG}', f"{word}query").ok, f"{host.name}: {LOG} holds queries"
