@@ -1,0 +1,44 @@
+"""Whether a recording may be seen: asked by the recordings' web server before every byte (nginx auth_request)."""
+
+from flask import Blueprint, Response, request
+
+from balancer import log
+from balancer.core.playback import Media, PlayerFile, resolve
+from balancer.core.recordings import PUBLISHED
+from balancer.errors import StorageUnavailableError
+from balancer.storage import recordings
+from balancer.web.services import services
+
+blueprint = Blueprint("playback", __name__)
+logger = log.get(__name__)
+
+
+@blueprint.get("/internal/playback")
+def authorise() -> Response:
+    """204: serve it. 403: protected. 404: there is nothing, or nobody may know. 503: cannot be told at the moment.
+
+    X-Original-URI: the address that was asked for. The rows decide, each time: nothing is remembered here.
+    """
+    named = resolve(request.headers.get("X-Original-URI", ""))
+    if isinstance(named, PlayerFile):
+        return _answer(204)
+    return _answer(404 if named is None else _judge(named))
+
+
+def _judge(media: Media) -> int:
+    try:
+        with services().database.transaction() as connection:
+            found = recordings.playback(connection, media.record_id, media.format)
+    except StorageUnavailableError as error:
+        logger.warning("playback not authorised", recording=media.record_id, reason=str(error))
+        return 503
+    if found is None:
+        return 404
+    state, protected = found
+    if state != PUBLISHED:
+        return 404
+    return 403 if protected else 204
+
+
+def _answer(status: int) -> Response:
+    return Response(status=status, headers={"Cache-Control": "no-store"})
