@@ -66,7 +66,9 @@ def _settings(given: argparse.Namespace, host: str, port: int, number: int, many
     def fill(text: str) -> str:
         return text.replace("{n}", str(number)).replace("{port}", str(port)).replace("{host}", host)
 
-    root = given.root / f"node{number}" if many and "{n}" not in str(given.root) else Path(fill(str(given.root)))
+    root = Path(fill(str(given.root)))
+    if many and root == given.root:
+        root /= f"node{number}"
     return NodeSettings(
         server_url=fill(given.server_url).rstrip("/"),
         secret=fill(given.secret),
