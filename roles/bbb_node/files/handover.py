@@ -140,7 +140,8 @@ class SshTransport:
         command = ["rsync", "--inplace", "--timeout=60", "--rsh=" + " ".join(self._ssh)]
         if self._limit:
             command.append(f"--bwlimit={self._limit}")
-        self._run([*command, str(archive), self._host + ":" + archive.name])
+        # The folder as the target, not the file: rrsync holds a file that is there open and cannot replace it.
+        self._run([*command, str(archive), self._host + ":"])
         receipt = self._gate("commit", archive.name, str(size), digest)
         if receipt.get("size") != size:
             raise DeliveryError(f"the storage host took {receipt.get('size')} of {size} bytes")

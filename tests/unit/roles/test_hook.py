@@ -1,0 +1,55 @@
+"""BigBlueButton's hook, run as BigBlueButton runs it: it notes and exits 0, whatever happens."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.unit.roles.scripts import NODE_FILES
+
+RECORD = "e0666d1a2b3c4d5e6f708192a3b4c5d6e7f80912-1757000000123"
+pytestmark = pytest.mark.skipif(shutil.which("ruby") is None, reason="ruby is not installed: apt-get install ruby")
+
+
+def run(inbox: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["ruby", "-W:no-deprecated", str(NODE_FILES / "post_publish_bbb_fleet.rb"), *arguments]
+    environment = os.environ | {"BBB_FLEET_INBOX": str(inbox)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_it_notes_the_format(tmp_path: Path) -> None:
+    run(tmp_path, "-m", RECORD, "-f", "presentation")
+    assert [path.name for path in tmp_path.iterdir()] == [f"{RECORD}-presentation"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--meeting-id", RECORD, "--format", "video"),
+        (f"--meeting-id={RECORD}", "--format=video"),
+        ("--new-option", "7", "-m", RECORD, "-f", "video", "--verbose"),
+    ],
+    ids=["long", "with equals signs", "with options of a later BigBlueButton"],
+)
+def test_it_understands_every_spelling(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    run(tmp_path, *arguments)
+    assert [path.name for path in tmp_path.iterdir()] == [f"{RECORD}-video"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("-m", RECORD), ("-m", "../../etc", "-f", "video"), ("-m", RECORD, "-f", "../video"), ("-m",)],
+)
+def test_it_refuses_what_is_no_recording_and_still_exits_0(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done = run(tmp_path, *arguments)
+    assert list(tmp_path.iterdir()) == []
+    assert "not queued" in done.stderr
+
+
+def test_a_queue_that_cannot_be_written_does_not_stop_bigbluebutton(tmp_path: Path) -> None:
+    done = run(tmp_path / "missing", "-m", RECORD, "-f", "video")
+    assert "not queued" in done.stderr

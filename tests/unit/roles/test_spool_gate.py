@@ -1,0 +1,154 @@
+"""The gate on the storage host: rsync, rrsync and the agent's ssh transport are real; only ssh itself is a stand-in."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.roles.scripts import NODE_FILES, load
+
+handover = load(NODE_FILES / "handover.py")
+NAME = "e0666d1a2b3c4d5e6f708192a3b4c5d6e7f80912-1757000000123-video.tar"
+# What sshd does with a key's forced command: the client's words go into the environment, ours is run.
+SSH = """#!/bin/sh
+while [ "$1" != bbb-fleet-spool ]; do shift; done
+shift
+SSH_ORIGINAL_COMMAND="$*" exec {python} {gate} --spool {spool} {node}
+"""
+
+
+class Storage:
+    """A storage host's spool, and a node's way to it."""
+
+    def __init__(self, root: Path, node: str = "bbb1") -> None:
+        self.root, self.spool, self.node = root, root / "spool", node
+        self.spool.mkdir(exist_ok=True)
+        self.programs = root / "bin"
+        self.programs.mkdir(exist_ok=True)
+        ssh = self.programs / "ssh"
+        gate = NODE_FILES / "spool_gate.py"
+        ssh.write_text(SSH.format(python=sys.executable, gate=gate, spool=self.spool, node=node))
+        ssh.chmod(0o755)
+        self.transport = handover.SshTransport({"ssh_config": "/dev/null"})
+
+    def ask(self, words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(NODE_FILES / "spool_gate.py"), "--spool", str(self.spool), self.node]
+        variables = os.environ | {"SSH_ORIGINAL_COMMAND": words} | environment
+        return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+
+    def refusal(self, words: str) -> str:
+        done = self.ask(words)
+        assert done.returncode == 3, done.stdout
+        answer = json.loads(done.stdout)
+        assert answer["state"] == "refused"
+        reason: str = answer["reason"]
+        return reason
+
+    def arriving(self, content: bytes) -> Path:
+        folder = self.spool / ".arriving" / self.node
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / NAME).write_bytes(content)
+        return folder / NAME
+
+
+@pytest.fixture
+def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    made = Storage(tmp_path)
+    monkeypatch.setenv("PATH", f"{made.programs}:{os.environ['PATH']}")
+    return made
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    path = tmp_path / NAME
+    path.write_bytes(os.urandom(300_000))
+    return path
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_an_archive_arrives_whole(storage: Storage, archive: Path) -> None:
+    storage.transport.deliver(archive, archive.stat().st_size, digest(archive))
+    assert (storage.spool / NAME).read_bytes() == archive.read_bytes()
+    assert list((storage.spool / ".arriving/bbb1").iterdir()) == []
+
+
+def test_a_doubled_transfer_does_no_harm(storage: Storage, archive: Path) -> None:
+    for _ in range(2):
+        storage.transport.deliver(archive, archive.stat().st_size, digest(archive))
+    assert (storage.spool / NAME).read_bytes() == archive.read_bytes()
+
+
+def test_a_broken_transfer_is_continued(storage: Storage, archive: Path) -> None:
+    storage.arriving(archive.read_bytes()[:100_000])
+    storage.transport.deliver(archive, archive.stat().st_size, digest(archive))
+    assert (storage.spool / NAME).read_bytes() == archive.read_bytes()
+
+
+def test_a_truncated_archive_never_enters_the_inbox(storage: Storage, archive: Path) -> None:
+    storage.arriving(archive.read_bytes()[:100_000])
+    reason = storage.refusal(f"commit {NAME} {archive.stat().st_size} {digest(archive)}")
+    assert reason == "incomplete: 100000 of 300000 bytes arrived"
+    assert not (storage.spool / NAME).exists()
+
+
+def test_a_damaged_archive_never_enters_the_inbox(storage: Storage, archive: Path) -> None:
+    storage.arriving(bytes(archive.stat().st_size))
+    reason = storage.refusal(f"commit {NAME} {archive.stat().st_size} {digest(archive)}")
+    assert reason.startswith("damaged")
+    assert not (storage.spool / NAME).exists()
+
+
+def test_an_archive_without_room_is_not_even_begun(storage: Storage) -> None:
+    assert "no room" in storage.refusal(f"offer {NAME} 999999999999999")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        "sh -c id",
+        "rsync",
+        "offer ../../etc/passwd 1",
+        f"offer {NAME} -1",
+        f"commit {NAME} 1 abc",
+        f"commit .work/{NAME} 1 {'0' * 64}",
+        "commit 'unclosed",
+    ],
+)
+def test_anything_else_is_refused(storage: Storage, words: str) -> None:
+    assert storage.refusal(words)
+
+
+def test_a_node_cannot_write_outside_its_own_place(storage: Storage, archive: Path, tmp_path: Path) -> None:
+    other = storage.spool / ".arriving/bbb2"
+    other.mkdir(parents=True)
+    for target in (f"../bbb2/{NAME}", f"../../{NAME}", f"{other}/{NAME}"):
+        with pytest.raises(handover.DeliveryError):
+            storage.transport._run(["rsync", "--rsh=ssh", str(archive), f"bbb-fleet-spool:{target}"])
+    assert list(other.iterdir()) == []
+    assert not (storage.spool / NAME).exists()
+
+
+def test_a_node_cannot_read_the_spool(storage: Storage, tmp_path: Path) -> None:
+    storage.arriving(b"another's")
+    with pytest.raises(handover.DeliveryError):
+        storage.transport._run(["rsync", "--rsh=ssh", f"bbb-fleet-spool:{NAME}", str(tmp_path / "stolen")])
+    assert not (tmp_path / "stolen").exists()
+
+
+def test_a_refusal_keeps_the_gates_words(storage: Storage, archive: Path) -> None:
+    with pytest.raises(handover.DeliveryError, match="no room"):
+        storage.transport.deliver(archive, 999_999_999_999_999, digest(archive))
+
+
+def test_a_storage_host_that_is_away_stops_the_pass(storage: Storage, archive: Path) -> None:
+    (storage.programs / "ssh").write_text("#!/bin/sh\necho 'ssh: connect: no route to host' >&2\nexit 255\n")
+    with pytest.raises(handover.UnreachableError, match="no route to host"):
+        storage.transport.check()
