@@ -13,19 +13,22 @@ class CommandError(Exception):
     """The balancer's command refused or could not run; the message is the command's own, without secrets."""
 
 
-def call(module: AnsibleModule, *words: str, secret: str | None = None) -> dict[str, Any]:
+def call(
+    module: AnsibleModule, *words: str, secret: str | None = None, accept: tuple[int, ...] = (0,)
+) -> dict[str, Any]:
     """Run one command and return its JSON object. Raises CommandError.
 
     ``secret`` goes to standard input, never to the command line, where every user could read it.
+    ``accept`` names the exit codes that come with an answer.
     """
     command = [module.params["command"], *words, "--format", "json"]
     status, output, error = module.run_command(command, data=secret, handle_exceptions=False)
-    if status != 0:
+    if status not in accept:
         raise CommandError(error.strip() or output.strip() or f"exit status {status}")
     try:
         answer = json.loads(output)
     except ValueError as problem:
-        raise CommandError(f"{' '.join(words)} did not answer in JSON") from problem
+        raise CommandError(f"{' '.join(words)} did not answer in JSON: {error.strip()}") from problem
     if not isinstance(answer, dict) or answer.get("version") != FORMAT_VERSION:
         raise CommandError(f"{' '.join(words)} answered in a format other than version {FORMAT_VERSION}")
     return answer

@@ -40,7 +40,8 @@ def main() -> None:
     if module.check_mode and not Path(module.params["command"]).exists():
         module.exit_json(changed=True, pending=[], msg="the balancer is not installed yet; its schema would be created")
     try:
-        pending = call(module, "database", "check")["pending"]
+        # 1 says that migrations are pending.
+        pending = call(module, "database", "check", accept=(0, 1))["pending"]
         if pending and not module.check_mode:
             call(module, "database", "migrate")
     except (CommandError, OSError) as error:
