@@ -84,6 +84,13 @@ class MeetingNotFoundError(BBBError):
     default_message = "A meeting with that ID does not exist"
 
 
+class MeetingEndedError(BBBError):
+    """Join of a meeting that is not there, or no more: bbb-web 2.5 to 3.0 tells the two not apart."""
+
+    message_key = "meetingForciblyEnded"
+    default_message = "You can not join a meeting that has already been forcibly ended"
+
+
 class RecordingNotFoundError(BBBError):
     message_key = "notFound"
     default_message = "We could not find recordings"

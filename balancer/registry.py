@@ -119,6 +119,14 @@ class Registry:
         """Every node, by id. Raises StorageUnavailableError where nothing was ever read."""
         return self._current().nodes
 
+    def node(self, node_id: int) -> Node | None:
+        """One node; PostgreSQL is asked where it is unknown, since it may be newer than our last look."""
+        node = self._current().nodes.get(node_id)
+        if node is None:
+            self.refresh()
+            node = self._current().nodes.get(node_id)
+        return node
+
     def tenants(self) -> Sequence[Tenant]:
         """Every tenant with its secrets. Raises StorageUnavailableError where nothing was ever read."""
         self._current()

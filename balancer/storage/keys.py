@@ -21,3 +21,8 @@ def lease(name: str) -> str:
 def placement(tenant_id: int, meeting_id: str) -> str:
     """String with a time to live: "ROW NODE INTERNAL_MEETING_ID" of a running meeting, or "ROW - -" once it ended."""
     return f"{PREFIX}placement:{tenant_id}:{meeting_id}"
+
+
+def young_meeting(internal_meeting_id: str) -> str:
+    """String with a time to live: the ``<meeting>`` of a meeting that was created a moment ago, for getMeetings."""
+    return f"{PREFIX}young-meeting:{internal_meeting_id}"

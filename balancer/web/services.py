@@ -6,13 +6,18 @@ from typing import Self, cast
 
 from flask import Flask, current_app
 
+from balancer.core.creation import Creation
 from balancer.core.tenants import Tenant
+from balancer.node_client import NodeClient
 from balancer.registry import Registry
 from balancer.settings import Settings
 from balancer.storage import cache
 from balancer.storage.database import Database
+from balancer.storage.meetings import Meetings
 from balancer.storage.placements import Placements
+from balancer.storage.recent_snapshots import RecentSnapshots
 from balancer.storage.snapshots import Snapshots
+from balancer.storage.young_meetings import YoungMeetings
 
 EXTENSION = "balancer"
 
@@ -27,19 +32,30 @@ class Services:
     registry: Registry
     placements: Placements
     snapshots: Snapshots
+    young_meetings: YoungMeetings
+    meetings: Meetings
+    nodes: NodeClient
+    creation: Creation
 
     @classmethod
     def create(cls, settings: Settings) -> Self:
         """Nothing connects before ``open``."""
         database = Database(settings.database_url, application_name="bbb-fleet web", size=min(settings.web_threads, 16))
         redis = cache.connect(settings.redis_url)
+        placements, snapshots = Placements(redis), Snapshots(redis)
+        meetings = Meetings(settings, database, placements, RecentSnapshots(snapshots))
+        nodes = NodeClient(settings)
         return cls(
             settings=settings,
             database=database,
             redis=redis,
             registry=Registry(settings, database),
-            placements=Placements(redis),
-            snapshots=Snapshots(redis),
+            placements=placements,
+            snapshots=snapshots,
+            young_meetings=YoungMeetings(redis),
+            meetings=meetings,
+            nodes=nodes,
+            creation=Creation(store=meetings, nodes=nodes, move_after=settings.move_after),
         )
 
     def open(self) -> None:
@@ -50,6 +66,7 @@ class Services:
 
     def close(self) -> None:
         self.registry.close()
+        self.nodes.close()
         self.database.close()
         self.redis.close()
 

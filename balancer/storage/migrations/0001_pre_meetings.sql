@@ -49,6 +49,8 @@ CREATE TABLE meetings (
     placed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     -- When the node's answer to create had arrived: polls begun before know nothing of this meeting.
     created_at timestamptz,
+    -- When its node took an end for it: it is listed no more, and forgotten once the node confirms.
+    end_requested_at timestamptz,
     finished_at timestamptz,
     CHECK ((state IN ('creating', 'running')) = (finished_at IS NULL)),
     CHECK (state <> 'running' OR (internal_meeting_id IS NOT NULL AND created_at IS NOT NULL))

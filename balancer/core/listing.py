@@ -1,0 +1,130 @@
+"""getMeetings: what nodes listed at their last polls, merged with what happened since.
+
+Element names and their order: bbb-web's get-meetings.ftlx, 3.0.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from xml.sax.saxutils import escape, unescape
+
+from balancer.core.node_call import Answer
+from balancer.core.parameters import Parameters
+
+#: BBB's rule for names of metadata; others are dropped by the node.
+_METADATA = re.compile(r"[a-z][a-z0-9-]*")
+#: What XML cannot hold.
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOBODY = ["participantCount", "listenerCount", "voiceParticipantCount", "videoCount"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A running meeting of a tenant."""
+
+    node_id: int
+    meeting_id: str
+    internal_meeting_id: str
+    created_at: datetime
+    ending: bool  #: its node took an end for it
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one node listed."""
+
+    poll_started: datetime
+    meetings: Mapping[str, str]  #: ``<meeting>`` elements by internalMeetingID
+
+
+def merge(rows: Iterable[Listed], parts: Mapping[int, Part], young: Mapping[str, str]) -> list[str]:
+    """A tenant's ``<meeting>`` elements: those of its rows, and their breakout rooms.
+
+    parts: by node id. young: elements of meetings that no poll may have seen, by internalMeetingID.
+    """
+    found: list[str] = []
+    parents: dict[int, set[str]] = {}
+    for row in rows:
+        if row.ending:
+            continue
+        part = parts.get(row.node_id)
+        xml = part.meetings.get(row.internal_meeting_id) if part else None
+        if xml is None and (part is None or row.created_at >= part.poll_started):
+            xml = young.get(row.internal_meeting_id)
+        if xml is not None:
+            found.append(xml)
+            parents.setdefault(row.node_id, set()).add(row.internal_meeting_id)
+    for node_id, internal_ids in parents.items():
+        if node_id in parts:
+            found += _breakouts(parts[node_id], internal_ids)
+    return found
+
+
+def unseen(rows: Iterable[Listed], parts: Mapping[int, Part]) -> list[str]:
+    """internalMeetingIDs of rows that no poll has listed."""
+    return [
+        row.internal_meeting_id
+        for row in rows
+        if row.node_id not in parts or row.internal_meeting_id not in parts[row.node_id].meetings
+    ]
+
+
+def external_ids(part: Part) -> dict[str, str]:
+    """meetingIDs of what a node listed, by internalMeetingID."""
+    return {internal: _text(xml, "meetingID") for internal, xml in part.meetings.items()}
+
+
+def _breakouts(part: Part, parents: Collection[str]) -> list[str]:
+    return [
+        xml
+        for xml in part.meetings.values()
+        if "<isBreakout>true</isBreakout>" in xml and _text(xml, "parentMeetingID") in parents
+    ]
+
+
+def _text(xml: str, tag: str) -> str:
+    """Text of the first such element of a ``<meeting>``, which ElementTree wrote."""
+    return unescape(xml.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0])
+
+
+def young_meeting(parameters: Parameters, answer: Answer) -> str:
+    """How a node lists a meeting right after it was created with these parameters."""
+    created = answer.text("createTime")
+    fields = {
+        "meetingName": parameters.text("name"),
+        "meetingID": answer.text("meetingID"),
+        "internalMeetingID": answer.text("internalMeetingID"),
+        "createTime": created,
+        "createDate": answer.text("createDate"),
+        "voiceBridge": answer.text("voiceBridge"),
+        "dialNumber": answer.text("dialNumber"),
+        "attendeePW": answer.text("attendeePW"),
+        "moderatorPW": answer.text("moderatorPW"),
+        "running": "false",
+        "duration": answer.text("duration"),
+        "hasUserJoined": "false",
+        "recording": str(parameters.flag("record")).lower(),
+        "hasBeenForciblyEnded": "false",
+        "startTime": created,
+        "endTime": "0",
+        **dict.fromkeys(_NOBODY, "0"),
+        "maxUsers": _number(parameters, "maxParticipants"),
+        "moderatorCount": "0",
+    }
+    metadata = "".join(
+        _element(name.lower(), value)
+        for name, value in parameters.prefixed("meta_").items()
+        if _METADATA.fullmatch(name.lower())
+    )
+    elements = "".join(_element(tag, value) for tag, value in fields.items())
+    return f"<meeting>{elements}<attendees /><metadata>{metadata}</metadata><isBreakout>false</isBreakout></meeting>"
+
+
+def _element(tag: str, value: str) -> str:
+    return f"<{tag}>{escape(_FORBIDDEN.sub(chr(0xFFFD), value))}</{tag}>"
+
+
+def _number(parameters: Parameters, name: str) -> str:
+    text = parameters.text(name, "0")
+    return text if text.isascii() and text.isdigit() else "0"

@@ -1,0 +1,104 @@
+"""How loaded a node is: users seen, users still to come, and meetings that its last poll could not see yet.
+
+A young meeting counts as many users as are expected in it, and as they arrive they take the place of the expectation:
+what is added is never more than what is missing. So a burst of creates right after a poll spreads evenly, and a room
+that stays small is not held for a full one for long.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from balancer.core.nodes import Node, Snapshot
+from balancer.core.parameters import Parameters
+
+#: Share of a young meeting's time in which its whole expectation counts; then it fades to nothing.
+_WHOLE = 0.5
+#: A hint beyond this says nothing about a room.
+_LARGEST_HINT = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Young:
+    """A live meeting that may still fill."""
+
+    node_id: int
+    internal_meeting_id: str | None
+    expected_users: float
+    placed_at: datetime
+    created_at: datetime | None  #: None while it is being created
+
+
+@dataclass(frozen=True)
+class Load:
+    """A node's load in users."""
+
+    users: float  #: seen by the last poll
+    coming: float  #: expected, and not seen yet
+    meetings: int  #: seen, or placed since
+
+    def score(self, weight: float) -> float:
+        """What is compared: load over capacity."""
+        return (self.users + self.coming) / weight
+
+
+def expected_users(parameters: Parameters, default: float) -> float:
+    """Users to expect in a new meeting: the front end's own hint, never more than the room takes."""
+    expected = _count(parameters, "meta_bbb-meeting-size-hint") or default
+    most = _count(parameters, "maxParticipants")
+    return min(expected, most) if most else expected
+
+
+def loads(
+    nodes: Iterable[Node],
+    snapshots: Mapping[int, Snapshot],
+    young: Iterable[Young],
+    placed: Mapping[int, tuple[int, float]],
+    now: datetime,
+    young_for: timedelta,
+) -> dict[int, Load]:
+    """Every node's load, by node id.
+
+    snapshots: the last of each node, where there is one. placed: live meetings and the users expected in them, for
+    nodes without a snapshot. young_for: how long a new meeting is expected to fill.
+    """
+    by_node: dict[int, list[Young]] = {}
+    for meeting in young:
+        by_node.setdefault(meeting.node_id, []).append(meeting)
+    return {
+        node.id: _load(snapshots[node.id], by_node.get(node.id, ()), now, young_for)
+        if node.id in snapshots
+        else _blind(placed.get(node.id, (0, 0.0)))
+        for node in nodes
+    }
+
+
+def _load(snapshot: Snapshot, young: Iterable[Young], now: datetime, young_for: timedelta) -> Load:
+    coming, unseen = 0.0, 0
+    for meeting in young:
+        seen = snapshot.participants.get(meeting.internal_meeting_id or "")
+        if seen is None:
+            if meeting.created_at is not None and meeting.created_at < snapshot.poll_started:
+                continue  # the poll would have seen it: it is gone
+            unseen += 1
+        coming += max(0.0, meeting.expected_users * _fading(now - meeting.placed_at, young_for) - (seen or 0))
+    return Load(snapshot.users, coming, snapshot.meetings + unseen)
+
+
+def _blind(placed: tuple[int, float]) -> Load:
+    """Without a snapshot only our own rows tell anything."""
+    meetings, users = placed
+    return Load(0, users, meetings)
+
+
+def _fading(age: timedelta, young_for: timedelta) -> float:
+    """How much of an expectation is left: all of it at first, nothing once the meeting is no longer young."""
+    share = age / young_for
+    return min(1.0, max(0.0, (1 - share) / (1 - _WHOLE)))
+
+
+def _count(parameters: Parameters, name: str) -> int:
+    text = parameters.text(name)
+    if not (text.isascii() and text.isdigit()) or len(text) > len(str(_LARGEST_HINT)):
+        return 0
+    return min(int(text), _LARGEST_HINT)

@@ -1,0 +1,125 @@
+"""A meeting's life: creating, running, then ended or lost; and what its rules need from stores and nodes."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import IO, Protocol
+
+from balancer.core.node_call import Answer
+from balancer.core.nodes import Node
+from balancer.core.parameters import Parameters
+from balancer.errors import NodeError, ValidationError
+
+#: Milliseconds since 1970 that a createTime may say; anything else is no answer of a BBB server.
+_CREATE_TIMES = range(1, 10**15)
+
+
+class State(StrEnum):
+    """The life of a row in table meetings. The first two are live: one of them at most for a tenant's meetingID."""
+
+    CREATING = "creating"  #: its node is being asked; nobody was told of it yet
+    RUNNING = "running"
+    ENDED = "ended"  #: its node said so
+    LOST = "lost"  #: its node may still have it
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An XML body, which can be sent more than once."""
+
+    open: Callable[[], IO[bytes]]  #: from its first byte
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """A live meeting's row, and its node as PostgreSQL knows it at that moment."""
+
+    id: int
+    tenant_id: int
+    meeting_id: str
+    state: State
+    node: Node | None  #: None: the node was removed
+    internal_meeting_id: str | None = None
+    unreachable_for: float | None = None  #: seconds for which the node is known to be unreachable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A meeting that somebody wants to have."""
+
+    tenant_id: int
+    meeting_id: str
+    parameters: Parameters
+    upload: Upload | None = None
+    expected_users: float
+    recorded: bool = False
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What makes a meeting on a node this one and no other."""
+
+    internal_meeting_id: str
+    create_time: int  #: milliseconds since 1970, the node's clock
+
+
+class MeetingStore(Protocol):
+    """What the rules need of table meetings. Every method raises StorageUnavailableError."""
+
+    def live(self, tenant_id: int, meeting_id: str) -> Placement | None:
+        """The live row of this meetingID."""
+
+    def place(self, wanted: Wanted, refused: Collection[int]) -> tuple[Placement, bool]:
+        """The live row, or a new one in state creating on the best node, and whether it is new; one transaction.
+
+        refused: node ids that will not do. Raises NoNodeAvailableError.
+        """
+
+    def settle(self, placement: Placement, found: Identity) -> bool:
+        """Its node answered with this meeting: make the rows say so, in one transaction (core.settlement).
+
+        False where the meeting may not be handed out, or the rows have moved on.
+        """
+
+    def finish(self, placement: Placement, state: State, cause: str) -> bool:
+        """The row is live no more; False where it had already changed."""
+
+    def mostly_unreachable(self) -> bool:
+        """Whether so many nodes are unreachable that the fault is rather ours."""
+
+
+class NodeCalls(Protocol):
+    """What the rules need of nodes. Errors as balancer.node_client's."""
+
+    def create(self, node: Node, parameters: Parameters, upload: Upload | None) -> Answer: ...
+
+    def call(self, node: Node, name: str, parameters: Parameters, upload: Upload | None = None) -> Answer: ...
+
+
+def identity(answer: Answer) -> Identity:
+    """Of a create or getMeetingInfo answer. Raises NodeError where it has none."""
+    internal, created = answer.text("internalMeetingID").strip(), answer.text("createTime").strip()
+    if not internal or not (created.isascii() and created.isdigit()) or int(created[:18]) not in _CREATE_TIMES:
+        raise NodeError("the node's answer has no internalMeetingID or no createTime")
+    return Identity(internal, int(created))
+
+
+def meeting_id(parameters: Parameters) -> str:
+    """The meetingID that a call other than create names. Raises ValidationError, as BBB's MeetingIDConstraint."""
+    named = parameters.single("meetingID")
+    if not named:
+        raise ValidationError("You must provide a meeting ID", "missingParamMeetingID")
+    return named
+
+
+def new_meeting_id(parameters: Parameters) -> str:
+    """The meetingID of a create. Raises ValidationError (bbb-web's CreateMeeting; it refuses what it would clean)."""
+    named = meeting_id(parameters)
+    if not parameters.untouched("meetingID") or "\N{REPLACEMENT CHARACTER}" in named:
+        raise ValidationError("Invalid meeting ID")
+    if not 2 <= len(named) <= 256:
+        raise ValidationError("Meeting ID must be between 2 and 256 characters", "sizeError")
+    if "," in named:
+        raise ValidationError("Meeting ID cannot contain ','")
+    return named

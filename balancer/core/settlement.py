@@ -1,0 +1,71 @@
+"""What becomes of a meeting's row once its node has answered create with a meeting: the table of all cases.
+
+Between the call and its answer a rival, the poller, an end or an operator may have changed everything. A meeting is
+handed out only if afterwards exactly one live row says that it is the one.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from balancer.core.meetings import Identity, State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row of table meetings, locked."""
+
+    id: int
+    tenant_id: int
+    meeting_id: str
+    state: State
+    internal_meeting_id: str | None
+    create_time: int | None
+    handed_out: bool  #: it ran once: clients may know it
+
+    @property
+    def live(self) -> bool:
+        return self.state in (State.CREATING, State.RUNNING)
+
+
+class Step(Enum):
+    """What is done to the rows, and whether the meeting may be handed out then."""
+
+    KEEP = auto()  #: nothing is left to do: hand it out
+    BEGIN = auto()  #: the row is running from now on: hand it out
+    SUCCEED = auto()  #: the row ended, a new one runs in its place: hand it out
+    TAKE_BACK = auto()  #: the row ended, the one it belonged to before runs again: hand it out
+    DISOWN = auto()  #: nobody is told of it; the row is lost, so that the poller closes what is on the node
+    DISOWN_SUCCESSOR = auto()  #: the row ended, a new one is lost: as before
+    REFUSE = auto()  #: it is not ours to hand out: the row ended
+    LOOK_AGAIN = auto()  #: the rows moved on: nothing is done
+
+    @property
+    def hands_out(self) -> bool:
+        return self in (Step.KEEP, Step.BEGIN, Step.SUCCEED, Step.TAKE_BACK)
+
+
+def settle(row: Row, namesake: Row | None, found: Identity, *, enabled: bool) -> Step:
+    """The step that ``found`` on the row's node means.
+
+    namesake: the other row that has this internalMeetingID. enabled: whether the node takes new meetings.
+    """
+    if namesake is not None:
+        return _known_elsewhere(row, namesake)
+    if row.internal_meeting_id == found.internal_meeting_id:
+        return Step.KEEP if row.state is State.RUNNING else Step.LOOK_AGAIN
+    if row.handed_out:
+        # An answer that was long under way may be older than what the row says by now.
+        if row.state is not State.RUNNING or found.create_time <= (row.create_time or 0):
+            return Step.LOOK_AGAIN
+        return Step.SUCCEED if enabled else Step.DISOWN_SUCCESSOR
+    return Step.BEGIN if enabled else Step.DISOWN
+
+
+def _known_elsewhere(row: Row, namesake: Row) -> Step:
+    if (namesake.tenant_id, namesake.meeting_id) != (row.tenant_id, row.meeting_id) or not namesake.handed_out:
+        # Another tenant's, or left over from a create that timed out and about to be closed.
+        return Step.REFUSE
+    if namesake.state is State.RUNNING:
+        return Step.KEEP
+    # It had been given up, and its node had it all the time.
+    return Step.TAKE_BACK if row.live else Step.LOOK_AGAIN

@@ -1,0 +1,245 @@
+"""Calls to nodes from web workers: pooled connections, one deadline for each call, errors that tell what may have been.
+
+http.client instead of a larger client: it sends the URL byte for byte (urllib3 rewrites percent-escapes, which would
+break the signature over what a front end sent), never sends a call twice, ignores proxies of the environment, and lets
+connecting be told apart from calling.
+"""
+
+import http.client
+import io
+import select
+import socket
+import ssl
+import threading
+import time
+from collections import defaultdict
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from balancer.core import node_call
+from balancer.core.meetings import Upload
+from balancer.core.node_call import Answer
+from balancer.core.nodes import Node
+from balancer.core.parameters import Parameters
+from balancer.errors import NodeError, NodeTimeoutError, NodeUnreachableError
+from balancer.settings import Settings
+
+#: Seconds an idle connection is kept: well below what web servers keep it, so that none closes it under a call.
+IDLE = 5.0
+#: Idle connections kept for one node.
+_KEPT = 8
+#: Bytes of an answer; BBB's largest lists are far below.
+ANSWER_LIMIT = 20_000_000
+_CHUNK = 65536
+_FORM = "application/x-www-form-urlencoded"
+_XML = "application/xml"
+#: Answers that are no answer to the front end's call: the node does not accept ours.
+_FAULTS = {"checksumError": "checksum", "apiNotEnabled": "http"}
+
+
+class NodeClient:
+    """Speaks to every node. Threads share it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._tls = ssl.create_default_context(cafile=settings.node_ca_file)
+        self._idle: dict[tuple[str, str], list[_Connection]] = defaultdict(list)
+        self._lock = threading.Lock()
+
+    def create(self, node: Node, parameters: Parameters, upload: Upload | None) -> Answer:
+        """create; where it is too long for the node's URL it goes as a form. Errors as ``call``."""
+        query = parameters.encode()
+        timeout = self._settings.create_timeout
+        if upload is not None:
+            return self._send(node, "create", query, timeout, upload.open(), upload.size, _XML)
+        if self.line_length(node, "create", query) > self._settings.node_url_limit_bytes:
+            return self._send(node, "create", b"", timeout, io.BytesIO(query), len(query), _FORM)
+        return self._send(node, "create", query, timeout)
+
+    def call(self, node: Node, name: str, parameters: Parameters, upload: Upload | None = None) -> Answer:
+        """The node's answer, success or failure.
+
+        Raises NodeUnreachableError where the call was never sent, NodeTimeoutError or NodeError where it may have had
+        an effect.
+        """
+        timeout = self._settings.node_read_timeout
+        if upload is None:
+            return self._send(node, name, parameters.encode(), timeout)
+        return self._send(node, name, parameters.encode(), timeout, upload.open(), upload.size, _XML)
+
+    def line_length(self, node: Node, name: str, query: bytes) -> int:
+        """Bytes of the request line that a call makes."""
+        url = node_call.signed_url(node.url, name, query, node.secret, self._settings.node_checksum_algorithm)
+        return len("GET  HTTP/1.1\r\n") + len(_target(url))
+
+    def join_url(self, node: Node, parameters: Parameters) -> str:
+        """Where a user is sent to."""
+        algorithm = self._settings.node_checksum_algorithm
+        return node_call.signed_url(node.url, "join", parameters.encode(), node.secret, algorithm)
+
+    def close(self) -> None:
+        """Close what is idle."""
+        with self._lock:
+            for connections in self._idle.values():
+                for connection in connections:
+                    connection.close()
+            self._idle.clear()
+
+    def _send(
+        self,
+        node: Node,
+        name: str,
+        query: bytes,
+        timeout: float,
+        body: IO[bytes] | None = None,
+        size: int = 0,
+        content_type: str = "",
+    ) -> Answer:
+        url = node_call.signed_url(node.url, name, query, node.secret, self._settings.node_checksum_algorithm)
+        parts = urlsplit(url)
+        origin = (parts.scheme, parts.netloc)
+        connection = self._connect(origin)
+        headers = {"Content-Type": content_type, "Content-Length": str(size)} if body else {}
+        try:
+            status, content = connection.exchange(_target(url), headers, body, timeout)
+        except BaseException:
+            connection.close()
+            raise
+        self._keep(origin, connection)
+        if status != 200:
+            raise NodeError(f"{node.name} answered {name} with HTTP {status}")
+        answer = node_call.parse(content)
+        if answer.message_key in _FAULTS and not answer.success:
+            raise NodeError(f"{node.name} answered {name} with {answer.message_key}", _FAULTS[answer.message_key])
+        return answer
+
+    def _connect(self, origin: tuple[str, str]) -> "_Connection":
+        with self._lock:
+            connections = self._idle[origin]
+            while connections:
+                connection = connections.pop()
+                if connection.usable():
+                    return connection
+                connection.close()
+        scheme, address = origin
+        return _Connection(address, self._tls if scheme == "https" else None, self._settings.node_connect_timeout)
+
+    def _keep(self, origin: tuple[str, str], connection: "_Connection") -> None:
+        with self._lock:
+            connections = self._idle[origin]
+            if connection.reusable and len(connections) < _KEPT:
+                connections.append(connection)
+                return
+        connection.close()
+
+
+class _Connection:
+    """One connection to a node, for one call at a time."""
+
+    def __init__(self, address: str, tls: ssl.SSLContext | None, timeout: float) -> None:
+        """Connects. Raises NodeUnreachableError: nothing was asked of the node yet."""
+        self.reusable = False
+        self._used = time.monotonic()
+        if tls is None:
+            self._http = http.client.HTTPConnection(address, timeout=timeout)
+        else:
+            self._http = http.client.HTTPSConnection(address, timeout=timeout, context=tls)
+        try:
+            self._http.connect()
+        except socket.gaierror as error:
+            raise self._unreachable(f"{address}: {error.strerror}", "dns") from error
+        except ssl.SSLError as error:
+            raise self._unreachable(f"{address}: {error.reason or error}", "tls") from error
+        except OSError as error:
+            raise self._unreachable(f"{address}: {error}", "connect") from error
+        self._socket = self._http.sock
+        self._timed = _TimedSocket(self._socket)
+        self._http.sock = self._timed  # http.client only sends, reads and closes it
+
+    def _unreachable(self, message: str, reason: str) -> NodeUnreachableError:
+        self._http.close()
+        return NodeUnreachableError(message, reason)
+
+    def usable(self) -> bool:
+        """Whether the node has not closed it, and is not about to."""
+        if time.monotonic() - self._used > IDLE:
+            return False
+        # Anything to read on an idle connection is its end.
+        poller = select.poll()
+        poller.register(self._socket, select.POLLIN)
+        return not poller.poll(0)
+
+    def exchange(
+        self, target: str, headers: dict[str, str], body: IO[bytes] | None, timeout: float
+    ) -> tuple[int, bytes]:
+        """One request and its whole answer within ``timeout`` seconds: status and body."""
+        self.reusable = False
+        self._timed.deadline = time.monotonic() + timeout
+        try:
+            self._http.putrequest("POST" if body else "GET", target)
+            for name, value in {"User-Agent": "bbb-fleet", "Accept": "text/xml, */*;q=0.1"}.items():
+                self._http.putheader(name, value)
+            for name, value in headers.items():
+                self._http.putheader(name, value)
+            self._http.endheaders()
+            while body and (chunk := body.read(_CHUNK)):
+                self._http.send(chunk)
+            with self._http.getresponse() as response:
+                content = response.read(ANSWER_LIMIT + 1)
+                self.reusable = response.isclosed() and not response.will_close
+                status = response.status
+        except TimeoutError as error:
+            raise NodeTimeoutError(f"no answer within {timeout:g} s") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise NodeError(f"the connection broke: {error.__class__.__name__}", "connect") from error
+        if len(content) > ANSWER_LIMIT:
+            raise NodeError(f"the answer is longer than {ANSWER_LIMIT} bytes")
+        self._used = time.monotonic()
+        return status, content
+
+    def close(self) -> None:
+        self._http.close()
+
+
+class _TimedSocket:
+    """A socket whose every step ends at one deadline: an answer in drops is no way around it."""
+
+    def __init__(self, inner: socket.socket) -> None:
+        self._inner = inner
+        self.deadline = 0.0  #: of time.monotonic()
+
+    def _left(self) -> float:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+    def sendall(self, data: Any) -> None:
+        self._inner.settimeout(self._left())
+        self._inner.sendall(data)
+
+    def receive_into(self, buffer: Any) -> int:
+        self._inner.settimeout(self._left())
+        return self._inner.recv_into(buffer)
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Reader(self))
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, source: _TimedSocket) -> None:
+        self._source = source
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._source.receive_into(buffer)
+
+
+def _target(url: str) -> str:
+    """The request target: everything behind the origin, untouched."""
+    return url[url.index("/", url.index("//") + 2) :]

@@ -1,0 +1,326 @@
+"""Table meetings: placements, their transitions, and the copies of them in Redis.
+
+Every transition is a conditional UPDATE that must change exactly one row, recorded with its cause in one statement.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg.errors
+
+from balancer import log
+from balancer.core.listing import Listed
+from balancer.core.load import Load, Young, loads
+from balancer.core.meetings import Identity, Placement, State, Wanted
+from balancer.core.nodes import AdminState, Node, Observation, ObservedState, Snapshot, observed_state
+from balancer.core.selection import Candidate, candidates
+from balancer.core.settlement import Row, Step, settle
+from balancer.errors import NoNodeAvailableError, StorageUnavailableError
+from balancer.settings import Settings
+from balancer.storage.database import Connection, Database
+from balancer.storage.placements import Place, Placements
+from balancer.storage.recent_snapshots import RecentSnapshots
+from balancer.storage.sql import queries
+
+_SQL = queries("meetings")
+#: Key of the advisory lock under which placements are made.
+_PLACEMENT_LOCK = 0x6262_625F_706C_6163
+
+logger = log.get(__name__)
+
+
+class Meetings:
+    """The core's MeetingStore. Every method raises StorageUnavailableError where PostgreSQL cannot be used."""
+
+    def __init__(
+        self, settings: Settings, database: Database, placements: Placements, snapshots: RecentSnapshots
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._placements = placements
+        self._snapshots = snapshots
+
+    def live(self, tenant_id: int, meeting_id: str) -> Placement | None:
+        """The live row of a tenant's meetingID."""
+        with self._database.transaction() as connection:
+            return _live(connection, tenant_id, meeting_id)
+
+    def place(self, wanted: Wanted, refused: Collection[int]) -> tuple[Placement, bool]:
+        """The live row, or a new one on the best node; whether it is new. Raises NoNodeAvailableError."""
+        # Older than the transaction, which does no harm: what was placed since a snapshot's poll is counted from rows.
+        snapshots = self._snapshots.all()
+        with self._database.transaction() as connection:
+            connection.execute(_SQL["lock"], {"key": _PLACEMENT_LOCK})
+            there = _live(connection, wanted.tenant_id, wanted.meeting_id)
+            if there is not None:
+                return there, False
+            judged = self._judge(connection, wanted, refused, snapshots)
+            placement = self._insert_best(connection, wanted, judged)
+        return placement, True
+
+    def settle(self, placement: Placement, found: Identity) -> bool:
+        """Make the rows say what the node answered; whether the meeting may be handed out. One transaction."""
+        node_id = placement.node.id if placement.node else 0
+        with self._database.transaction() as connection:
+            node = connection.execute(_SQL["lock_node"], {"id": node_id}).fetchone()
+            row = _row(connection, "row", {"id": placement.id})
+            named = {"internal_meeting_id": found.internal_meeting_id, "id": placement.id}
+            namesake = _row(connection, "namesake", named)
+            if row is None:
+                return False
+            enabled = node is not None and node["admin_state"] == AdminState.ENABLED
+            step = settle(row, namesake, found, enabled=enabled)
+            running = self._take(connection, step, row, namesake, found)
+        self._log_step(placement, step, running)
+        if running:
+            self._note(placement, Place(running, node_id, found.internal_meeting_id))
+        return step.hands_out and running is not None
+
+    def finish(self, placement: Placement, state: State, cause: str) -> bool:
+        """The row is live no more; False where it had already changed."""
+        with self._database.transaction() as connection:
+            changed = _finish(connection, placement.id, placement.state, state, cause)
+        if changed:
+            self._log(placement, placement.state, state, cause)
+            self._forget(placement.tenant_id, placement.meeting_id, placement.id)
+        return changed
+
+    def mostly_unreachable(self) -> bool:
+        """Whether more than half of the nodes in service are unreachable."""
+        with self._database.transaction() as connection:
+            row = connection.execute(_SQL["unreachable"]).fetchone()
+        return bool(row and row["unreachable"] * 2 > row["nodes"])
+
+    def find(self, tenant_id: int, meeting_id: str) -> Place | None:
+        """Where a running meeting is: from Redis, and where that knows nothing from PostgreSQL.
+
+        Raises StorageUnavailableError where neither can tell.
+        """
+        try:
+            place = self._placements.find(tenant_id, meeting_id)
+            if place is not None:
+                return place
+        except StorageUnavailableError as error:
+            logger.warning("placement not read from Redis", reason=str(error))
+        named = {"tenant_id": tenant_id, "meeting_id": meeting_id}
+        with self._database.transaction() as connection:
+            row = connection.execute(_SQL["running"], named).fetchone()
+        if row is None:
+            return None
+        place = Place(row["id"], row["node_id"], row["internal_meeting_id"])
+        self._copy(tenant_id, row["meeting_id"], place)
+        return place
+
+    def end_requested(self, place: Place) -> None:
+        """Its node took an end for it."""
+        with self._database.transaction() as connection:
+            connection.execute(_SQL["end_requested"], {"id": place.row})
+
+    def end_confirmed(self, tenant_id: int, meeting_id: str, place: Place, cause: str) -> None:
+        """Its node does not know it any more."""
+        with self._database.transaction() as connection:
+            changed = _finish(connection, place.row, State.RUNNING, State.ENDED, cause)
+        if changed:
+            logger.info("meeting changed", meeting_id=meeting_id, row=place.row, to_state="ended", cause=cause)
+            self._forget(tenant_id, meeting_id, place.row)
+
+    def listed(self, tenant_id: int) -> list[Listed]:
+        """A tenant's running meetings."""
+        with self._database.transaction() as connection:
+            return [Listed(**row) for row in connection.execute(_SQL["listed"], {"tenant_id": tenant_id})]
+
+    def _judge(
+        self,
+        connection: Connection,
+        wanted: Wanted,
+        refused: Collection[int],
+        snapshots: Mapping[int, Snapshot],
+    ) -> list[Candidate]:
+        rows = connection.execute(_SQL["nodes"]).fetchall()
+        if not rows:
+            return []
+        now = rows[0]["now"]
+        nodes = [_node(row, row["id"]) for row in rows]
+        named = {"tenant_id": wanted.tenant_id, "meeting_id": wanted.meeting_id}
+        foreign = {row["node_id"] for row in connection.execute(_SQL["foreign_nodes"], named)}
+        observed = {
+            row["id"]: observed_state(_observation(row), snapshots.get(row["id"]), now, self._settings.poll_interval)
+            for row in rows
+        }
+        found = self._loads(connection, nodes, snapshots, now)
+        return candidates(nodes, observed, found, refused=refused, foreign=foreign)
+
+    def _loads(
+        self, connection: Connection, nodes: list[Node], snapshots: Mapping[int, Snapshot], now: datetime
+    ) -> dict[int, Load]:
+        seconds = self._settings.young_meeting_seconds
+        young = [Young(**row) for row in connection.execute(_SQL["young"], {"seconds": seconds})]
+        blind = [node.id for node in nodes if node.id not in snapshots]
+        placed: dict[int, tuple[int, float]] = {}
+        if blind:
+            rows = connection.execute(_SQL["placed"], {"node_ids": blind})
+            placed = {row["node_id"]: (row["meetings"], row["users"]) for row in rows}
+        return loads(nodes, snapshots, young, placed, now, timedelta(seconds=seconds))
+
+    def _insert_best(self, connection: Connection, wanted: Wanted, judged: list[Candidate]) -> Placement:
+        """The first that can be had: a node may be taken out of service while we choose."""
+        for candidate in judged:
+            if candidate.refusal:
+                break
+            cause = f"placed on {candidate.node.name} at score {candidate.score:g}"
+            values = {
+                "node_id": candidate.node.id,
+                "tenant_id": wanted.tenant_id,
+                "meeting_id": wanted.meeting_id,
+                "expected_users": wanted.expected_users,
+                "recorded": wanted.recorded,
+                "cause": cause,
+            }
+            row = connection.execute(_SQL["insert"], values).fetchone()
+            if row is not None:
+                _log_decision(wanted, candidate, judged)
+                return Placement(
+                    id=row["id"],
+                    tenant_id=wanted.tenant_id,
+                    meeting_id=wanted.meeting_id,
+                    state=State.CREATING,
+                    node=candidate.node,
+                )
+        _log_decision(wanted, None, judged)
+        raise NoNodeAvailableError
+
+    def _take(self, connection: Connection, step: Step, row: Row, namesake: Row | None, found: Identity) -> int | None:
+        """Carry a step out; the id of the row that runs then, None where none does."""
+        if step is Step.KEEP:
+            return namesake.id if namesake else row.id
+        if step is Step.REFUSE and row.live:
+            _finish(connection, row.id, row.state, State.ENDED, "its node answered with a meeting that is not its own")
+        elif step is Step.DISOWN:
+            _finish(connection, row.id, row.state, State.LOST, "its node takes no new meetings any more")
+        elif step is Step.BEGIN:
+            return _begin(connection, row, found, "its node created it")
+        elif step is Step.TAKE_BACK and namesake:
+            _finish(connection, row.id, row.state, State.ENDED, "its node still had the meeting from before")
+            return _begin(connection, namesake, found, "its node still had it")
+        elif step in (Step.SUCCEED, Step.DISOWN_SUCCESSOR):
+            return self._succeed(connection, row, found, step)
+        return None
+
+    def _succeed(self, connection: Connection, row: Row, found: Identity, step: Step) -> int | None:
+        _finish(connection, row.id, row.state, State.ENDED, "its node answered create with another meeting")
+        values = {
+            "id": row.id,
+            "state": State.RUNNING.value if step is Step.SUCCEED else State.LOST.value,
+            "internal_meeting_id": found.internal_meeting_id,
+            "create_time": found.create_time,
+            "created_within": self._settings.create_timeout,
+            "cause": f"in place of row {row.id}",
+        }
+        born = connection.execute(_SQL["succeed"], values).fetchone()
+        return born["id"] if born and step is Step.SUCCEED else None
+
+    def _log_step(self, placement: Placement, step: Step, running: int | None) -> None:
+        node = placement.node.name if placement.node else None
+        logger.info(
+            "create settled", meeting_id=placement.meeting_id, row=placement.id, node=node, step=step.name, runs=running
+        )
+
+    def _log(self, placement: Placement, before: State, after: State, cause: str) -> None:
+        logger.info(
+            "meeting changed",
+            meeting_id=placement.meeting_id,
+            row=placement.id,
+            from_state=before.value,
+            to_state=after.value,
+            cause=cause,
+        )
+
+    def _note(self, placement: Placement, place: Place) -> None:
+        self._copy(placement.tenant_id, placement.meeting_id, place)
+
+    def _copy(self, tenant_id: int, meeting_id: str, place: Place) -> None:
+        """The row is the truth: without its copy joins take the longer way."""
+        try:
+            self._placements.note(tenant_id, meeting_id, place)
+        except StorageUnavailableError as error:
+            logger.warning("placement not copied to Redis", meeting_id=meeting_id, reason=str(error))
+
+    def _forget(self, tenant_id: int, meeting_id: str, row: int) -> None:
+        try:
+            self._placements.forget(tenant_id, meeting_id, row)
+        except StorageUnavailableError as error:
+            logger.warning("placement not forgotten in Redis", meeting_id=meeting_id, reason=str(error))
+
+
+def _live(connection: Connection, tenant_id: int, meeting_id: str) -> Placement | None:
+    row = connection.execute(_SQL["live"], {"tenant_id": tenant_id, "meeting_id": meeting_id}).fetchone()
+    if row is None:
+        return None
+    return Placement(
+        id=row["id"],
+        tenant_id=row["tenant_id"],
+        meeting_id=row["meeting_id"],
+        state=State(row["state"]),
+        node=None if row["node_id"] is None else _node(row, row["node_id"]),
+        internal_meeting_id=row["internal_meeting_id"],
+        unreachable_for=row["unreachable_for"],
+    )
+
+
+def _row(connection: Connection, query: str, values: Mapping[str, Any]) -> Row | None:
+    row = connection.execute(_SQL[query], values).fetchone()
+    return None if row is None else Row(**{**row, "state": State(row["state"])})
+
+
+def _finish(connection: Connection, row: int, before: State, after: State, cause: str) -> bool:
+    values = {"id": row, "from_state": before.value, "state": after.value, "cause": cause}
+    return connection.execute(_SQL["finish"], values).rowcount == 1
+
+
+def _begin(connection: Connection, row: Row, found: Identity, cause: str) -> int | None:
+    """The row runs; None where its meetingID lives in another row by now, and then the row says lost."""
+    values = {
+        "id": row.id,
+        "from_state": row.state.value,
+        "internal_meeting_id": found.internal_meeting_id,
+        "create_time": found.create_time,
+        "cause": cause,
+    }
+    try:
+        with connection.transaction():
+            connection.execute(_SQL["begin"], values)
+            return row.id
+    except psycopg.errors.UniqueViolation:
+        if row.state is State.ENDED and not row.handed_out:
+            _finish(connection, row.id, State.ENDED, State.LOST, "another row has its meetingID")
+        return None
+
+
+def _node(row: Mapping[str, Any], node_id: int) -> Node:
+    return Node(
+        id=node_id,
+        name=row["name"],
+        url=row["url"],
+        secret=row["secret"],
+        admin_state=AdminState(row["admin_state"]),
+        weight=row["weight"],
+        tags=tuple(row["tags"]),
+    )
+
+
+def _observation(row: Mapping[str, Any]) -> Observation | None:
+    if row["observed"] is None:
+        return None
+    return Observation(state=ObservedState(row["observed"]), reason=row["reason"], since=row["since"])
+
+
+def _log_decision(wanted: Wanted, chosen: Candidate | None, judged: list[Candidate]) -> None:
+    logger.info(
+        "meeting placed" if chosen else "no node for a meeting",
+        tenant=wanted.tenant_id,
+        meeting_id=wanted.meeting_id,
+        node=chosen.node.name if chosen else None,
+        scores={each.node.name: round(each.score, 2) for each in judged if not each.refusal},
+        refusals={each.node.name: each.refusal for each in judged if each.refusal},
+    )

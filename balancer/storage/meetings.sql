@@ -1,0 +1,150 @@
+-- name: live
+-- The live row of a tenant's meetingID, with its node and for how long that is known to be unreachable.
+SELECT
+    m.id, m.tenant_id, m.meeting_id, m.state, m.internal_meeting_id, m.node_id,
+    n.name, n.url, n.secret, n.admin_state, n.weight, n.tags,
+    CASE WHEN o.state = 'unreachable' THEN extract(epoch FROM clock_timestamp() - o.since)::float8 END
+        AS unreachable_for
+FROM meetings AS m
+LEFT JOIN nodes AS n ON n.id = m.node_id
+LEFT JOIN node_observations AS o ON o.node_id = m.node_id
+WHERE m.tenant_id = %(tenant_id)s AND m.meeting_id = %(meeting_id)s AND m.state IN ('creating', 'running');
+
+-- name: lock
+-- One placement at a time in the whole cluster: it counts rows that another one would add.
+SELECT pg_advisory_xact_lock(%(key)s);
+
+-- name: nodes
+-- What placement judges by, read in its own transaction and never from a cache.
+SELECT
+    n.id, n.name, n.url, n.secret, n.admin_state, n.weight, n.tags,
+    o.state AS observed, o.reason, o.since, clock_timestamp() AS now
+FROM nodes AS n
+LEFT JOIN node_observations AS o ON o.node_id = n.id
+ORDER BY n.id;
+
+-- name: foreign_nodes
+-- Nodes that hold another tenant's meeting of this id, or may hold it still: BBB would take the two for one.
+SELECT DISTINCT node_id
+FROM meetings
+WHERE meeting_id = %(meeting_id)s AND tenant_id <> %(tenant_id)s AND node_id IS NOT NULL
+    AND (state IN ('creating', 'running') OR (state = 'lost' AND finished_at > clock_timestamp() - interval '1 day'));
+
+-- name: young
+-- Live meetings that may still fill.
+SELECT node_id, internal_meeting_id, expected_users, placed_at, created_at
+FROM meetings
+WHERE state IN ('creating', 'running') AND node_id IS NOT NULL
+    AND placed_at > clock_timestamp() - make_interval(secs => %(seconds)s);
+
+-- name: placed
+-- For nodes of which no snapshot tells anything: all their live meetings.
+SELECT node_id, count(*) AS meetings, sum(expected_users) AS users
+FROM meetings
+WHERE state IN ('creating', 'running') AND node_id = ANY(%(node_ids)s)
+GROUP BY node_id;
+
+-- name: insert
+-- The reservation. The node's row is locked and read again: whoever takes it out of service waits for us, or we for them.
+WITH chosen AS (
+    SELECT id, name FROM nodes WHERE id = %(node_id)s AND admin_state = 'enabled' FOR SHARE
+), placed AS (
+    INSERT INTO meetings (tenant_id, meeting_id, node_id, node_name, expected_users, recorded)
+    SELECT %(tenant_id)s, %(meeting_id)s, id, name, %(expected_users)s, %(recorded)s FROM chosen
+    RETURNING id
+)
+INSERT INTO meeting_events (meeting, to_state, cause)
+SELECT id, 'creating', %(cause)s FROM placed
+RETURNING meeting AS id;
+
+-- name: lock_node
+-- Before any row of a meeting, as everywhere: its admin state cannot change until the transaction ends.
+SELECT admin_state FROM nodes WHERE id = %(id)s FOR SHARE;
+
+-- name: row
+-- A row as it is now, held until the transaction ends.
+SELECT id, tenant_id, meeting_id, state, internal_meeting_id, create_time, created_at IS NOT NULL AS handed_out
+FROM meetings
+WHERE id = %(id)s
+FOR UPDATE;
+
+-- name: namesake
+-- The other row that a meeting on a node belongs to already, whatever became of it.
+SELECT id, tenant_id, meeting_id, state, internal_meeting_id, create_time, created_at IS NOT NULL AS handed_out
+FROM meetings
+WHERE internal_meeting_id = %(internal_meeting_id)s AND id <> %(id)s
+ORDER BY id DESC
+LIMIT 1
+FOR UPDATE;
+
+-- name: begin
+-- A row becomes, or is again, the running meeting that its node told of.
+WITH changed AS (
+    UPDATE meetings
+    SET state = 'running', internal_meeting_id = %(internal_meeting_id)s, create_time = %(create_time)s,
+        created_at = coalesce(created_at, clock_timestamp()), finished_at = NULL
+    WHERE id = %(id)s AND state = %(from_state)s
+    RETURNING id
+)
+INSERT INTO meeting_events (meeting, from_state, to_state, cause)
+SELECT id, %(from_state)s, 'running', %(cause)s FROM changed
+RETURNING meeting;
+
+-- name: finish
+WITH changed AS (
+    UPDATE meetings SET state = %(state)s, finished_at = clock_timestamp()
+    WHERE id = %(id)s AND state = %(from_state)s
+    RETURNING id
+)
+INSERT INTO meeting_events (meeting, from_state, to_state, cause)
+SELECT id, %(from_state)s, %(state)s, %(cause)s FROM changed
+RETURNING meeting;
+
+-- name: succeed
+-- The meeting that a node bore in place of one that had ended there: running, or lost where it may not be handed out.
+WITH born AS (
+    INSERT INTO meetings (
+        tenant_id, meeting_id, node_id, node_name, state, internal_meeting_id, create_time, expected_users, recorded,
+        placed_at, created_at, finished_at
+    )
+    SELECT old.tenant_id, old.meeting_id, old.node_id, old.node_name, %(state)s,
+        CASE WHEN %(state)s = 'running' THEN %(internal_meeting_id)s END,
+        CASE WHEN %(state)s = 'running' THEN %(create_time)s::bigint END,
+        old.expected_users, old.recorded,
+        clock_timestamp() - make_interval(secs => %(created_within)s),
+        CASE WHEN %(state)s = 'running' THEN clock_timestamp() END,
+        CASE WHEN %(state)s = 'lost' THEN clock_timestamp() END
+    FROM meetings AS old
+    WHERE old.id = %(id)s
+    RETURNING id
+)
+INSERT INTO meeting_events (meeting, to_state, cause)
+SELECT id, %(state)s, %(cause)s FROM born
+RETURNING meeting AS id;
+
+-- name: unreachable
+-- How many of the nodes that should be in service are unreachable.
+SELECT count(*) FILTER (WHERE o.state = 'unreachable') AS unreachable, count(*) AS nodes
+FROM nodes AS n
+LEFT JOIN node_observations AS o ON o.node_id = n.id
+WHERE n.admin_state <> 'disabled';
+
+-- name: running
+-- Where a running meeting is; BBB takes its internalMeetingID for a meetingID too.
+SELECT id, meeting_id, node_id, internal_meeting_id
+FROM meetings
+WHERE tenant_id = %(tenant_id)s AND state = 'running' AND node_id IS NOT NULL
+    AND (meeting_id = %(meeting_id)s OR internal_meeting_id = %(meeting_id)s)
+ORDER BY meeting_id <> %(meeting_id)s
+LIMIT 1;
+
+-- name: end_requested
+UPDATE meetings SET end_requested_at = clock_timestamp()
+WHERE id = %(id)s AND state = 'running' AND end_requested_at IS NULL;
+
+-- name: listed
+-- A tenant's running meetings, for getMeetings.
+SELECT node_id, meeting_id, internal_meeting_id, created_at, end_requested_at IS NOT NULL AS ending
+FROM meetings
+WHERE tenant_id = %(tenant_id)s AND state = 'running' AND node_id IS NOT NULL
+ORDER BY id;

@@ -1,0 +1,82 @@
+"""join: a user is sent to the node that has the meeting, from local data alone. No node and no PostgreSQL is asked.
+
+The browser must come to the node by itself, since the node's session cookie is its own (reference: ApiController#join).
+"""
+
+import json
+from urllib.parse import quote, urlsplit
+
+from flask import Blueprint, Response, render_template, request
+
+from balancer.core.meetings import meeting_id
+from balancer.core.nodes import AdminState
+from balancer.core.parameters import Parameters
+from balancer.errors import BBBError, MeetingEndedError, ServerUnavailableError, ValidationError
+from balancer.web import xml
+from balancer.web.bbb_call import Call, bbb_call
+from balancer.web.services import services
+
+blueprint = Blueprint("join", __name__)
+
+#: The page of a failed join needs nothing from anywhere.
+_PAGE_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def failed(error: BBBError, parameters: Parameters | None) -> Response:
+    """A failed join, in the form that its caller can use. parameters: None where the checksum was wrong."""
+    if parameters is not None:
+        if (parameters.get("redirect") or "").lower() == "false":
+            return xml.failure(error)
+        if (target := _web_address(parameters.text("errorRedirectUrl"))) is not None:
+            return _redirect(_with_errors(target, error))
+    if "text/html" in request.headers.get("Accept", ""):
+        back = _web_address(parameters.text("logoutURL")) if parameters is not None else None
+        page = render_template("join_failed.html", message=str(error), key=error.message_key, back=back)
+        return Response(page, error.status, _PAGE_HEADERS, mimetype="text/html")
+    return xml.failure(error)
+
+
+@bbb_call(blueprint, "join", methods=("GET",), failure=failed)
+def join(call: Call) -> Response:
+    """302 to the node's own join, signed for it; everything else stays as the front end sent it."""
+    named = meeting_id(call.parameters)
+    if not call.parameters.text("fullName") and not call.parameters.text("firstName"):
+        raise ValidationError("You must provide your name", "missingParamFullName")
+    place = services().meetings.find(call.tenant.id, named)
+    if place is None:
+        raise MeetingEndedError
+    node = services().registry.node(place.node_id)
+    if node is None or node.admin_state is AdminState.DISABLED or services().registry.unreachable(node.id):
+        raise ServerUnavailableError
+    url = services().nodes.join_url(node, call.parameters)
+    limit = services().settings.node_url_limit_bytes
+    if len(url) > limit:
+        raise ValidationError(f"The join link is too long for the server: {len(url)} of at most {limit} bytes")
+    return _redirect(url)
+
+
+def _redirect(url: str) -> Response:
+    return Response("", 302, {"Location": url, "Cache-Control": "no-store"})
+
+
+def _web_address(text: str) -> str | None:
+    """The URL, where a browser can be sent there safely."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.netloc or not text.isprintable() or " " in text:
+        return None
+    return quote(text, safe="!#$%&'()*+,/:;=?@[]~")
+
+
+def _with_errors(url: str, error: BBBError) -> str:
+    """The URL with BBB's ``errors``, a list of key and message in JSON."""
+    address, hash_mark, fragment = url.partition("#")
+    errors = quote(json.dumps([{"key": error.message_key, "message": str(error)}]), safe="")
+    return f"{address}{'&' if '?' in address else '?'}errors={errors}{hash_mark}{fragment}"

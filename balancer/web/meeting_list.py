@@ -1,0 +1,68 @@
+"""getMeetings: from the nodes' last polls and what happened since. No node is asked, so none can hold it up."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from flask import Blueprint, Response
+
+from balancer import log
+from balancer.core.listing import Listed, Part, external_ids, merge, unseen
+from balancer.errors import StorageUnavailableError
+from balancer.web import xml
+from balancer.web.bbb_call import Call, bbb_call
+from balancer.web.services import services
+
+blueprint = Blueprint("meeting_list", __name__)
+logger = log.get(__name__)
+
+#: Seconds since the oldest of the polls that the answer is made of began.
+AGE_HEADER = "X-Oldest-Poll-Seconds"
+
+
+@bbb_call(blueprint, "getMeetings")
+def get_meetings(call: Call) -> Response:
+    """A tenant's meetings on all nodes, those of unreachable nodes as they were last seen."""
+    found = services().snapshots.xml(list(services().registry.nodes()))
+    parts = {node_id: Part(part.poll_started, part.meetings) for node_id, part in found.items()}
+    rows = _rows(call.tenant.id, parts)
+    young = services().young_meetings.find(unseen(rows, parts))
+    answer = _answer(merge(rows, parts, young))
+    if parts:
+        oldest = min(part.poll_started for part in parts.values())
+        answer.headers[AGE_HEADER] = f"{max(0.0, (datetime.now(UTC) - oldest).total_seconds()):.0f}"
+    return answer
+
+
+def _answer(meetings: list[str]) -> Response:
+    if meetings:
+        return xml.success("<meetings>", *meetings, "</meetings>")
+    return xml.success(
+        "<meetings/>",
+        xml.element("messageKey", "noMeetings"),
+        xml.element("message", "no meetings were found on this server"),
+    )
+
+
+def _rows(tenant_id: int, parts: Mapping[int, Part]) -> list[Listed]:
+    """The tenant's meetings; with PostgreSQL away those that Redis knows, which is all but the youngest."""
+    try:
+        return services().meetings.listed(tenant_id)
+    except StorageUnavailableError as error:
+        logger.warning("meetings listed without PostgreSQL", reason=str(error))
+    ids = [
+        (node_id, internal, meeting_id)
+        for node_id, part in parts.items()
+        for internal, meeting_id in external_ids(part).items()
+    ]
+    places = services().placements.find_all(tenant_id, [meeting_id for _, _, meeting_id in ids])
+    return [
+        Listed(
+            node_id=node_id,
+            meeting_id=meeting_id,
+            internal_meeting_id=internal,
+            created_at=parts[node_id].poll_started,
+            ending=False,
+        )
+        for (node_id, internal, meeting_id), place in zip(ids, places, strict=True)
+        if place is not None and place.internal_meeting_id == internal
+    ]

@@ -1,0 +1,137 @@
+"""The calls about one meeting, answered by the node that has it; join is in web.join, getMeetings in meeting_list."""
+
+from flask import Blueprint, Response
+
+from balancer import log
+from balancer.core.listing import young_meeting
+from balancer.core.load import expected_users
+from balancer.core.meetings import Upload, Wanted, meeting_id, new_meeting_id
+from balancer.core.node_call import Answer
+from balancer.core.nodes import Node
+from balancer.core.parameters import Parameters
+from balancer.errors import (
+    BBBError,
+    MeetingNotFoundError,
+    ServerUnavailableError,
+    StorageUnavailableError,
+    ValidationError,
+)
+from balancer.storage.placements import Place
+from balancer.web import xml
+from balancer.web.bbb_call import Call, bbb_call
+from balancer.web.bodies import FORMS, Kind
+from balancer.web.services import services
+
+blueprint = Blueprint("meetings", __name__)
+logger = log.get(__name__)
+
+
+@bbb_call(blueprint, "create", kinds=FORMS | {Kind.XML})
+def create(call: Call) -> Response:
+    """Get or create; the node's own answer."""
+    settings = services().settings
+    upload = _upload(call)
+    wanted = Wanted(
+        tenant_id=call.tenant.id,
+        meeting_id=new_meeting_id(call.parameters),
+        parameters=call.parameters,
+        upload=upload,
+        expected_users=expected_users(call.parameters, settings.expected_users),
+        recorded=call.parameters.flag("record"),
+    )
+    answer = services().creation.create(wanted)
+    if answer.success and answer.message_key != "duplicateWarning":
+        _list_at_once(wanted.parameters, answer)
+    return xml.answer(answer.body)
+
+
+@bbb_call(blueprint, "isMeetingRunning")
+def is_meeting_running(call: Call) -> Response:
+    """Whether somebody is in. An unknown meeting is not running; of one whose node is away that is not known."""
+    named = call.parameters.single("meetingID")
+    if named == "":
+        raise ValidationError("Meeting ID must be between 2 and 256 characters", "sizeError")
+    place = named and services().meetings.find(call.tenant.id, named)
+    if not place:
+        return xml.success(xml.element("running", "false"))
+    return _forward(call, place)
+
+
+@bbb_call(blueprint, "getMeetingInfo")
+def get_meeting_info(call: Call) -> Response:
+    """All about a meeting, as its node tells it."""
+    return _forward(call, _place(call, call.parameters.single("meetingID")))
+
+
+@bbb_call(blueprint, "end")
+def end(call: Call) -> Response:
+    """Ask the node to end a meeting; nothing is forgotten before it says that it has."""
+    named = meeting_id(call.parameters)
+    place = _place(call, named)
+    answer = _answer(call, place)
+    try:
+        if answer.success:
+            services().meetings.end_requested(place)
+        elif answer.message_key == MeetingNotFoundError.message_key:
+            services().meetings.end_confirmed(call.tenant.id, named, place, "its node did not know it at an end")
+    except StorageUnavailableError as error:
+        # The node's word stands: the poller finds out by itself what became of the meeting.
+        logger.warning("end not noted", meeting_id=named, reason=str(error))
+    return xml.answer(answer.body)
+
+
+@bbb_call(blueprint, "insertDocument", methods=("POST",), kinds=(Kind.XML,))
+def insert_document(call: Call) -> Response:
+    """Add slides to a running meeting."""
+    named = meeting_id(call.parameters)
+    if call.kind is Kind.NONE:
+        raise ValidationError("The request has no document")
+    return _forward(call, _place(call, named))
+
+
+@bbb_call(blueprint, "sendChatMessage")
+def send_chat_message(call: Call) -> Response:
+    """Say something in a meeting's public chat."""
+    named = meeting_id(call.parameters)
+    if services().meetings.find(call.tenant.id, named) is None:
+        raise BBBError("Meeting not found", "meetingNotFound")
+    return _forward(call, _place(call, named))
+
+
+def _place(call: Call, named: str | None) -> Place:
+    """Raises MeetingNotFoundError."""
+    place = services().meetings.find(call.tenant.id, named) if named else None
+    if place is None:
+        raise MeetingNotFoundError
+    return place
+
+
+def _forward(call: Call, place: Place) -> Response:
+    return xml.answer(_answer(call, place).body)
+
+
+def _answer(call: Call, place: Place) -> Answer:
+    """The node's answer to the call as it came. Raises BBBError at once where the node is known to be away."""
+    return services().nodes.call(reachable_node(place), call.name, call.parameters, _upload(call))
+
+
+def reachable_node(place: Place) -> Node:
+    """Raises ServerUnavailableError where the node was removed, BBBError where it is known to be away."""
+    node = services().registry.node(place.node_id)
+    if node is None:
+        raise ServerUnavailableError
+    if away := services().registry.unreachable(node.id):
+        raise BBBError(f"The server of this meeting cannot be reached at the moment ({away.reason}).")
+    return node
+
+
+def _upload(call: Call) -> Upload | None:
+    return Upload(call.body.open, call.body.size()) if call.kind is Kind.XML else None
+
+
+def _list_at_once(parameters: Parameters, answer: Answer) -> None:
+    """The very next getMeetings lists the meeting, though no poll has seen it."""
+    try:
+        services().young_meetings.note(answer.text("internalMeetingID"), young_meeting(parameters, answer))
+    except StorageUnavailableError as error:
+        logger.warning("new meeting not listed before the next poll", reason=str(error))
