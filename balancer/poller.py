@@ -140,9 +140,14 @@ class Poller:
 
     async def _read_nodes(self) -> None:
         try:
-            self._nodes = {node.id: node for node in await self._watch.nodes()}
+            found = {node.id: node for node in await self._watch.nodes()}
         except StorageUnavailableError as error:
             logger.warning("nodes not reread", reason=str(error))
+            return
+        for node_id, wanted in self._wanted.items():
+            if node_id in found and found[node_id] != self._nodes.get(node_id):
+                wanted.set()
+        self._nodes = found
 
     async def _follow(self, node_id: int) -> None:
         """Poll one node again and again; what is wrong with it delays no other."""

@@ -1,9 +1,17 @@
 """What a node is, what the operator wants of it and what was observed of it: two things that never mix."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from balancer.errors import BalancerError
+
+#: What a node may be called; as in table nodes.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_URL = re.compile(r"(https?)://([^/?#@\s]+)((?:/[^/?#\s]*)*)", re.IGNORECASE)
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 #: A snapshot older than this many poll intervals says nothing about the present.
 STALE_INTERVALS = 3.0
@@ -33,7 +41,7 @@ class Node:
 
     id: int
     name: str
-    url: str  #: of its API, ending in "/bigbluebutton/api/" or as given, always in "/"
+    url: str  #: of its API, ending in "/bigbluebutton/api/"
     secret: str = field(repr=False)
     admin_state: AdminState
     weight: float = 1.0  #: capacity: 2.0 takes twice the users of 1.0
@@ -88,3 +96,43 @@ def observed_state(
     if snapshot is None or not snapshot.fresh(now, poll_interval):
         return ObservedState.STALE
     return ObservedState.ONLINE
+
+
+class NodeRefusedError(BalancerError):
+    """What was given as a node's name, URL or secret cannot be one."""
+
+
+def api_url(given: str) -> str:
+    """The one spelling of a node's API URL, "https://HOST[:PORT][/PREFIX]/bigbluebutton/api/".
+
+    Takes every shape in which BBB, bbb-conf and other balancers print it: the bare origin, with "/bigbluebutton",
+    with "/bigbluebutton/api", with and without a slash at the end. Raises NodeRefusedError.
+    """
+    found = _URL.fullmatch(given.strip())
+    if not found:
+        raise NodeRefusedError(
+            f"{given!r} is not the URL of a node: give https://HOST/bigbluebutton/api, without user, query or fragment"
+        )
+    scheme, host = found[1].lower(), found[2].lower()
+    segments = [segment for segment in found[3].split("/") if segment]
+    for last in ("api", "bigbluebutton"):
+        if segments and segments[-1] == last:
+            segments.pop()
+    return "/".join([f"{scheme}://{host.removesuffix(_DEFAULT_PORTS[scheme])}", *segments, "bigbluebutton", "api", ""])
+
+
+def checked_name(given: str) -> str:
+    """A node's name as given. Raises NodeRefusedError."""
+    if not NAME.fullmatch(given):
+        raise NodeRefusedError(
+            f"{given!r} is not a name for a node: letters, digits, '.', '_' and '-', a letter or digit first"
+        )
+    return given
+
+
+def checked_secret(given: str) -> str:
+    """A node's secret without the line end it came with. Raises NodeRefusedError, which does not repeat it."""
+    secret = given.rstrip("\r\n")
+    if not secret or any(character.isspace() or not character.isprintable() for character in secret):
+        raise NodeRefusedError("the node's secret is empty, or holds blanks or line breaks: give it alone, on one line")
+    return secret

@@ -1,0 +1,105 @@
+"""``balancer meeting``: what lives where, and what became of one meeting."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from balancer.cli.output import format_option, show, table
+from balancer.cli.session import Session
+from balancer.core.nodes import Snapshot
+from balancer.errors import BalancerError
+from balancer.storage import ledger
+
+Row = dict[str, Any]
+_LIVE = ("creating", "running")
+
+
+class MeetingUnknownError(BalancerError):
+    """No row was ever written for this meeting."""
+
+
+@click.group()
+def meeting() -> None:
+    """Meetings and where they are."""
+
+
+@meeting.command(name="list")
+@click.option("--node", "node_name", help="Only those on this node.")
+@format_option
+@click.pass_obj
+def list_meetings(session: Session, node_name: str | None, form: str) -> None:
+    """List the meetings that are being created or running."""
+    snapshots = session.snapshots()
+    with session.transaction() as connection:
+        rows = [row for row in ledger.live(connection) if node_name in (None, row["node"])]
+    found = [_public(row, snapshots) for row in rows]
+    head = ("MEETING", "TENANT", "NODE", "STATE", "USERS", "SINCE")
+    lines = [
+        (each["meeting_id"], each["tenant"], each["node"], each["state"], each["users"], each["placed_at"])
+        for each in found
+    ]
+    show(form, {"meetings": found}, table(head, lines, "no meetings"))
+
+
+@meeting.command()
+@click.argument("meeting_id")
+@format_option
+@click.pass_obj
+def where(session: Session, meeting_id: str, form: str) -> None:
+    """Tell which node a running meeting is on; MEETING_ID is the front end's or BBB's internal one."""
+    snapshots = session.snapshots()
+    with session.transaction() as connection:
+        rows = ledger.history(connection, meeting_id)
+    found = [_public(row, snapshots) for row in rows if row["state"] in _LIVE]
+    if not found:
+        ended = f": it {_past(rows[0])}" if rows else ""
+        raise MeetingUnknownError(f"no meeting {meeting_id!r} is running{ended}")
+    head = ("MEETING", "TENANT", "NODE", "STATE", "USERS", "INTERNAL ID")
+    lines = [
+        (each["meeting_id"], each["tenant"], each["node"], each["state"], each["users"], each["internal_meeting_id"])
+        for each in found
+    ]
+    show(form, {"meetings": found}, table(head, lines, ""))
+
+
+@meeting.command()
+@click.argument("meeting_id")
+@format_option
+@click.pass_obj
+def trace(session: Session, meeting_id: str, form: str) -> None:
+    """Tell everything that became of a meeting, with times and causes; newest placement first."""
+    with session.transaction() as connection:
+        rows = ledger.history(connection, meeting_id)
+        events = ledger.events(connection, [row["id"] for row in rows])
+    if not rows:
+        raise MeetingUnknownError(f"no meeting {meeting_id!r} was ever placed here")
+    for row in rows:
+        row["events"] = [event for event in events if event["meeting"] == row["id"]]
+    show(form, {"placements": [_traced(row) for row in rows]}, [line for row in rows for line in _story(row)])
+
+
+def _public(row: Row, snapshots: Mapping[int, Snapshot]) -> dict[str, Any]:
+    snapshot = snapshots.get(row["node_id"])
+    participants = snapshot.participants.get(row["internal_meeting_id"] or "") if snapshot else None
+    names = ("meeting_id", "tenant", "node", "state", "internal_meeting_id", "create_time", "placed_at", "user_joined")
+    return {name: row[name] for name in names} | {"recorded": row["recorded"], "users": participants}
+
+
+def _traced(row: Row) -> dict[str, Any]:
+    hidden = ("id", "node_id")
+    events = [{name: value for name, value in event.items() if name != "meeting"} for event in row["events"]]
+    return {name: value for name, value in row.items() if name not in hidden} | {"events": events}
+
+
+def _story(row: Row) -> list[str]:
+    internal = row["internal_meeting_id"] or "no internal id"
+    lines = [f"{row['meeting_id']} ({row['tenant']}) on {row['node']}, {internal}: {row['state']}"]
+    return lines + [
+        f"  {event['at']:%Y-%m-%d %H:%M:%S}  {event['from_state'] or 'new'} -> {event['to_state']}: {event['cause']}"
+        for event in row["events"]
+    ]
+
+
+def _past(row: Row) -> str:
+    return f"was {row['state']} on {row['node']} at {row['finished_at']:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,223 @@
+"""``balancer node``: registration, and what operators want of a node."""
+
+from typing import Any
+
+import click
+
+from balancer.cli.node_apply import apply
+from balancer.cli.node_options import declared_options, read_secret, secret_options
+from balancer.cli.output import format_option, show, table
+from balancer.cli.session import Session
+from balancer.core.nodes import AdminState, Node, api_url, checked_name
+from balancer.errors import BalancerError, StorageUnavailableError
+from balancer.storage import ledger, nodes
+from balancer.storage.database import Connection
+from balancer.storage.node_views import NodeView, views
+from balancer.storage.placements import Placements
+
+#: Meetings named in a refusal; `meeting list --node` names all.
+_NAMED = 10
+STATES = [state.value for state in AdminState]
+
+force_option = click.option("--force", is_flag=True, help="Do it although meetings are there.")
+
+
+class NodeBusyError(BalancerError):
+    """The node has meetings, and nobody said --force."""
+
+
+@click.group()
+def node() -> None:
+    """The nodes: BigBlueButton servers."""
+
+
+@node.command(name="list")
+@format_option
+@click.pass_obj
+def list_nodes(session: Session, form: str) -> None:
+    """List every node with what is wanted of it and what is seen of it."""
+    found = _views(session)
+    head = ("NAME", "WANTED", "OBSERVED", "REASON", "LOAD", "MEETINGS", "USERS", "AGE", "VERSION", "URL")
+    names = ("name", "admin_state", "observed_state", "reason", "load", "meetings", "users")
+    rows = [
+        (*(each[name] for name in names), _seconds(each["snapshot_age"]), each["bbb_version"], each["url"])
+        for each in (view.public() for view in found)
+    ]
+    show(form, {"nodes": [view.public() for view in found]}, table(head, rows, "no nodes: `balancer node add`"))
+
+
+@node.command(name="show")
+@click.argument("name")
+@format_option
+@click.pass_obj
+def show_node(session: Session, name: str, form: str) -> None:
+    """Show one node."""
+    public = _view(session, name).public()
+    show(form, {"node": public}, [f"{key.replace('_', ' ')}: {_words(value)}" for key, value in public.items()])
+
+
+@node.command()
+@click.argument("name")
+@format_option
+@click.pass_obj
+def explain(session: Session, name: str, form: str) -> None:
+    """Tell whether a node takes new meetings, and if not, why and what helps."""
+    view = _view(session, name)
+    reasons = _reasons(view, session.settings.poll_interval)
+    verdict = f"{name} takes no new meetings" if reasons else f"{name} takes new meetings"
+    content = {"node": view.public(), "takes_new_meetings": not reasons, "reasons": reasons}
+    show(form, content, [verdict, *(f"- {reason}" for reason in reasons)])
+
+
+@node.command()
+@click.argument("name")
+@click.argument("url")
+@secret_options
+@declared_options
+@click.option(
+    "--state", type=click.Choice([state.value for state in AdminState]), default="disabled", show_default=True
+)
+@format_option
+@click.pass_obj
+def add(session: Session, /, name: str, url: str, state: str, form: str, **given: Any) -> None:
+    """Register a node that is not known yet."""
+    declared = nodes.Declaration(
+        name=checked_name(name),
+        url=api_url(url),
+        secret=read_secret(given),
+        weight=1.0 if given["weight"] is None else given["weight"],
+        tags=given["tags"] or (),
+    )
+    with session.transaction() as connection:
+        nodes.add(connection, declared, AdminState(state))
+    session.nodes_changed()
+    show(form, {"changed": True, "node": _view(session, name).public()}, [f"{name} added, {state}"])
+
+
+@node.command()
+@click.argument("name")
+@force_option
+@format_option
+@click.pass_obj
+def remove(session: Session, name: str, force: bool, form: str) -> None:
+    """Forget a node; without --force only one that is drained or disabled and has no meetings."""
+    with session.transaction() as connection:
+        known = nodes.by_name(connection, name)
+        if known.admin_state is AdminState.ENABLED and not force:
+            raise NodeBusyError(f"{name} is enabled: `balancer node drain {name}` first, or say --force")
+        # From here on no placement chooses it: whatever is placed there is seen below.
+        nodes.set_admin_state(connection, name, AdminState.DISABLED)
+        _refuse_if_busy(connection, known, "remove", force)
+        lost = ledger.lose_all(connection, known.id, "its node was removed")
+        nodes.remove(connection, known)
+    session.nodes_changed()
+    _forget_copies(session, lost)
+    lines = [f"{name} removed", *(f"- {row['meeting_id']} is given up" for row in lost)]
+    show(form, {"changed": True, "lost_meetings": [row["meeting_id"] for row in lost]}, lines)
+
+
+def _state_command(verb: str, state: AdminState, help_text: str, *, asks: bool = False) -> None:
+    """Add ``balancer node VERB NAME``, which brings one admin state about."""
+
+    def command(session: Session, name: str, form: str, force: bool = True) -> None:
+        with session.transaction() as connection:
+            before = nodes.by_name(connection, name)
+            nodes.set_admin_state(connection, name, state)
+            if before.admin_state is not state:
+                _refuse_if_busy(connection, before, verb, force)
+        if before.admin_state is not state:
+            session.nodes_changed()
+        changed = before.admin_state is not state
+        line = f"{name} is {state.value}" if changed else f"{name} is {state.value} already"
+        show(form, {"changed": changed, "node": _view(session, name).public()}, [line])
+
+    command.__doc__ = help_text
+    wrapped = click.pass_obj(format_option(command))
+    node.command(name=verb)(click.argument("name")(force_option(wrapped) if asks else wrapped))
+
+
+node.add_command(apply)
+_state_command("enable", AdminState.ENABLED, "Let a node take new meetings.")
+_state_command("drain", AdminState.DRAINING, "Give a node no new meetings; running ones go on and can be joined.")
+_state_command(
+    "disable", AdminState.DISABLED, "Give a node neither new meetings nor joins; nothing is ended.", asks=True
+)
+
+
+def _views(session: Session) -> list[NodeView]:
+    snapshots = session.snapshots()
+    settings = session.settings
+    with session.transaction() as connection:
+        return views(
+            connection,
+            snapshots,
+            poll_interval=settings.poll_interval,
+            young_seconds=settings.young_meeting_seconds,
+        )
+
+
+def _view(session: Session, name: str) -> NodeView:
+    for view in _views(session):
+        if view.node.name == name:
+            return view
+    raise nodes.NodeUnknownError(f"no node is named {name}")
+
+
+def _refuse_if_busy(connection: Connection, known: Node, verb: str, force: bool) -> None:
+    if force:
+        return
+    rows = ledger.live(connection, known.id)
+    if rows:
+        named = ", ".join(row["meeting_id"] for row in rows[:_NAMED])
+        more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
+        raise NodeBusyError(
+            f"{known.name} has {len(rows)} meetings: {named}{more}; wait until they ended"
+            f" (`balancer meeting list --node {known.name}`), or say `{verb} --force`"
+        )
+
+
+def _forget_copies(session: Session, lost: list[dict[str, Any]]) -> None:
+    try:
+        placements = Placements(session.redis)
+        for row in lost:
+            placements.forget(row["tenant_id"], row["meeting_id"], row["id"])
+    except StorageUnavailableError as error:
+        click.echo(f"balancer: {error}: joins of these meetings may still be sent there", err=True)
+
+
+def _reasons(view: NodeView, poll_interval: float) -> list[str]:
+    found = []
+    name = view.node.name
+    if view.node.admin_state is not AdminState.ENABLED:
+        found.append(f"an operator wants it {view.node.admin_state.value}: `balancer node enable {name}`")
+    known = view.observation
+    if known is None:
+        found.append("it was never polled: is balancer-poller.service running on a balancer host?")
+    elif known.reason:
+        found.append(f"it is {known.state.value} since {known.since:%Y-%m-%d %H:%M:%S}: {_HELP[known.reason]}")
+    elif not view.fresh:
+        age = f"{view.age.total_seconds():.0f} s old" if view.age is not None else "missing"
+        found.append(f"its figures are {age}, more than 3 times {poll_interval:g} s: look at balancer-poller.service")
+    return found
+
+
+#: What helps, by the reason of an observed state.
+_HELP = {
+    "dns": "its name does not resolve on the balancer host",
+    "connect": "no connection: is it up, and does its firewall let the balancer hosts in?",
+    "tls": "no TLS: look at its certificate, its name in it, and BALANCER_NODE_CA_FILE",
+    "http": "it does not answer as BBB does: look at bbb-web and nginx there",
+    "checksum": "it refuses our signature: compare its secret and its digests (BALANCER_NODE_CHECKSUM_ALGORITHM)",
+    "version": "its API is not BBB's version 2",
+    "slow": "it does not answer within BALANCER_POLL_TIMEOUT",
+}
+
+
+def _seconds(value: float | None) -> str | None:
+    return None if value is None else f"{value:g} s"
+
+
+def _words(value: object) -> object:
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "-"
+    return "-" if value is None or value == "" else value

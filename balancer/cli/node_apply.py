@@ -1,0 +1,90 @@
+"""``balancer node apply``: create or update, for playbooks; safe to repeat."""
+
+from typing import Any
+
+import click
+
+from balancer.cli.node_options import declared_options, read_secret, secret_options
+from balancer.cli.output import format_option, show
+from balancer.cli.session import Session
+from balancer.core.nodes import AdminState, Node, api_url, checked_name
+from balancer.storage import nodes
+from balancer.storage.database import Connection
+
+
+@click.command()
+@click.argument("name")
+@click.option("--url", required=True, help="Of the node's API; every shape that BBB prints.")
+@secret_options
+@declared_options
+@click.option(
+    "--state",
+    type=click.Choice([state.value for state in AdminState]),
+    help="Absent: a known node's state is left alone, a new node is disabled.",
+)
+@click.option("--check", is_flag=True, help="Only tell what would change.")
+@format_option
+@click.pass_obj
+def apply(session: Session, /, name: str, url: str, state: str | None, check: bool, form: str, **given: Any) -> None:
+    """Register a node, or bring a known one in line; what is not given is left as it is."""
+    secret = read_secret(given)
+    with session.transaction() as connection:
+        before = _known(connection, checked_name(name))
+        wanted = _wanted(before, name, api_url(url), secret, state, given)
+        changed = before != wanted
+        if changed and not check:
+            _write(connection, before, wanted)
+    if changed and not check:
+        session.nodes_changed()
+    shown = _public(before, "set") if before else None
+    after = _public(wanted, _secret_word(before, wanted))
+    verb = "would change" if changed and check else "changed" if changed else "unchanged"
+    show(form, {"changed": changed, "before": shown, "after": after}, [f"{name} {verb}"])
+
+
+def _known(connection: Connection, name: str) -> Node | None:
+    try:
+        return nodes.by_name(connection, name)
+    except nodes.NodeUnknownError:
+        return None
+
+
+def _wanted(before: Node | None, name: str, url: str, secret: str, state: str | None, given: dict[str, Any]) -> Node:
+    return Node(
+        id=before.id if before else 0,
+        name=name,
+        url=url,
+        secret=secret,
+        admin_state=AdminState(state) if state else before.admin_state if before else AdminState.DISABLED,
+        weight=given["weight"] if given["weight"] is not None else before.weight if before else 1.0,
+        tags=given["tags"] or (before.tags if before else ()),
+    )
+
+
+def _write(connection: Connection, before: Node | None, wanted: Node) -> None:
+    declared = nodes.Declaration(
+        name=wanted.name, url=wanted.url, secret=wanted.secret, weight=wanted.weight, tags=wanted.tags
+    )
+    if before is None:
+        nodes.add(connection, declared, wanted.admin_state)
+        return
+    nodes.change(connection, before, declared)
+    if wanted.admin_state is not before.admin_state:
+        nodes.set_admin_state(connection, wanted.name, wanted.admin_state)
+
+
+def _public(node: Node, secret: str) -> dict[str, Any]:
+    return {
+        "name": node.name,
+        "url": node.url,
+        "admin_state": node.admin_state.value,
+        "weight": node.weight,
+        "tags": list(node.tags),
+        "secret": secret,
+    }
+
+
+def _secret_word(before: Node | None, wanted: Node) -> str:
+    if before is None:
+        return "set"
+    return "unchanged" if before.secret == wanted.secret else "changed"

@@ -1,0 +1,54 @@
+"""Options by which a node is declared. A secret is never an argument: every user of the host could read it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from balancer.core.nodes import NodeRefusedError, checked_secret
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_TAG_CHARACTERS = "letters, digits, '.', '_' and '-'"
+
+
+def secret_options(command: Command) -> Command:
+    """``--secret-stdin`` and ``--secret-file PATH``."""
+    from_file = click.option(
+        "--secret-file",
+        type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
+        help="File that holds the node's secret alone.",
+    )
+    return click.option("--secret-stdin", is_flag=True, help="Read the node's secret from standard input.")(
+        from_file(command)
+    )
+
+
+def declared_options(command: Command) -> Command:
+    """``--weight`` and ``--tag``."""
+    weight = click.FloatRange(min=0, min_open=True, max=1000)
+    tag = click.option(
+        "--tag", "tags", multiple=True, callback=_checked_tags, help="A word that front ends may ask for; repeatable."
+    )
+    weigh = click.option("--weight", type=weight, help="Capacity against the others: 2 takes twice the users of 1.")
+    return weigh(tag(command))
+
+
+def read_secret(given: Mapping[str, Any]) -> str:
+    """The secret, from where the options say. Raises NodeRefusedError."""
+    if bool(given["secret_stdin"]) == bool(given["secret_file"]):
+        raise NodeRefusedError("give the node's secret with --secret-stdin or with --secret-file PATH")
+    if given["secret_file"]:
+        try:
+            return checked_secret(given["secret_file"].read_text(encoding="utf-8"))
+        except UnicodeDecodeError:
+            raise NodeRefusedError(f"{given['secret_file']} does not hold a secret: it is not text") from None
+    return checked_secret(click.get_text_stream("stdin").read())
+
+
+def _checked_tags(context: click.Context, option: click.Parameter, tags: tuple[str, ...]) -> tuple[str, ...]:
+    for tag in tags:
+        if not tag or not all(character.isalnum() or character in "._-" for character in tag) or not tag.isascii():
+            raise click.BadParameter(f"{tag!r} is not a tag: {_TAG_CHARACTERS}")
+    return tuple(dict.fromkeys(tags))

@@ -1,0 +1,88 @@
+"""``balancer recording``: what was taken in, and what waits to be."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from balancer.cli.output import format_option, show, table
+from balancer.cli.session import Session
+from balancer.core.recordings import DEFAULT_STATES, STATES
+from balancer.errors import BalancerError
+from balancer.storage import imports, ledger, recordings
+
+#: Columns of table recordings that only the program understands.
+_INTERNAL = ("id", "tenant_id", "imported_metadata", "edited_metadata")
+
+
+class RecordingUnknownError(BalancerError):
+    """No recording of this id was ever taken in."""
+
+
+@click.group()
+def recording() -> None:
+    """Recordings and the archives that bring them."""
+
+
+@recording.command(name="list")
+@click.option("--meeting-id", help="Only those of this meetingID.")
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice(STATES), default=DEFAULT_STATES, help="Only in these states."
+)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most so many.")
+@format_option
+@click.pass_obj
+def list_recordings(session: Session, meeting_id: str | None, states: tuple[str, ...], limit: int, form: str) -> None:
+    """List recordings, the last taken in first."""
+    with session.transaction() as connection:
+        found = ledger.recordings(connection, states=states, meeting_id=meeting_id, limit=limit)
+    head = ("RECORDING", "MEETING", "TENANT", "STATE", "FORMATS", "BEGAN", "NAME")
+    names = ("record_id", "meeting_id", "tenant", "state")
+    rows = [(*(row[name] for name in names), " ".join(row["formats"]), _began(row), row["name"]) for row in found]
+    show(form, {"recordings": found}, table(head, rows, "no recordings"))
+
+
+@recording.command(name="show")
+@click.argument("record_id")
+@format_option
+@click.pass_obj
+def show_recording(session: Session, record_id: str, form: str) -> None:
+    """Show one recording: state, formats, metadata, and every archive that was taken in for it."""
+    with session.transaction() as connection:
+        row = recordings.get(connection, record_id)
+        arrived = imports.of_recording(connection, record_id)
+    if row is None:
+        raise RecordingUnknownError(f"no recording {record_id!r} is known; `balancer recording queue` shows what waits")
+    public = {name: value for name, value in row.items() if name not in _INTERNAL}
+    show(form, {"recording": public | {"imports": arrived}}, _story(public, arrived))
+
+
+@recording.command()
+@format_option
+@click.pass_obj
+def queue(session: Session, form: str) -> None:
+    """List archives that are being taken in, that wait, or that were refused lately, with the reason."""
+    with session.transaction() as connection:
+        found = imports.queue(connection)
+    head = ("ARCHIVE", "STATE", "ATTEMPTS", "ARRIVED", "HOST", "REASON")
+    rows = [
+        (row["archive"], row["state"], row["attempts"], row["arrived_at"], row["host"], row["reason"]) for row in found
+    ]
+    show(form, {"queue": found}, table(head, rows, "nothing waits"))
+
+
+def _began(row: dict[str, Any]) -> datetime | None:
+    return datetime.fromtimestamp(row["start_ms"] / 1000, UTC) if row["start_ms"] else None
+
+
+def _story(public: dict[str, Any], arrived: list[dict[str, Any]]) -> list[str]:
+    formats = ", ".join(f"{each['format']} ({each['tree']})" for each in public["formats"])
+    lines = [
+        f"{public['record_id']}: {public['name']}",
+        f"  meeting {public['meeting_id']}, tenant {public['tenant']}",
+        f"  {public['state']}{', protected' if public['protected'] else ''}; formats: {formats or 'none'}",
+    ]
+    return lines + [
+        f"  {each['arrived_at']:%Y-%m-%d %H:%M:%S}  {each['archive']}: {each['state']} {each['reason']}".rstrip()
+        for each in arrived
+    ]

@@ -1,0 +1,83 @@
+"""What commands need of the outside world, made when it is first asked for."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+
+import click
+
+from balancer import log
+from balancer.core.nodes import Snapshot
+from balancer.errors import BalancerError, StorageUnavailableError
+from balancer.registry import Registry
+from balancer.settings import Settings, load
+from balancer.storage import cache, schema
+from balancer.storage.database import Connection, Database, connect, unavailable_as_ours
+from balancer.storage.poll_requests import PollRequests
+from balancer.storage.snapshots import Snapshots
+
+
+class SchemaPendingError(BalancerError):
+    """The database is older than this release."""
+
+
+class Session:
+    """One command's settings and connections."""
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Raises SettingsError."""
+        settings = load()
+        log.configure(settings.log_level, settings.log_format)
+        return settings
+
+    @cached_property
+    def redis(self) -> cache.Redis:
+        return cache.connect(self.settings.redis_url)
+
+    def close(self) -> None:
+        if "redis" in vars(self):
+            self.redis.close()
+
+    @contextmanager
+    def bare_connection(self) -> Iterator[Connection]:
+        """A connection to a database of any age; commits at the end. Raises StorageUnavailableError."""
+        with unavailable_as_ours(), connect(self.settings.database_url, options="-c timezone=UTC") as connection:
+            yield connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A connection in a transaction, to a database that has this release's schema.
+
+        Raises StorageUnavailableError, SchemaError and SchemaPendingError.
+        """
+        with self.bare_connection() as connection:
+            pending = schema.pending(connection)
+            if pending:
+                names = ", ".join(migration.name for migration in pending)
+                raise SchemaPendingError(f"the database lacks {names}: run `balancer database migrate` first")
+            yield connection
+
+    def snapshots(self) -> dict[int, Snapshot]:
+        """The nodes' snapshots; none, and a word on standard error, where Redis is away."""
+        try:
+            return Snapshots(self.redis).all()
+        except StorageUnavailableError as error:
+            click.echo(f"balancer: {error}: no figures of the nodes are known", err=True)
+            return {}
+
+    def nodes_changed(self) -> None:
+        """Have this host's registry file rewritten, and changed nodes polled at once; the change itself stands already.
+
+        Raises StorageUnavailableError where PostgreSQL went away meanwhile.
+        """
+        database = Database(self.settings.database_url, application_name="balancer-cli", size=1)
+        database.open()
+        try:
+            Registry(self.settings, database).refresh()
+        finally:
+            database.close()
+        try:
+            PollRequests(self.redis).ask()
+        except StorageUnavailableError as error:
+            click.echo(f"balancer: {error}: the poller sees the change within its interval", err=True)

@@ -1,0 +1,37 @@
+"""What is written of meetings and recordings, for operators: what lives where, what became of it, and why."""
+
+from collections.abc import Collection
+
+from psycopg.rows import DictRow
+
+from balancer.storage.database import Connection
+from balancer.storage.sql import queries
+
+#: Rows shown of one meetingID: a room that is used every day has one for each time.
+HISTORY_LIMIT = 50
+
+
+def live(connection: Connection, node_id: int | None = None) -> list[DictRow]:
+    """Live meetings, of one node or of all, oldest first."""
+    return connection.execute(queries("ledger")["live"], {"node_id": node_id}).fetchall()
+
+
+def history(connection: Connection, meeting_id: str, limit: int = HISTORY_LIMIT) -> list[DictRow]:
+    """The rows of a meetingID, or the row of an internalMeetingID, newest first."""
+    return connection.execute(queries("ledger")["history"], {"id": meeting_id, "limit": limit}).fetchall()
+
+
+def events(connection: Connection, ids: Collection[int]) -> list[DictRow]:
+    """Every transition of these rows with its cause, oldest first."""
+    return connection.execute(queries("ledger")["events"], {"ids": list(ids)}).fetchall()
+
+
+def lose_all(connection: Connection, node_id: int, cause: str) -> list[DictRow]:
+    """Give up the live meetings of a node that is removed; their id, tenant_id and meeting_id."""
+    return connection.execute(queries("ledger")["lose_all"], {"node_id": node_id, "cause": cause}).fetchall()
+
+
+def recordings(connection: Connection, *, states: Collection[str], meeting_id: str | None, limit: int) -> list[DictRow]:
+    """The newest recordings of all tenants in these states, of one meetingID or of all."""
+    parameters = {"states": list(states), "meeting_id": meeting_id, "limit": limit}
+    return connection.execute(queries("ledger")["recordings"], parameters).fetchall()

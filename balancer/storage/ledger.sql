@@ -1,0 +1,57 @@
+-- name: live
+-- Live meetings, of one node or of all, oldest first.
+SELECT meetings.id, tenants.name AS tenant, meetings.meeting_id, meetings.node_id, meetings.node_name AS node,
+    meetings.state, meetings.internal_meeting_id, meetings.create_time, meetings.placed_at, meetings.user_joined,
+    meetings.recorded, meetings.tenant_id
+FROM meetings JOIN tenants ON tenants.id = meetings.tenant_id
+WHERE meetings.state IN ('creating', 'running') AND (%(node_id)s::bigint IS NULL OR meetings.node_id = %(node_id)s)
+ORDER BY meetings.id
+
+-- name: history
+-- Every row that a meetingID or an internalMeetingID ever had, newest first.
+SELECT meetings.id, tenants.name AS tenant, meetings.meeting_id, meetings.node_id, meetings.node_name AS node,
+    meetings.state, meetings.internal_meeting_id, meetings.create_time, meetings.placed_at, meetings.created_at,
+    meetings.finished_at, meetings.user_joined, meetings.recorded
+FROM meetings JOIN tenants ON tenants.id = meetings.tenant_id
+WHERE meetings.id IN (
+    -- By way of the tenants, so that the index of (tenant, meetingID) is used.
+    SELECT named.id FROM tenants AS each JOIN meetings AS named ON named.tenant_id = each.id
+    WHERE named.meeting_id = %(id)s
+    UNION
+    SELECT id FROM meetings WHERE internal_meeting_id = %(id)s
+)
+ORDER BY meetings.id DESC
+LIMIT %(limit)s
+
+-- name: events
+SELECT meeting, at, from_state, to_state, cause FROM meeting_events WHERE meeting = ANY(%(ids)s) ORDER BY id
+
+-- name: lose_all
+-- The node goes for good: nobody will ever tell that its meetings ended.
+WITH changed AS (
+    UPDATE meetings SET state = 'lost', finished_at = clock_timestamp()
+    FROM (
+        SELECT id, state FROM meetings
+        WHERE node_id = %(node_id)s AND state IN ('creating', 'running')
+        ORDER BY id FOR UPDATE
+    ) AS live
+    WHERE meetings.id = live.id
+    RETURNING meetings.id, meetings.tenant_id, meetings.meeting_id, live.state AS from_state
+), told AS (
+    INSERT INTO meeting_events (meeting, from_state, to_state, cause)
+    SELECT id, from_state, 'lost', %(cause)s FROM changed
+)
+SELECT id, tenant_id, meeting_id FROM changed
+
+-- name: recordings
+-- The newest recordings of all tenants, deleted ones only where they are asked for.
+SELECT recordings.record_id, recordings.meeting_id, recordings.name, tenants.name AS tenant, recordings.state,
+    recordings.protected, recordings.start_ms, recordings.end_ms,
+    ARRAY(
+        SELECT format FROM recording_formats WHERE recording_formats.recording = recordings.id ORDER BY format
+    ) AS formats
+FROM recordings JOIN tenants ON tenants.id = recordings.tenant_id
+WHERE recordings.state = ANY(%(states)s)
+    AND (%(meeting_id)s::text IS NULL OR recordings.meeting_id = %(meeting_id)s)
+ORDER BY recordings.id DESC
+LIMIT %(limit)s
