@@ -14,7 +14,7 @@ import click
 import yaml
 
 from balancer import settings
-from balancer.cli import main as balancer
+from balancer.cli import balancer
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs/reference"
@@ -37,9 +37,9 @@ def _settings() -> str:
     lines = [
         NOTE,
         "# Settings of the balancer\n",
-        "Each is spelled in three ways: `balancer_x` in the inventory, `BALANCER_X` in `/etc/bbb-fleet/balancer.env` and the",
-        "environment (which wins), `x` in `balancer settings show`. A secret may also stand in a file that `BALANCER_X_FILE`",
-        "names. Names that are not in this table are refused. Durations are in seconds.\n",
+        "Each is spelled in three ways: `balancer_x` in the inventory, `BALANCER_X` in `/etc/bbb-fleet/balancer.env`",
+        "and the environment (which wins), `x` in `balancer settings show`. A secret may also stand in a file that",
+        "`BALANCER_X_FILE` names. Names that are not in this table are refused. Durations are in seconds.\n",
         "| setting | default | meaning |",
         "|---|---|---|",
     ]
