@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from lab import faults, lifecycle, machines, ssh, state, topology
+from lab import environment, faults, lifecycle, machines, ssh, state, topology
 from lab.errors import LabError
 
 
@@ -90,6 +90,12 @@ def restart(host: str) -> None:
     """Shut HOST down and boot it again."""
     lab = state.existing(state.name_from_environment())
     machines.restart(lab, lab.host(host))
+
+
+@main.command()
+def secret() -> None:
+    """Print the front ends' secret, for the acceptance suite."""
+    click.echo(environment.secret(state.existing(state.name_from_environment())))
 
 
 @main.command(name="break")

@@ -2,14 +2,17 @@
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from lab import inventory, kernel, machines, network, ssh, state
+from lab import environment, faults, inventory, kernel, machines, network, nodes, ssh, state
 from lab.errors import LabError
-from lab.state import Lab
+from lab.state import Host, Lab
 from lab.topology import Topology
 
 Report = Callable[[str], None]
+# Hosts completed at the same time: the work is theirs, so more than a few only slow one another.
+AT_ONCE = 4
 
 
 def up(name: str, hosts: list[str], topology: Topology, *, nfs: bool, report: Report) -> Lab:
@@ -19,14 +22,17 @@ def up(name: str, hosts: list[str], topology: Topology, *, nfs: bool, report: Re
     """
     lab = _describe(name, hosts, topology, nfs=nfs)
     ssh.make_keys(lab)
+    for host in lab.in_group("nodes"):
+        nodes.make_secret(lab, host)
+    inventory.write(lab, topology)
+    environment.write(lab, topology)
     network.create(lab)
     for host in lab.hosts:
         machines.prepare(lab, host, topology)
         machines.start(lab, host)
-    inventory.write(lab)
-    for host in lab.hosts:
-        machines.await_boot(lab, host)
-        report(f"{host.name:10} {host.address:15} {', '.join(host.groups)}")
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        for line in pool.map(lambda host: _complete(lab, host, topology), lab.hosts):
+            report(line)
     return lab
 
 
@@ -53,9 +59,22 @@ def status(name: str) -> dict[str, Any]:
         "subnet": lab.subnet,
         "share": lab.share,
         "directory": str(lab.directory),
-        "url": f"https://{lab.public_host}/bigbluebutton/api",
+        "url": environment.url(lab),
+        "broken": faults.broken(lab),
         "hosts": found,
     }
+
+
+def _complete(lab: Lab, host: Host, topology: Topology) -> str:
+    """Wait for a host and bring it to what the lab is now; hosts that were there before learn of new ones."""
+    machines.await_boot(lab, host)
+    former = ssh.run_on(lab, host, "cat /etc/hosts")
+    wanted = network.with_names(former, lab.name, network.names_for_hosts(lab))
+    if wanted != former:
+        ssh.run_on(lab, host, "cat > /etc/hosts", stdin=wanted)
+    if "nodes" in host.groups:
+        nodes.install(lab, host, topology.simulator)
+    return f"{host.name:10} {host.address:15} {', '.join(host.groups)}"
 
 
 def _describe(name: str, hosts: list[str], topology: Topology, *, nfs: bool) -> Lab:
@@ -72,8 +91,8 @@ def _describe(name: str, hosts: list[str], topology: Topology, *, nfs: bool) -> 
             lab = Lab(name, topology.domain.format(lab=name), topology.public_name, subnet, share=share)
         elif nfs and lab.share != "nfs":
             raise LabError(f"lab {name} is up without NFS; take it down before asking for it: python -m lab down")
-        uml = topology.uml if lab.share == "nfs" and not kernel.has_nfs() else ()
-        lab = lab.with_hosts(hosts, topology, uml)
+        uml = lab.share == "nfs" and not kernel.has_nfs()
+        lab = lab.with_hosts(hosts, topology, uml=uml)
         lab.save()
     return lab
 

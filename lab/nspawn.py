@@ -9,6 +9,9 @@ from lab.command import run
 from lab.state import Host, Lab
 from lab.topology import Topology
 
+SHARE_ON_HOSTS = "/srv/bbb-fleet"
+SHARING = frozenset({"storage", "balancer", "edge"})
+
 
 def prepare(lab: Lab, host: Host, topology: Topology) -> None:
     """Mount the host's file system and, the first time, give the host its identity."""
@@ -64,11 +67,8 @@ def unmount(directory: Path) -> None:
 
 
 def _share(lab: Lab, host: Host) -> list[str]:
-    """Without NFS: one directory of the machine stands for the storage host's tree and for its clients' mounts."""
-    if lab.share != "bind":
+    """Without NFS: one directory of the machine stands for the storage host's tree, also where it would be mounted."""
+    if lab.share != "bind" or not SHARING & set(host.groups):
         return []
     lab.share_directory.mkdir(exist_ok=True)
-    # Clients get it where the storage host has it; the role nfs_client mounts it from there (source type bind).
-    if {"storage", "balancer", "edge"} & set(host.groups):
-        return [f"--bind={lab.share_directory}:/srv/bbb-fleet"]
-    return []
+    return [f"--bind={lab.share_directory}:{SHARE_ON_HOSTS}"]

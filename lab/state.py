@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
@@ -86,15 +86,16 @@ class Lab:
     def host_directory(self, host: Host) -> Path:
         return self.directory / "machines" / host.name
 
-    def with_hosts(self, names: list[str], topology: Topology, uml: Collection[str] = ()) -> "Lab":
+    def with_hosts(self, names: list[str], topology: Topology, *, uml: bool = False) -> "Lab":
         """This lab with the named hosts added, each with the next free address; hosts it has stay."""
         hosts = list(self.hosts)
         for name in names:
             if any(host.name == name for host in hosts):
                 continue
             kind = topology.kind_of(name)
+            in_uml = uml and kind.runs_in_uml(int(name.removeprefix(kind.name)))
             address = self._free_address(hosts)
-            hosts.append(Host(name, address, kind.groups, kind.image, "uml" if name in uml else "nspawn"))
+            hosts.append(Host(name, address, kind.groups, kind.image, "uml" if in_uml else "nspawn"))
         return replace(self, hosts=tuple(hosts))
 
     def _free_address(self, hosts: list[Host]) -> str:

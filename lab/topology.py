@@ -21,6 +21,20 @@ class Kind:
     option: str
     groups: tuple[str, ...]
     image: str
+    uml: str
+
+    def runs_in_uml(self, number: int) -> bool:
+        """Whether User Mode Linux runs this kind's host of that number where hosts need a kernel with NFS."""
+        return self.uml == "all" or (self.uml == "first" and number == 1)
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """How a lab's node misrepresents BBB: release profile and options of its two services."""
+
+    profile: str
+    web_options: str
+    rap_options: str
 
 
 @dataclass(frozen=True)
@@ -44,7 +58,12 @@ class Topology:
     public_name: str
     kinds: Mapping[str, Kind]
     images: Mapping[str, Image]
-    uml: tuple[str, ...]
+    simulator: Simulator
+    # Inventory variables: by group, by the way of sharing, and for hosts in User Mode Linux.
+    variables: Mapping[str, Mapping[str, Any]]
+    share_variables: Mapping[str, Mapping[str, Any]]
+    uml_variables: Mapping[str, Any]
+    acceptance: Mapping[str, Any]
 
     def host_names(self, counts: Mapping[str, int]) -> list[str]:
         """Names of all hosts, with `counts` (kind -> number) in place of the default numbers."""
@@ -68,9 +87,17 @@ def load(path: Path = TOPOLOGY_FILE) -> Topology:
     """Read and check the topology; LabError names what is wrong in the file."""
     try:
         raw = yaml.safe_load(path.read_text())
-        kinds = {name: _kind(name, entry) for name, entry in raw["kinds"].items()}
-        images = {name: _image(name, entry) for name, entry in raw["images"].items()}
-        topology = Topology(raw["domain"], raw["public_name"], kinds, images, tuple(raw["uml"]))
+        topology = Topology(
+            domain=raw["domain"],
+            public_name=raw["public_name"],
+            kinds={name: _kind(name, entry) for name, entry in raw["kinds"].items()},
+            images={name: _image(name, entry) for name, entry in raw["images"].items()},
+            simulator=Simulator(**raw["simulator"]),
+            variables=raw["variables"],
+            share_variables=raw["share_variables"],
+            uml_variables=raw["uml_variables"],
+            acceptance=raw["acceptance"],
+        )
     except (KeyError, TypeError, yaml.YAMLError) as error:
         raise LabError(f"{path}: {type(error).__name__}: {error}") from error
     _check(topology, path)
@@ -78,7 +105,14 @@ def load(path: Path = TOPOLOGY_FILE) -> Topology:
 
 
 def _kind(name: str, entry: Mapping[str, Any]) -> Kind:
-    return Kind(name, int(entry["count"]), entry["option"], tuple(entry["groups"]), entry["image"])
+    return Kind(
+        name=name,
+        count=int(entry["count"]),
+        option=entry["option"],
+        groups=tuple(entry["groups"]),
+        image=entry["image"],
+        uml=entry["uml"],
+    )
 
 
 def _image(name: str, entry: Mapping[str, Any]) -> Image:
@@ -95,13 +129,12 @@ def _image(name: str, entry: Mapping[str, Any]) -> Image:
 
 def _check(topology: Topology, path: Path) -> None:
     for kind in topology.kinds.values():
-        if kind.image not in topology.images:
-            raise LabError(f"{path}: kind {kind.name} wants image {kind.image}, which is not described")
-    for host in topology.uml:
-        if f"{topology.kind_of(host).image}-uml" not in topology.images:
-            raise LabError(
-                f"{path}: {host} is to run in User Mode Linux, but {topology.kind_of(host).image}-uml is not described"
-            )
+        wanted = [kind.image] if kind.uml == "none" else [kind.image, f"{kind.image}-uml"]
+        for name in wanted:
+            if name not in topology.images:
+                raise LabError(f"{path}: kind {kind.name} wants image {name}, which is not described")
+        if kind.uml not in ("all", "first", "none"):
+            raise LabError(f"{path}: kind {kind.name}: uml is {kind.uml!r}, but must be all, first or none")
     for image in topology.images.values():
         if image.parent is None and not (image.suite and image.mirror):
             raise LabError(f"{path}: image {image.name} needs a parent, or a suite and a mirror")
