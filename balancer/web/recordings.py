@@ -11,7 +11,16 @@ from flask import Blueprint, Response, jsonify
 
 from balancer import log
 from balancer.core import recordings as rules
-from balancer.core.recordings import DELETED, PUBLISHED, UNPUBLISHED, PlaybackFormat, Preview, Query, Recording
+from balancer.core.recordings import (
+    DELETED,
+    PIPELINE_NAMES,
+    PUBLISHED,
+    UNPUBLISHED,
+    PlaybackFormat,
+    Preview,
+    Query,
+    Recording,
+)
 from balancer.errors import BBBError, RecordingChecksumError, RecordingNotFoundError
 from balancer.storage import recordings
 from balancer.storage.recordings import Page
@@ -141,7 +150,8 @@ def _recording(recording: Recording, origin: str) -> str:
 
 
 def _metadata(recording: Recording) -> Iterator[str]:
-    for name, value in recording.metadata.items():
+    """What the pipeline adds comes first, as on a node; the rest by name."""
+    for name, value in sorted(recording.metadata.items(), key=lambda item: (item[0] not in PIPELINE_NAMES, item[0])):
         if _ELEMENT_NAME.fullmatch(name):
             yield element(name, value)
 

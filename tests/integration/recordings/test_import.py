@@ -95,7 +95,8 @@ def test_one_archive_for_each_format_in_any_order(
 def test_the_tenant_is_that_of_the_meeting(share: Path, importer: Importer, rows: Connection) -> None:
     tenant = one(rows, "INSERT INTO tenants (name) VALUES ('school') RETURNING id")["id"]
     rows.execute(
-        "INSERT INTO meetings (tenant_id, meeting_id, node_name, state, internal_meeting_id, expected_users, finished_at)"
+        "INSERT INTO meetings"
+        " (tenant_id, meeting_id, node_name, state, internal_meeting_id, expected_users, finished_at)"
         " VALUES (%s, 'the real id', 'n1', 'ended', %s, 1, now())",
         [tenant, RECORD_ID],
     )
@@ -112,7 +113,8 @@ def test_the_tenant_is_that_of_the_meeting(share: Path, importer: Importer, rows
 def test_a_breakout_rooms_tenant_is_its_parents(share: Path, importer: Importer, rows: Connection) -> None:
     tenant = one(rows, "INSERT INTO tenants (name) VALUES ('school') RETURNING id")["id"]
     rows.execute(
-        "INSERT INTO meetings (tenant_id, meeting_id, node_name, state, internal_meeting_id, expected_users, finished_at)"
+        "INSERT INTO meetings"
+        " (tenant_id, meeting_id, node_name, state, internal_meeting_id, expected_users, finished_at)"
         " VALUES (%s, 'parent', 'n1', 'ended', %s, 1, now())",
         [tenant, OTHER_ID],
     )
