@@ -1,5 +1,6 @@
 """Options by which a node is declared. A secret is never an argument: every user of the host could read it."""
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,7 +45,7 @@ def read_secret(given: Mapping[str, Any]) -> str:
             return checked_secret(given["secret_file"].read_text(encoding="utf-8"))
         except UnicodeDecodeError:
             raise NodeRefusedError(f"{given['secret_file']} does not hold a secret: it is not text") from None
-    return checked_secret(click.get_text_stream("stdin").read())
+    return checked_secret(sys.stdin.read())
 
 
 def _checked_tags(context: click.Context, option: click.Parameter, tags: tuple[str, ...]) -> tuple[str, ...]:
