@@ -14,6 +14,12 @@ MARKER = f"{SHARE}/.bbb-fleet-share"
 NODE_LOG = "journalctl --quiet --no-pager --output=cat --unit='bbb-fleet-handover*' | grep -F -- \"$1\" | tail -n 2"
 #: A directory that hangs must not hang the diagnosis.
 PATIENTLY = ("timeout", "10")
+#: Where the importer looks: its process environment wins over the settings file.
+ROOT = """
+pid=$(systemctl show --property=MainPID --value balancer-importer)
+{ cat /etc/bbb-fleet/balancer.env; tr '\\0' '\\n' <"/proc/$pid/environ"; } |
+    sed -n 's/^BALANCER_RECORDINGS_ROOT=//p' | tail -n 1
+"""
 
 
 def why_missing(hosts: Hosts, node: Node, record_id: str) -> str:
@@ -47,6 +53,8 @@ def _on_balancer(host: Host, record_id: str) -> Iterator[str]:
         yield f"the share is not mounted on {host.name}: {MARKER} is not there"
     if (state := host.run("systemctl", "is-active", "balancer-importer").output.strip()) != "active":
         yield f"the importer does not run on {host.name} (balancer-importer is {state or 'unknown'})"
+    if (root := _importers_root(host)) != SHARE:
+        yield f"the importer looks in {root} on {host.name}, nodes hand over to {SHARE}"
     waiting = host.shell(f'timeout 10 find {SHARE}/spool -name "*$1*"', record_id).output.split()
     for path in waiting:
         if path.endswith(".reason"):
@@ -55,3 +63,7 @@ def _on_balancer(host: Host, record_id: str) -> Iterator[str]:
         yield f"it lies in {', '.join(waiting)} on {host.name}"
     else:
         yield f"nothing of it is in {SHARE}/spool on {host.name}"
+
+
+def _importers_root(host: Host) -> str:
+    return host.shell(ROOT).output.strip() or SHARE

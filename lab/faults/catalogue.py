@@ -16,8 +16,8 @@ FAULTS_FILE = Path(__file__).parent.parent / "faults.yml"
 class Fault:
     """One fault: what is wrong (`says`), and what the acceptance suite has to make of it.
 
-    `fails` is the one scenario that must fail, with every text of `names` in its message; `blocked` (shell patterns) may
-    stay unproved because of it; `run` is the part of the suite that is run. Scenarios are named as in the report.
+    `fails` is the one scenario that must fail, with every text of `names` in its message; `blocked` (shell patterns)
+    may stay unproved because of it; `run` is the part of the suite that is run. Scenarios are named as in the report.
     """
 
     name: str

@@ -1,10 +1,12 @@
-"""Each fault's two verbs: put it in, take it out."""
+"""Each fault's two verbs: put it in, take it out. lab/faults.yml has the same names."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
+from lab.faults import changed_hosts, overlay, sick_nodes
 from lab.state import Lab
 
 
@@ -16,4 +18,24 @@ class Cause:
     mend: Callable[[Lab], None]
 
 
-CAUSES: dict[str, Cause] = {}
+def _patch(name: str) -> Cause:
+    return Cause(partial(overlay.install, patch=name), overlay.remove)
+
+
+CAUSES: dict[str, Cause] = {
+    "placing-on-disabled": _patch("ignores_disabled"),
+    "one-node-only": _patch("prefers_one_node"),
+    "meeting-moves": _patch("moves_meetings"),
+    "secret-in-page": _patch("prints_secret"),
+    "importer-stopped": Cause(changed_hosts.stop_importer, changed_hosts.start_importer),
+    "spool-closed": Cause(changed_hosts.close_spool, changed_hosts.open_spool),
+    "paths-differ": Cause(changed_hosts.send_importer_elsewhere, changed_hosts.send_importer_back),
+    "share-not-mounted": Cause(changed_hosts.unmount_share, changed_hosts.mount_share),
+    "share-hung": Cause(changed_hosts.hang_share, changed_hosts.free_share),
+    "statistics-frozen": Cause(sick_nodes.freeze_statistics, sick_nodes.thaw_statistics),
+    "node-unreachable": Cause(sick_nodes.cut_off, sick_nodes.heal),
+    "node-cloned": Cause(changed_hosts.clone_node, changed_hosts.give_node_its_identity),
+    "wrong-host-name": Cause(changed_hosts.rename_node, changed_hosts.name_node),
+    "certificate-expired": Cause(changed_hosts.expire_certificate, changed_hosts.renew_certificate),
+    "wrong-node-secret": Cause(sick_nodes.register_wrong_secret, sick_nodes.register_right_secret),
+}

@@ -1,0 +1,76 @@
+"""A share that hangs: whoever touches it waits, as with a storage host that is gone and a hard mount."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from lab import network, processes, ssh
+from lab.command import wait_until
+from lab.errors import LabError
+from lab.state import Host, Lab
+
+#: Mounts a file system over the share whose server never says a word, and holds it. Runs in the host's mount
+#: namespace with the machine's rights: a host may not make device nodes itself.
+HOLD = """
+import ctypes, os, signal, sys
+device = os.open("/dev/fuse", os.O_RDWR)
+libc = ctypes.CDLL(None, use_errno=True)
+options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
+if libc.mount(b"hanging", sys.argv[1].encode(), b"fuse.hanging", 0, options):
+    sys.exit(os.strerror(ctypes.get_errno()))
+open(sys.argv[2], "w").close()
+signal.pause()
+"""
+NODE = "test -e /dev/fuse || mknod -m 600 /dev/fuse c 10 229"
+HELD = "/run/bbb-fleet-share-hangs"
+
+
+def hang(lab: Lab, host: Host, share: str) -> None:
+    """Makes the share of one host hang. A User Mode Linux host loses its way to the storage host instead."""
+    if host.machine != "nspawn":
+        for storage in lab.in_group("storage"):
+            network.cut(lab, host, storage)
+        return
+    inside = ["nsenter", f"--target={_init(lab, host)}", "--mount", "--"]
+    subprocess.run([*inside, "sh", "-c", NODE], check=True)
+    holder = subprocess.Popen([*inside, "/usr/bin/python3", "-c", HOLD, share, HELD], start_new_session=True)
+    _note(lab, host).write_text(str(holder.pid))
+    wait_until(lambda: _held(lab, host, holder), what=f"the share of {host.name} hangs", within=20)
+
+
+def free(lab: Lab, host: Host, share: str) -> None:
+    """Lets the share of one host answer again."""
+    if host.machine != "nspawn":
+        network.heal(lab)
+        return
+    if _note(lab, host).exists():
+        _end(int(_note(lab, host).read_text()))
+        _note(lab, host).unlink()
+    # Also whatever a service's own namespace still holds of it.
+    ssh.run_on(lab, host, f"rm -f {HELD}; ! grep -q ' {share} fuse' /proc/mounts || umount -l {share}")
+
+
+def _init(lab: Lab, host: Host) -> int:
+    found = processes.inits(lab.host_directory(host))
+    if not found:
+        raise LabError(f"{host.name} does not run")
+    return found[0]
+
+
+def _held(lab: Lab, host: Host, holder: subprocess.Popen[bytes]) -> bool:
+    if holder.poll() is not None:
+        raise LabError(f"{host.name}: the hanging share could not be mounted")
+    return "held" in ssh.run_on(lab, host, f"test ! -e {HELD} || echo held")
+
+
+def _end(pid: int) -> None:
+    command = Path(f"/proc/{pid}/cmdline")
+    if command.exists() and HELD.encode() in command.read_bytes():
+        os.kill(pid, signal.SIGKILL)
+
+
+def _note(lab: Lab, host: Host) -> Path:
+    return lab.directory / f"{host.name}.hanging"
