@@ -36,3 +36,8 @@ class RecentSnapshots:
                     self._found = {}
                 self._read = time.monotonic()
             return self._found
+
+    def forget(self) -> None:
+        """Have the next reader look into Redis."""
+        with self._lock:
+            self._read = float("-inf")

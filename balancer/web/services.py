@@ -32,6 +32,7 @@ class Services:
     registry: Registry
     placements: Placements
     snapshots: Snapshots
+    recent: RecentSnapshots  #: for placement
     young_meetings: YoungMeetings
     meetings: Meetings
     nodes: NodeClient
@@ -43,7 +44,8 @@ class Services:
         database = Database(settings.database_url, application_name="bbb-fleet web", size=min(settings.web_threads, 16))
         redis = cache.connect(settings.redis_url)
         placements, snapshots = Placements(redis), Snapshots(redis)
-        meetings = Meetings(settings, database, placements, RecentSnapshots(snapshots))
+        recent = RecentSnapshots(snapshots)
+        meetings = Meetings(settings, database, placements, recent)
         nodes = NodeClient(settings)
         return cls(
             settings=settings,
@@ -52,6 +54,7 @@ class Services:
             registry=Registry(settings, database),
             placements=placements,
             snapshots=snapshots,
+            recent=recent,
             young_meetings=YoungMeetings(redis),
             meetings=meetings,
             nodes=nodes,

@@ -1,0 +1,59 @@
+"""A meeting's ordinary life through the balancer: create, join, info, list, end."""
+
+import requests
+
+from tests.integration.web.cluster import Cluster
+
+
+def test_a_created_meeting_is_known_everywhere_at_once(cluster: Cluster) -> None:
+    created = cluster.create("course-1", attendeePW="attendee", moderatorPW="moderator", record="true")
+    assert created.success
+    assert created["meetingID"] == "course-1"
+    info = cluster.call("getMeetingInfo", meetingID="course-1")
+    assert (info["internalMeetingID"], info["createTime"]) == (created["internalMeetingID"], created["createTime"])
+    assert cluster.call("isMeetingRunning", meetingID="course-1")["running"] == "false"
+    assert cluster.call("getMeetings")["meetings/meeting/internalMeetingID"] == created["internalMeetingID"]
+    assert cluster.states("course-1") == [(cluster.home("course-1"), "running")]
+
+
+def test_a_second_create_is_answered_by_the_first_meeting(cluster: Cluster) -> None:
+    first = cluster.create("course-1")
+    second = cluster.create("course-1")
+    assert second.key == "duplicateWarning"
+    assert second["internalMeetingID"] == first["internalMeetingID"]
+
+
+def test_other_passwords_are_refused_as_bbb_does(cluster: Cluster) -> None:
+    cluster.create("course-1", attendeePW="attendee", moderatorPW="moderator")
+    assert cluster.create("course-1", attendeePW="other", moderatorPW="others").key == "idNotUnique"
+    assert [state for _, state in cluster.states("course-1")] == ["running"]
+
+
+def test_a_join_leads_to_the_node_and_into_the_meeting(cluster: Cluster) -> None:
+    cluster.create("course-1")
+    redirect = cluster.join("course-1", userID="u1")
+    assert redirect.status_code == 302
+    assert redirect.location.startswith(cluster.nodes[cluster.home("course-1")].url + "join?")
+    landed = requests.get(redirect.location, allow_redirects=False, timeout=10)
+    assert landed.status_code == 302
+    assert "sessionToken=" in landed.headers["Location"]
+
+
+def test_a_join_without_redirect_is_redirected_to_the_node_s_xml(cluster: Cluster) -> None:
+    cluster.create("course-1")
+    redirect = cluster.join("course-1", redirect="false")
+    assert redirect.status_code == 302
+    assert "<messageKey>successfullyJoined</messageKey>" in requests.get(redirect.location, timeout=10).text
+
+
+def test_an_ended_meeting_is_forgotten_when_its_node_says_so(cluster: Cluster) -> None:
+    cluster.create("course-1")
+    node = cluster.home("course-1")
+    assert cluster.call("end", meetingID="course-1").key == "sentEndMeetingRequest"
+    assert cluster.states("course-1") == [(node, "running")]
+    assert cluster.call("getMeetings").key == "noMeetings"
+    while cluster.call("end", meetingID="course-1").success:
+        pass
+    assert cluster.states("course-1") == [(node, "ended")]
+    assert cluster.call("getMeetingInfo", meetingID="course-1").key == "notFound"
+    assert cluster.create("course-1").key == ""
