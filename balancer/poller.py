@@ -57,6 +57,7 @@ class Poller:
         self._nodes: dict[int, Node] = {}
         self._wanted: dict[int, asyncio.Event] = {}
         self._reread = asyncio.Event()
+        self._began_under: int | None = None
 
     async def run_once(self) -> bool:
         """Poll every node once, all at the same time; False where another process holds the lease.
@@ -66,7 +67,9 @@ class Poller:
         fencing = await self._in(self._lease_thread, self._lease.hold)
         if fencing is None:
             return False
-        await self._watch.remember()
+        if fencing != self._began_under:
+            await self._watch.remember()
+            self._began_under = fencing
         await asyncio.gather(*(self._watch.poll(node, fencing) for node in await self._watch.nodes()))
         return True
 

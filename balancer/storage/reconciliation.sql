@@ -71,8 +71,9 @@ RETURNING meeting
 -- with it by the node can tell that it is being ended. No other row may know it, and none may be live there.
 WITH changed AS (
     UPDATE meetings AS lost SET internal_meeting_id = %(internal_meeting_id)s, create_time = %(create_time)s
-    WHERE id = %(id)s AND state = 'lost' AND created_at IS NULL
-        AND (internal_meeting_id IS NULL OR internal_meeting_id = %(internal_meeting_id)s)
+    FROM (SELECT id, internal_meeting_id FROM meetings WHERE id = %(id)s FOR UPDATE) AS before
+    WHERE lost.id = before.id AND lost.state = 'lost' AND lost.created_at IS NULL
+        AND (lost.internal_meeting_id IS NULL OR lost.internal_meeting_id = %(internal_meeting_id)s)
         AND NOT EXISTS (
             SELECT FROM meetings AS other
             WHERE other.id <> lost.id
@@ -80,11 +81,12 @@ WITH changed AS (
                     OR (other.node_id = lost.node_id AND other.meeting_id = lost.meeting_id
                         AND other.state IN ('creating', 'running')))
         )
-    RETURNING id
+    RETURNING lost.id, before.internal_meeting_id IS NULL AS first
+), told AS (
+    INSERT INTO meeting_events (meeting, from_state, to_state, cause)
+    SELECT id, 'lost', 'lost', %(cause)s FROM changed WHERE first
 )
-INSERT INTO meeting_events (meeting, from_state, to_state, cause)
-SELECT id, 'lost', 'lost', %(cause)s FROM changed
-RETURNING meeting
+SELECT id AS meeting FROM changed
 
 -- name: note_joined
 UPDATE meetings SET user_joined = true WHERE id = ANY(%(ids)s) AND NOT user_joined RETURNING id AS meeting

@@ -98,6 +98,9 @@ class Fleet:
             if meeting.findtext("hasBeenForciblyEnded") != "true"
         }
 
+    async def is_empty(self, name: str) -> bool:
+        return not await self.meetings(name)
+
     def requests(self, name: str, call: str) -> list[Any]:
         return [seen for seen in self.servers[name].node.journal.requests(call=call)]
 
