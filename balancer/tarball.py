@@ -86,7 +86,7 @@ def inspect(file: IO[bytes], limit_bytes: int) -> Contents:
     """Judge every member. Raises ArchiveRefusedError, or ArchiveTruncatedError where the end is missing."""
     size = os.fstat(file.fileno()).st_size
     with _open(file) as tar:
-        return archive.check(_members(tar, size), archive_bytes=size, limit_bytes=limit_bytes)
+        return archive.check(_members(tar, size), limit_bytes=limit_bytes)
 
 
 def unpack(file: IO[bytes], directory: Path, progress: Callable[[], None]) -> dict[str, Tree]:
@@ -146,6 +146,8 @@ def _members(tar: tarfile.TarFile, archive_bytes: int) -> Iterator[Member]:
         if info.size < 0 or info.offset <= offset:
             raise ArchiveRefusedError(f"member {info.name[:200]!a} has a negative size")
         offset = info.offset
+        if _kind(info) == "file" and info.offset_data + info.size > archive_bytes:
+            raise ArchiveTruncatedError(f"ends within member {info.name[:200]!a}")
         yield Member(info.name, _kind(info), info.size if info.isreg() else 0)
     _complete(tar, archive_bytes)
 

@@ -51,10 +51,11 @@ class Contents:
     unpacked_bytes: int = 0
 
 
-def check(members: Iterable[Member], *, archive_bytes: int, limit_bytes: int) -> Contents:
+def check(members: Iterable[Member], *, limit_bytes: int) -> Contents:
     """Accept all members or raise ArchiveRefusedError; members are judged one at a time, before any is written.
 
-    archive_bytes: the archive's own size. An uncompressed tar never holds more than that, so anything more is a bomb.
+    limit_bytes: of all files together. Members without holes that lie one behind the other, as the reader sees to,
+    cannot hold more than the archive itself either.
     """
     contents: Contents | None = None
     kinds: dict[tuple[str, ...], str] = {}
@@ -72,7 +73,7 @@ def check(members: Iterable[Member], *, archive_bytes: int, limit_bytes: int) ->
         contents.formats.add(path[0])
         contents.files += member.kind == "file"
         contents.unpacked_bytes += member.size
-        _bomb(contents, archive_bytes, limit_bytes)
+        _bomb(contents, limit_bytes)
     return _complete(contents, kinds)
 
 
@@ -134,9 +135,7 @@ def _file_in_place(member: Member, path: tuple[str, ...]) -> None:
         raise ArchiveRefusedError(f"member {member.name[:200]!a} has a negative size")
 
 
-def _bomb(contents: Contents, archive_bytes: int, limit_bytes: int) -> None:
-    if contents.unpacked_bytes > archive_bytes:
-        raise ArchiveRefusedError("unpacks to more than the archive itself holds; pack it without holes")
+def _bomb(contents: Contents, limit_bytes: int) -> None:
     if contents.unpacked_bytes > limit_bytes:
         raise ArchiveRefusedError(
             f"unpacks to more than {limit_bytes} bytes; raise balancer_import_limit_bytes if that is meant"
