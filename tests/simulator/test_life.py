@@ -1,0 +1,202 @@
+"""End, its callbacks, and expiry (reference 3.2.7, 3.8, 4)."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from urllib.parse import parse_qs
+
+import pytest
+from aiohttp import web
+
+from tests.simulator.conftest import StartNode
+from tests.simulator.eventually import eventually
+from tests.simulator.front import Front
+
+#: Fast enough for a test, slow enough to see the state before.
+MINUTE = 0.2
+
+
+async def gone(front: Front, meeting_id: str = "course-77") -> bool:
+    return (await front.call("getMeetingInfo", meetingID=meeting_id)).key == "notFound"
+
+
+class Receiver:
+    """A front end's callback address: notes what comes and answers with the statuses given, then 200."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str, str]] = []
+        self.statuses: list[int] = []
+        self.url = ""
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.seen.append((request.method, request.path_qs, await request.text()))
+        return web.Response(status=self.statuses.pop(0) if self.statuses else 200)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    found = Receiver()
+    app = web.Application()
+    app.router.add_route("*", "/{rest:.*}", found.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    found.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield found
+    await runner.cleanup()
+
+
+async def test_end_is_asynchronous_and_repeatable_until_the_meeting_is_gone(start_node: StartNode) -> None:
+    front = await start_node(end_delay=0.3)
+    first = await front.create()
+    for _ in range(2):
+        said = await front.call("end", meetingID="course-77")
+        assert (said.ok, said.key) == (True, "sentEndMeetingRequest")
+    assert (await front.create()).key == "duplicateWarning"
+    await eventually(lambda: gone(front))
+    assert (await front.call("end", meetingID="course-77")).key == "notFound"
+    again = await front.create()
+    assert again.key == ""
+    assert again.get("createTime") != first.get("createTime")
+
+
+async def test_an_old_create_time_is_refused_after_a_new_create(front: Front) -> None:
+    old = (await front.create()).get("createTime")
+    await front.call("end", meetingID="course-77")
+    await eventually(lambda: gone(front))
+    new = (await front.create()).get("createTime")
+    join = {"meetingID": "course-77", "fullName": "Ada", "role": "VIEWER", "redirect": "false"}
+    assert (await front.call("join", **join, createTime=old)).key == "mismatchCreateTimeParam"
+    assert (await front.call("join", **join, createTime=new)).ok
+
+
+async def test_ending_a_parent_ends_its_breakouts(front: Front) -> None:
+    await front.create("parent")
+    await front.create("room", isBreakout="true", parentMeetingID="parent", sequence=1)
+    await front.call("end", meetingID="parent")
+    await eventually(lambda: gone(front, "room"))
+    assert await gone(front, "parent")
+
+
+async def test_end_callbacks_name_the_meeting_and_its_marks(front: Front, receiver: Receiver) -> None:
+    await front.create(
+        "a b&c",
+        record="true",
+        meta_endCallbackUrl=f"{receiver.url}/ended?token=1",
+        meetingEndedURL=f"{receiver.url}/plain",
+    )
+    await front.add_users(1, meeting_id="a b&c")
+    await front.control("POST", "/record", meetingID="a b&c")
+    await front.call("end", meetingID="a b&c")
+    await eventually(lambda: len(receiver.seen) == 2)
+    assert ("GET", "/plain", "") in receiver.seen
+    assert ("GET", "/ended?token=1&recordingmarks=true&meetingID=a+b%26c", "") in receiver.seen
+
+
+async def test_a_refused_callback_is_repeated_and_redirects_are_not_followed(
+    start_node: StartNode, receiver: Receiver
+) -> None:
+    front = await start_node(callback_delays=(0.0, 0.05, 0.05, 0.05))
+    receiver.statuses = [500, 302]
+    await front.create(meta_endCallbackUrl=receiver.url)
+    await front.call("end", meetingID="course-77")
+    await eventually(lambda: len(receiver.seen) == 3)
+    outcomes = [attempt["outcome"] for attempt in await front.attempts()]
+    assert outcomes == ["500", "302", "200"]
+    assert "recordingmarks=false" in receiver.seen[0][1]
+
+
+async def test_waiting_callbacks_die_with_a_restart(start_node: StartNode, receiver: Receiver) -> None:
+    front = await start_node(callback_delays=(0.0, 0.4))
+    receiver.statuses = [500]
+    await front.create(meta_endCallbackUrl=receiver.url)
+    await front.call("end", meetingID="course-77")
+    await eventually(lambda: len(receiver.seen) == 1)
+    await front.control("POST", "/restart")
+    await asyncio.sleep(0.6)
+    assert len(receiver.seen) == 1
+
+
+async def test_breakouts_call_nobody(front: Front, receiver: Receiver) -> None:
+    await front.create("parent")
+    await front.create(
+        "room", isBreakout="true", parentMeetingID="parent", sequence=1, meta_endCallbackUrl=f"{receiver.url}/room"
+    )
+    await front.create("other", meta_endCallbackUrl=f"{receiver.url}/other")
+    for meeting_id in ("room", "other"):
+        await front.call("end", meetingID=meeting_id)
+    await eventually(lambda: receiver.seen)
+    await eventually(lambda: gone(front, "room"))
+    assert [path.partition("?")[0] for _, path, _ in receiver.seen] == ["/other"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "users"),
+    [
+        ({"meetingExpireIfNoUserJoinedInMinutes": 1}, "none"),
+        ({"meetingExpireWhenLastUserLeftInMinutes": 1}, "left"),
+        ({"duration": 1}, "stay"),
+        ({"endWhenNoModerator": "true", "endWhenNoModeratorDelayInMinutes": 1}, "stay"),
+    ],
+)
+async def test_each_timer_ends_a_meeting_after_its_minute(
+    start_node: StartNode, parameters: dict[str, object], users: str
+) -> None:
+    front = await start_node(minute=MINUTE)
+    await front.create(**parameters)
+    if users != "none":
+        await front.add_users(1)
+    if users == "left":
+        await front.control("DELETE", "/users", meetingID="course-77")
+    assert not await gone(front)
+    await eventually(lambda: gone(front), within=MINUTE * 10)
+
+
+async def test_users_keep_a_meeting_alive_beyond_the_timers_of_empty_ones(start_node: StartNode) -> None:
+    front = await start_node(minute=MINUTE)
+    await front.create(meetingExpireIfNoUserJoinedInMinutes=1, meetingExpireWhenLastUserLeftInMinutes=1)
+    await front.add_users(1)
+    await asyncio.sleep(MINUTE * 3)
+    assert not await gone(front)
+
+
+async def test_a_user_that_never_came_is_forgotten(start_node: StartNode) -> None:
+    front = await start_node(minute=MINUTE, users_timeout=0.1)
+    await front.create(meetingExpireIfNoUserJoinedInMinutes=100)
+    await front.call("join", meetingID="course-77", fullName="Ada", role="VIEWER")
+
+    async def empty() -> bool:
+        return not (await front.control("GET", "/users", meetingID="course-77"))["users"]
+
+    await eventually(empty)
+
+
+async def test_hooks_are_registered_listed_removed_and_signed(front: Front, receiver: Receiver) -> None:
+    url = f"{receiver.url}/hook?x=1"
+    made = await front.call("hooks/create", callbackURL=url, eventID="meeting-created,meeting-ended")
+    assert [each.tag for each in made.xml] == ["returncode", "hookID", "permanentHook", "rawData"]
+    again = await front.call("hooks/create", callbackURL=url)
+    assert (again.key, again.get("hookID")) == ("duplicateWarning", made.get("hookID"))
+    listed = (await front.raw("hooks/list")).xml.find("hooks/hook")
+    assert listed is not None
+    assert [each.tag for each in listed] == ["hookID", "callbackURL", "eventID", "permanentHook", "rawData"]
+    await front.create()
+    await eventually(lambda: receiver.seen)
+    method, path, body = receiver.seen[0]
+    fields = parse_qs(body)
+    event = json.loads(fields["event"][0])[0]["data"]
+    assert (method, event["id"]) == ("POST", "meeting-created")
+    assert event["attributes"]["meeting"]["external-meeting-id"] == "course-77"
+    assert list(fields) == ["domain", "event", "timestamp"]
+    assert path.startswith("/hook?x=1&checksum=")
+    assert (await front.call("hooks/destroy", hookID=made.get("hookID"))).get("removed") == "true"
+    assert (await front.call("hooks/destroy", hookID=made.get("hookID"))).key == "destroyMissingHook"
+
+
+async def test_hooks_refuse_in_their_own_words(front: Front) -> None:
+    assert (await front.raw("hooks/create")).key == "missingParamCallbackURL"
+    assert (await front.raw("hooks/destroy")).key == "missingParamHookID"
+    said = await front.fetch("/bigbluebutton/api/hooks/list?checksum=0")
+    assert said.get("message") == "You did not pass the checksum security check."
+    assert (await front.fetch("/bigbluebutton/api/hooks/ping")).text == "bbb-webhooks API up!"
