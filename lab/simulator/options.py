@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lab.simulator.host.properties import properties, read
 from lab.simulator.profiles import PROFILES
+from lab.simulator.recordings.formats import known
 from lab.simulator.settings import ALGORITHMS, NodeSettings
 
 
@@ -44,7 +45,8 @@ def _read_host(given: argparse.Namespace) -> None:
     values = properties(given.root)
     given.server_url, given.secret = values["bigbluebutton.web.serverURL"], values["securitySalt"]
     given.profile = given.profile or _profile_of(given.root)
-    given.algorithms = values.get("supportedChecksumAlgorithms", given.algorithms)
+    if "supportedChecksumAlgorithms" in values:
+        given.algorithms = _algorithms(values["supportedChecksumAlgorithms"])
     given.reveal_version |= values.get("allowRevealOfBBBVersion") == "true"
     given.requests_without_session |= values.get("allowRequestsWithoutSession") == "true"
     given.guest_policy = values.get("defaultGuestPolicy", given.guest_policy)
@@ -58,8 +60,8 @@ def _profile_of(root: Path) -> str | None:
 def _places(given: argparse.Namespace) -> list[tuple[str, int]]:
     if given.secret_file is not None:
         given.secret = given.secret_file.read_text().strip()
-    places = [(host, int(port)) for host, _, port in (place.rpartition(":") for place in given.listen)]
-    return places + [(given.host, given.first_port + n) for n in range(given.nodes)]
+    row = [(given.host, given.first_port + number) for number in range(given.nodes)]
+    return [*given.listen, *row]
 
 
 def _settings(given: argparse.Namespace, host: str, port: int, number: int, many: bool) -> NodeSettings:
@@ -75,22 +77,40 @@ def _settings(given: argparse.Namespace, host: str, port: int, number: int, many
         root=root,
         profile=PROFILES[given.profile or "3.0"],
         guest_policy=given.guest_policy,
-        algorithms=tuple(given.algorithms.split(",")),
+        algorithms=given.algorithms,
         minute=given.minute,
         end_delay=given.end_delay,
         reveal_version=given.reveal_version,
         requests_without_session=given.requests_without_session,
-        formats=dict(map(_format, given.format)) if given.format else _DEFAULT_FORMATS,
+        formats=dict(given.format or DEFAULT_FORMATS),
         processes_recordings=not given.no_processing,
         journal_length=given.journal,
     )
 
 
-_DEFAULT_FORMATS = {"presentation": 3.0, "video": 5.0}
+#: Made when no --format is given.
+DEFAULT_FORMATS = (("presentation", 3.0), ("video", 5.0))
 
 
-def _format(text: str) -> tuple[str, float]:
+def _place(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit():
+        raise argparse.ArgumentTypeError(f"{text} is not HOST:PORT")
+    return host, int(port)
+
+
+def _algorithms(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if unknown := [name for name in names if name not in ALGORITHMS]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]} is none of {', '.join(ALGORITHMS)}")
+    return names
+
+
+def playback_format(text: str) -> tuple[str, float]:
+    """Read NAME[=SECONDS]; 3 seconds unless given."""
     name, _, seconds = text.partition("=")
+    if not known(name):
+        raise argparse.ArgumentTypeError(f"no format {name}: presentation, video or podcast")
     return name, float(seconds or 3)
 
 
@@ -101,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         " --server-url, --secret and --root.",
     )
     place = parser.add_argument_group("where")
-    place.add_argument("--listen", action="append", default=[], metavar="HOST:PORT", help="repeatable")
+    place.add_argument("--listen", action="append", default=[], type=_place, metavar="HOST:PORT", help="repeatable")
     place.add_argument("--nodes", type=int, default=0, metavar="N", help="so many nodes on ports of a row")
     place.add_argument("--first-port", type=int, default=8090, metavar="P")
     place.add_argument("--host", default="127.0.0.1", help="for --nodes")
@@ -120,11 +140,13 @@ def _parser() -> argparse.ArgumentParser:
 def _add_behaviour(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("--profile", choices=PROFILES, help="BBB release to behave like (default: 3.0)")
     group.add_argument("--guest-policy", default="ALWAYS_ACCEPT", help="defaultGuestPolicy")
-    group.add_argument("--algorithms", default=",".join(ALGORITHMS), help="checksums allowed, comma separated")
+    group.add_argument("--algorithms", type=_algorithms, default=ALGORITHMS, help="checksums allowed, comma separated")
     group.add_argument("--minute", type=float, default=60.0, help="seconds that a minute of meeting timers lasts")
     group.add_argument("--end-delay", type=float, default=1.0, help="seconds from end until the meeting is gone")
     group.add_argument("--reveal-version", action="store_true", help="allowRevealOfBBBVersion")
     group.add_argument("--requests-without-session", action="store_true", help="allowRequestsWithoutSession")
-    group.add_argument("--format", action="append", metavar="NAME[=SECONDS]", help="playback formats to make")
+    group.add_argument(
+        "--format", action="append", type=playback_format, metavar="NAME[=SECONDS]", help="playback formats to make"
+    )
     group.add_argument("--no-processing", action="store_true", help="leave recordings to another process")
     group.add_argument("--journal", type=int, default=1000, metavar="N", help="requests kept for /simulator/requests")

@@ -7,6 +7,7 @@ aiohttp 3.8 (Debian 12) and 3.14.
 import asyncio
 import ssl
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import StreamReader, web
@@ -49,6 +50,7 @@ class NodeServer:
             max_field_size=_LONGEST_LINE,
         )
         await self.listen()
+        self._name_port()
         self.node.background.spawn(self.node.life.watch())
         self.node.recorder.resume()
 
@@ -61,6 +63,12 @@ class NodeServer:
             self._web, self.host, self.port, ssl=self._tls, backlog=1024, reuse_address=True
         )
         self.port = self._listener.sockets[0].getsockname()[1]
+
+    def _name_port(self) -> None:
+        """Put the port that the system chose into an address that says port 0."""
+        origin, _, port = self.node.settings.server_url.rpartition(":")
+        if port == "0":
+            self.node.settings = replace(self.node.settings, server_url=f"{origin}:{self.port}")
 
     def deafen(self) -> None:
         """Close the listening socket; open connections stay."""

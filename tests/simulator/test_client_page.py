@@ -1,32 +1,16 @@
 """The client page in a real Chromium: joining, leaving, camera and microphone, lobby, record button."""
 
-import os
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
+from tests.simulator.browser import browser as browser
 from tests.simulator.conftest import StartNode
 from tests.simulator.eventually import eventually
 from tests.simulator.front import Front
 
 pytestmark = pytest.mark.browser
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-
-
-@pytest.fixture
-async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
-    arguments = [*FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    environment: dict[str, str | float | bool] = {**os.environ, "HOME": str(tmp_path)}
-    async with async_playwright() as playwright:
-        # BBB's own attribute for tests.
-        playwright.selectors.set_test_id_attribute("data-test")
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, env=environment)
-        yield chromium
-        await chromium.close()
 
 
 async def join(browser: Browser, front: Front, name: str, role: str = "VIEWER", **parameters: Any) -> Page:

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 from lab.simulator.host.properties import playback_origin
+from lab.simulator.options import DEFAULT_FORMATS, playback_format
 from lab.simulator.recordings.tree import Tree
 from lab.simulator.recordings.worker import Pipeline, Worker
 
@@ -29,11 +30,10 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m lab.simulator.recordings")
     parser.add_argument("--root", type=Path, default=Path("/"))
-    parser.add_argument("--format", action="append", metavar="NAME=SECONDS", help="repeatable")
+    parser.add_argument("--format", action="append", type=playback_format, metavar="NAME=SECONDS", help="repeatable")
     given = parser.parse_args()
-    pairs = (text.partition("=") for text in given.format or ("presentation=3", "video=5"))
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    asyncio.run(work(given.root, {name: float(seconds or 3) for name, _, seconds in pairs}))
+    asyncio.run(work(given.root, dict(given.format or DEFAULT_FORMATS)))
 
 
 if __name__ == "__main__":
