@@ -11,7 +11,7 @@ from typing import TypeVar
 from balancer import log
 from balancer.async_node_client import AsyncNodeClient, Listed
 from balancer.cluster_clock import ClusterClock, Moment
-from balancer.core.health import Health, Thresholds, after_failure, after_pass
+from balancer.core.health import Health, Thresholds, after_failure, after_pass, reconsidered
 from balancer.core.nodes import Node, Observation, ObservedState, Snapshot
 from balancer.core.reconciliation import Listing, Placed
 from balancer.errors import NodeError, StorageUnavailableError
@@ -71,6 +71,7 @@ class Watch:
         self._thresholds = Thresholds(fail=settings.poll_fail_threshold, passes=settings.poll_pass_threshold)
         self._create_grace = timedelta(seconds=settings.create_timeout + settings.node_connect_timeout + CREATE_SLACK)
         self._clock = ClusterClock(lambda: self._stored(self._read_clock))
+        self._nodes: dict[int, Node] = {}
         self._health: dict[int, Health] = {}
         self._written: dict[int, tuple[ObservedState, str, str]] = {}
         self._versions: dict[int, _Version] = {}
@@ -88,7 +89,8 @@ class Watch:
     async def nodes(self) -> list[Node]:
         """Every registered node; what is known of others is dropped. Raises StorageUnavailableError."""
         found = await self._stored(self._read_nodes)
-        ids = {node.id for node in found}
+        self._nodes = {node.id: node for node in found}
+        ids = set(self._nodes)
         for known in (self._health, self._written, self._versions, self._listed):
             for node_id in known.keys() - ids:
                 del known[node_id]
@@ -132,16 +134,14 @@ class Watch:
         return found
 
     async def _record_failure(self, poll: _Poll, error: NodeError) -> None:
-        node_id = poll.node.id
-        sisters = [health for other, health in self._health.items() if other != node_id]
         health = after_failure(
-            self._health.get(node_id),
+            self._health.get(poll.node.id),
             error.reason,
             ended=poll.ended(),
             thresholds=self._thresholds,
-            sisters=sisters,
+            sisters=self._sisters(poll.node),
         )
-        await self._record_health(poll, health, str(error))
+        await self._record_health(poll.node, poll.fencing, health, str(error))
 
     async def _record_pass(self, poll: _Poll, listed: Listed, version: str) -> None:
         ended = poll.ended()
@@ -160,19 +160,33 @@ class Watch:
             if not current:
                 logger.info("poll discarded: another process polls by now", node=poll.node.name)
                 return
-        await self._record_health(poll, health, "")
+        await self._record_health(poll.node, poll.fencing, health, "")
+        await self._reconsider(poll)
         await self._settle_meetings(poll, listed, ended)
         self._listed[poll.node.id] = frozenset(xml)
 
-    async def _record_health(self, poll: _Poll, health: Health, detail: str) -> None:
+    async def _reconsider(self, poll: _Poll) -> None:
+        """This answer shows that our own network works: what other nodes' failures were held back for."""
+        for node_id, health in list(self._health.items()):
+            if health.failures < self._thresholds.fail or node_id not in self._nodes:
+                continue
+            node = self._nodes[node_id]
+            after = reconsidered(health, now=poll.ended(), thresholds=self._thresholds, sisters=self._sisters(node))
+            if after is not health:
+                await self._record_health(node, poll.fencing, after, "others answered meanwhile")
+
+    def _sisters(self, node: Node) -> list[Health]:
+        return [health for node_id, health in self._health.items() if node_id != node.id]
+
+    async def _record_health(self, node: Node, fencing: int, health: Health, detail: str) -> None:
         """Keep it, and store and log it where it is news."""
-        node_id = poll.node.id
+        node_id = node.id
         before = self._health.get(node_id)
         self._health[node_id] = health
         if health.differs(before):
             logger.info(
                 "node state",
-                node=poll.node.name,
+                node=node.name,
                 state=health.state.value,
                 reason=health.reason,
                 before=before.state.value if before else ObservedState.UNKNOWN.value,
@@ -184,7 +198,7 @@ class Watch:
         if self._written.get(node_id) == news:
             return
         try:
-            await self._stored(self._write_observation, poll, health, version)
+            await self._stored(self._write_observation, node, fencing, health, version)
         except StorageUnavailableError as error:
             self._note_away("postgresql", error)
         else:
@@ -274,15 +288,10 @@ class Watch:
         with self._database.transaction() as connection:
             return node_rows.observations(connection)
 
-    def _write_observation(self, poll: _Poll, health: Health, version: str) -> None:
+    def _write_observation(self, node: Node, fencing: int, health: Health, version: str) -> None:
         with self._database.transaction() as connection:
             node_rows.observe(
-                connection,
-                poll.node.id,
-                health.state,
-                reason=health.reason,
-                bbb_version=version,
-                fencing=poll.fencing,
+                connection, node.id, health.state, reason=health.reason, bbb_version=version, fencing=fencing
             )
 
     def _copy(self, node: Node, changes: Collection[Change]) -> None:

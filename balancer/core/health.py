@@ -76,6 +76,14 @@ def after_failure(
     )
 
 
+def reconsidered(health: Health, *, now: datetime, thresholds: Thresholds, sisters: Iterable[Health]) -> Health:
+    """The health of a failing node once a sister has answered: what was held back as our own fault may be its own."""
+    held = health.state is ObservedState.SUSPECT and health.failures >= thresholds.fail
+    if not held or health.failed_at is None or fault_is_ours(health.failed_at, sisters):
+        return health
+    return replace(health, state=ObservedState.UNREACHABLE, since=now)
+
+
 def fault_is_ours(failed_at: datetime, sisters: Iterable[Health]) -> bool:
     """Whether fewer than half of the nodes that count answered a poll begun after ``failed_at``.
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from balancer.core.health import Health, Thresholds, after_failure, after_pass, fault_is_ours
+from balancer.core.health import Health, Thresholds, after_failure, after_pass, fault_is_ours, reconsidered
 from balancer.core.nodes import Observation, ObservedState
 
 ONLINE, SUSPECT, UNREACHABLE = ObservedState.ONLINE, ObservedState.SUSPECT, ObservedState.UNREACHABLE
@@ -153,6 +153,29 @@ def test_a_node_that_stays_away_when_the_others_return_is_lost() -> None:
     drive.fail(sisters=[sister(SUSPECT), sister(SUSPECT)])
     drive.fail(sisters=[sister(SUSPECT), sister(SUSPECT)])
     assert drive.fail() is UNREACHABLE
+
+
+def test_what_was_held_back_is_decided_when_a_sister_answers() -> None:
+    drive = Drive()
+    drive.ok()
+    drive.fail(sisters=[sister(passed=5), sister(passed=5)])
+    assert drive.fail(sisters=[sister(passed=5), sister(passed=5)]) is SUSPECT
+    assert drive.health
+    for answered, state in ((0, SUSPECT), (1, SUSPECT), (2, UNREACHABLE)):
+        sisters = [sister(passed=31)] * answered + [sister(passed=5)] * (2 - answered)
+        after = reconsidered(drive.health, now=at(32), thresholds=DEFAULT, sisters=sisters)
+        assert after.state is state
+        assert after.since == (at(32) if state is UNREACHABLE else at(20))
+        assert after.reason == "connect"
+
+
+def test_a_first_failure_is_not_decided_by_sisters() -> None:
+    drive = Drive()
+    drive.ok()
+    drive.fail()
+    assert drive.health
+    answering = [sister(passed=50)] * 2
+    assert reconsidered(drive.health, now=at(51), thresholds=DEFAULT, sisters=answering) is drive.health
 
 
 def test_what_is_lost_already_stays_lost_while_the_fault_is_ours() -> None:
