@@ -29,8 +29,8 @@ def install(identity: Identity, root: Path = Path("/"), *, start: bool = True) -
     _add_user()
     tree = Tree(root)
     tree.make()
-    _own(tree.base)
     changed = [str(each.path) for each in files(identity) if write(each, root)]
+    _own(tree.base)
     changed += _enable_site(root)
     if start:
         _run_services(changed)

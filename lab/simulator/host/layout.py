@@ -1,5 +1,6 @@
 """The files that make a host look like a BBB node, and their contents (reference 5.1, 7.1)."""
 
+import hashlib
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +118,20 @@ def nginx(identity: Identity) -> str:
 
 
 def _options(identity: Identity) -> str:
-    return f'BBB_WEB_OPTIONS="{identity.web_options}"\nBBB_RAP_OPTIONS="{identity.rap_options}"\n'
+    # With the code's digest, so that new code is a change too and restarts the services.
+    return (
+        f"# code {_digest()}\n"
+        f'BBB_WEB_OPTIONS="{identity.web_options}"\nBBB_RAP_OPTIONS="{identity.rap_options}"\n'
+    )
+
+
+def _digest() -> str:
+    package = Path(__file__).parent.parent
+    found = hashlib.sha256()
+    for path in sorted(package.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            found.update(path.read_bytes())
+    return found.hexdigest()[:12]
 
 
 def _tool(name: str, module: str) -> HostFile:
