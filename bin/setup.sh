@@ -75,7 +75,7 @@ install_environment() { # .venv with exactly what requirements/dev.txt pins, and
     python3 -m venv .venv
     # pip brings uv, at the version that the pins name, and uv the rest, a good deal faster.
     pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r <(awk '/^uv==/ {on = 1} on; on && !/\\$/ {exit}' requirements/dev.txt)
-    uv pip sync --quiet --require-hashes requirements/dev.txt
+    uv pip sync --quiet --require-hashes --compile-bytecode requirements/dev.txt
     uv pip install --quiet --no-deps --editable .
     echo "$pins" >.venv/pins
 }
