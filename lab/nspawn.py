@@ -44,7 +44,7 @@ def boot_command(lab: Lab, host: Host) -> list[str]:
         *_share(lab, host),
     ]
     if cgroups.needed():
-        return ["/bin/sh", str(processes.KEEPER), *command, "--keep-unit"]
+        return processes.kept([*command, "--keep-unit"], name=command[0])
     return command
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab.command import wait_until
 
-RUNNERS = frozenset({"systemd-nspawn", "linux.uml"})
+RUNNERS = frozenset({"systemd-nspawn", "uml_rebooted.sh"})
 KEEPER = Path(__file__).with_name("keep_running.sh")
 
 
@@ -27,6 +27,11 @@ def inits(directory: Path) -> list[int]:
 def keepers(directory: Path) -> list[int]:
     """Ids of what starts a runner again when its host reboots; it ends with a runner that ends for good."""
     return [pid for pid in _all() if str(KEEPER) in (words := _arguments(pid)) and _names(words, str(directory))]
+
+
+def kept(command: list[str], *, name: str) -> list[str]:
+    """The command line that runs `command`, called `name`, and again when it ends with 133: its host rebooted."""
+    return ["/bin/bash", str(KEEPER), name, *command]
 
 
 def everything(directory: Path) -> list[int]:

@@ -11,13 +11,14 @@ import shutil
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from lab import identity, image, network, ssh
+from lab import identity, image, network, processes, ssh
 from lab.command import run
 from lab.errors import LabError
 from lab.state import Host, Lab
 from lab.topology import Topology
 
 KERNEL = "linux.uml"
+REBOOTED = Path(__file__).with_name("uml_rebooted.sh")
 MODULES = Path("/usr/lib/uml/modules")
 MEMORY = "768M"
 DISK = "4G"
@@ -49,7 +50,7 @@ def boot_command(lab: Lab, host: Host) -> list[str]:
     if not (Path("/sys/class/net") / tap).exists():
         run(["ip", "tuntap", "add", "dev", tap, "mode", "tap"])
     run(["ip", "link", "set", tap, "master", lab.bridge, "up"])
-    return [
+    command = [
         KERNEL,
         f"mem={MEMORY}",
         "root=/dev/ubda",
@@ -61,6 +62,9 @@ def boot_command(lab: Lab, host: Host) -> list[str]:
         "con=null",
         "con0=null,fd:1",
     ]
+    # To reboot, the kernel executes its own name again, and would find its old self still holding the interface.
+    # So it is called by the name of a program that asks for a new start.
+    return processes.kept(command, name=str(REBOOTED))
 
 
 def request_shutdown(lab: Lab, host: Host) -> None:
