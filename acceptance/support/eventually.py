@@ -28,5 +28,5 @@ def eventually(
         if expected(seen):
             return seen
         if time.monotonic() - start >= within:
-            raise AssertionError(f"after {within:g} s: {otherwise(seen)}")
+            raise AssertionError(f"after {within:.3g} s: {otherwise(seen)}")
         time.sleep(min(every, max(0.0, within - (time.monotonic() - start)) or every))
