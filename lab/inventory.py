@@ -54,7 +54,7 @@ def group_variables(lab: Lab, topology: Topology) -> dict[str, dict[str, Any]]:
     everywhere = found.setdefault("all", {})
     everywhere["balancer_public_url"] = f"https://{lab.public_host}"
     everywhere["base_node_ca_certificate"] = certificates.authority(lab).certificate.read_text()
-    everywhere["balancer_node_ca_file"] = "{{ base_node_ca_file }}"
+    everywhere["balancer_node_ca_file"] = "/etc/bbb-fleet/node-ca.pem"
     everywhere.update(topology.share_variables[lab.share])
     everywhere["nfs_server_spool_hosts"] = [host.name for host in _nodes_with_nfs(lab)]
     edge = certificates.of_edge(lab)
