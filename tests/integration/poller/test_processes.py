@@ -1,0 +1,126 @@
+"""`balancer poller run` as systemd runs it: two processes, one lease."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from balancer.storage import cache, keys
+from lab.services import Process
+from tests.integration.poller.fleet import Fleet
+
+BALANCER = Path(sys.executable).parent / "balancer"
+INTERVAL = 0.5
+
+
+class Pollers:
+    """Poller processes of this test."""
+
+    def __init__(self, environment: dict[str, str], directory: Path) -> None:
+        self._environment = environment
+        self._directory = directory
+        self.started: list[Process] = []
+
+    def start(self) -> Process:
+        log = self._directory / f"poller{len(self.started)}.log"
+        process = Process("poller", [BALANCER, "poller", "run"], log, environment=self._environment)
+        self.started.append(process)
+        return process
+
+
+@pytest.fixture
+async def pollers(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Pollers]:
+    environment = os.environ | {
+        "BALANCER_ENV_FILE": "/dev/null",
+        "BALANCER_DATABASE_URL": database_url,
+        "BALANCER_REDIS_URL": redis_url,
+        "BALANCER_SECRETS": "front-end-secret-0123456789",
+        "BALANCER_PUBLIC_URL": "https://bbb.example.org",
+        "BALANCER_POLL_INTERVAL": str(INTERVAL),
+    }
+    async with AsyncExitStack() as stack:
+        pollers = Pollers(environment, tmp_path)
+        yield pollers
+        for process in pollers.started:
+            stack.callback(process.kill)
+
+
+async def until(holds: Callable[[], bool], within: float = 30.0) -> None:
+    async with asyncio.timeout(within):
+        while not holds():
+            await asyncio.sleep(0.05)
+
+
+def fencing(fleet: Fleet) -> int:
+    return next((snapshot.fencing for snapshot in fleet.snapshots.all().values()), 0)
+
+
+async def test_killing_the_holder_hands_the_watch_on(pollers: Pollers, fleet: Fleet, client: cache.Redis) -> None:
+    await fleet.add("bbb1", "bbb2")
+    first = pollers.start()
+    await until(lambda: fencing(fleet) > 0)
+    second = pollers.start()
+    await until(lambda: second.log.exists() and second.running)
+    before = fencing(fleet)
+    first.kill()
+    await until(lambda: fencing(fleet) > before)
+    assert second.running
+    # And the other way round: the first comes back and waits its turn.
+    third = pollers.start()
+    seen = len(fleet.requests("bbb1", "getMeetings"))
+    await until(lambda: len(fleet.requests("bbb1", "getMeetings")) > seen + 4)
+    assert fleet.servers["bbb1"].node.journal.most_at_once["getMeetings"] == 1
+    assert third.running
+    assert client.exists(keys.lease("poller"))
+
+
+async def test_a_frozen_holder_never_overwrites_its_successor(pollers: Pollers, fleet: Fleet) -> None:
+    await fleet.add("bbb1")
+    first = pollers.start()
+    await until(lambda: fencing(fleet) > 0)
+    before = fencing(fleet)
+    pollers.start()
+    os.kill(first.pid, signal.SIGSTOP)
+    try:
+        await until(lambda: fencing(fleet) > before)
+        after = fencing(fleet)
+    finally:
+        os.kill(first.pid, signal.SIGCONT)
+    seen = len(fleet.requests("bbb1", "getMeetings"))
+    await until(lambda: len(fleet.requests("bbb1", "getMeetings")) > seen + 4)
+    assert first.running
+    assert fencing(fleet) == after
+
+
+async def test_sigterm_ends_it_cleanly_and_frees_the_lease(pollers: Pollers, fleet: Fleet, client: cache.Redis) -> None:
+    await fleet.add("bbb1")
+    process = pollers.start()
+    await until(lambda: fencing(fleet) > 0)
+    os.kill(process.pid, signal.SIGTERM)
+    await asyncio.to_thread(process.wait_for_end, 20.0)
+    assert not client.exists(keys.lease("poller"))
+    assert "Traceback" not in process.log.read_text()
+
+
+async def test_it_waits_for_stores_that_are_away_at_its_start(pollers: Pollers, fleet: Fleet, tmp_path: Path) -> None:
+    pollers._environment["BALANCER_REDIS_URL"] = f"unix://{tmp_path}/nothing.sock"
+    process = pollers.start()
+    await until(lambda: process.log.exists() and "lease not renewed" in process.log.read_text())
+    assert process.running
+    assert "Traceback" not in process.log.read_text()
+
+
+async def test_no_secret_is_logged(pollers: Pollers, fleet: Fleet, database_url: str) -> None:
+    await fleet.add("bbb1", "bbb2")
+    fleet.misbehave("bbb2", "checksum")
+    process = pollers.start()
+    await until(lambda: "checksum" in process.log.read_text() and len(fleet.observed()) == 2)
+    log = process.log.read_text()
+    assert fleet.nodes["bbb1"].secret not in log
+    assert "front-end-secret" not in log
+    assert "checksum=" not in log
