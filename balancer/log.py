@@ -4,7 +4,7 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
-from typing import Any, cast
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -15,19 +15,35 @@ _SENSITIVE = re.compile(r"(?i)((?:checksum|secret|password|attendeePW|moderatorP
 def configure(level: str, form: str) -> None:
     """level: debug info warning error. form: "json" for machines, "text" for a terminal."""
     renderer = structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+    ]
+    final: list[structlog.typing.Processor] = [structlog.processors.format_exc_info, hide_sensitive, renderer]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-            structlog.processors.format_exc_info,
-            hide_sensitive,
-            renderer,
-        ],
+        processors=shared + final,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    _configure_libraries(shared, final)
+
+
+def _configure_libraries(shared: list[structlog.typing.Processor], final: list[structlog.typing.Processor]) -> None:
+    """What psycopg's pool and others say through the standard library comes out in the same form."""
+    handler = _LibraryHandler(sys.stderr)
+    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove_meta, *final])
+    )
+    root = logging.getLogger()
+    root.handlers = [each for each in root.handlers if not isinstance(each, _LibraryHandler)]
+    root.addHandler(handler)
+
+
+class _LibraryHandler(logging.StreamHandler[TextIO]):
+    """Told apart from others' handlers when ``configure`` runs again."""
 
 
 def get(name: str) -> structlog.typing.FilteringBoundLogger:

@@ -186,6 +186,9 @@ class _Connection:
                 self._http.send(chunk)
             with self._http.getresponse() as response:
                 content = response.read(ANSWER_LIMIT + 1)
+                if response.length and len(content) <= ANSWER_LIMIT:
+                    # A bounded read does not complain by itself.
+                    raise http.client.IncompleteRead(content, response.length)
                 self.reusable = response.isclosed() and not response.will_close
                 status = response.status
         except TimeoutError as error:

@@ -4,9 +4,11 @@ The browser must come to the node by itself, since the node's session cookie is 
 """
 
 import json
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from flask import Blueprint, Response, render_template, request
+from werkzeug.datastructures import Headers
 
 from balancer.core.meetings import meeting_id
 from balancer.core.nodes import AdminState
@@ -15,6 +17,9 @@ from balancer.errors import BBBError, MeetingEndedError, ServerUnavailableError,
 from balancer.web import xml
 from balancer.web.bbb_call import Call, bbb_call
 from balancer.web.services import services
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 blueprint = Blueprint("join", __name__)
 
@@ -33,7 +38,7 @@ def failed(error: BBBError, parameters: Parameters | None) -> Response:
         if (parameters.get("redirect") or "").lower() == "false":
             return xml.failure(error)
         if (target := _web_address(parameters.text("errorRedirectUrl"))) is not None:
-            return _redirect(_with_errors(target, error))
+            return Redirect(_with_errors(target, error))
     if "text/html" in request.headers.get("Accept", ""):
         back = _web_address(parameters.text("logoutURL")) if parameters is not None else None
         page = render_template("join_failed.html", message=str(error), key=error.message_key, back=back)
@@ -57,11 +62,20 @@ def join(call: Call) -> Response:
     limit = services().settings.node_url_limit_bytes
     if len(url) > limit:
         raise ValidationError(f"The join link is too long for the server: {len(url)} of at most {limit} bytes")
-    return _redirect(url)
+    return Redirect(url)
 
 
-def _redirect(url: str) -> Response:
-    return Response("", 302, {"Location": url, "Cache-Control": "no-store"})
+class Redirect(Response):
+    """302 whose Location leaves byte for byte: Werkzeug would encode brackets in it, and so break the signature."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__("", 302, {"Cache-Control": "no-store"})
+        self._url = url
+
+    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:
+        headers = super().get_wsgi_headers(environ)
+        headers["Location"] = self._url
+        return headers
 
 
 def _web_address(text: str) -> str | None:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import threading
+import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -126,7 +127,10 @@ class Cluster:
         for name in names:
             simulated = SimulatedNode(
                 NodeSettings(
-                    server_url=f"https://{name}.example.org", secret=NODE_SECRET, root=self._root / name, **options
+                    server_url=f"https://{name}.example.org",
+                    secret=NODE_SECRET,
+                    root=self._root / name,
+                    **{"end_delay": 0.05, **options},
                 )
             )
             self.servers[name] = NodeServer(simulated, "127.0.0.1", 0)
@@ -168,7 +172,7 @@ class Cluster:
 
     def restart(self, name: str) -> None:
         """The node forgets its meetings."""
-        self._control(name, "restart")
+        self.loop.run(self.servers[name].node.restart())
 
     def let_in(self, name: str, meeting_id: str, count: int) -> None:
         self._control(name, "users", meetingID=meeting_id, count=count)
@@ -191,9 +195,12 @@ class Cluster:
         }
 
     def home(self, meeting_id: str) -> str:
-        """The one node that has this meeting."""
-        (name,) = [name for name in self.nodes if meeting_id in self.meetings(name)]
-        return name
+        """The one node that has this meeting; what is being ended may take a moment."""
+        deadline = time.monotonic() + 5
+        while len(names := [name for name in self.nodes if meeting_id in self.meetings(name)]) > 1:
+            assert time.monotonic() < deadline, f"{meeting_id} is on {names}"
+        assert names, f"{meeting_id} is nowhere"
+        return names[0]
 
     def _control(self, name: str, wish: str, **fields: Any) -> None:
         origin = self.nodes[name].url.removesuffix(f"{API}/")

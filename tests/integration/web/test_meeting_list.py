@@ -1,0 +1,106 @@
+"""getMeetings: from polls and rows, at once, whatever a node does."""
+
+import time
+from datetime import timedelta
+from xml.etree.ElementTree import Element
+
+import defusedxml.ElementTree
+import requests
+
+from tests.integration.web.cluster import NODE_SECRET, Cluster, sign
+from tests.integration.web.test_create import unreachable
+
+
+def listed(cluster: Cluster) -> dict[str, Element]:
+    answer = cluster.call("getMeetings")
+    return {meeting.findtext("meetingID", ""): meeting for meeting in answer.root.iterfind("meetings/meeting")}
+
+
+def test_where_nothing_is_going_on_the_list_is_there_and_empty(cluster: Cluster) -> None:
+    answer = cluster.call("getMeetings")
+    assert "<meetings/>" in answer.response.text
+    assert (answer.success, answer.key) == (True, "noMeetings")
+
+
+def test_before_and_after_a_poll_a_meeting_looks_the_same(cluster: Cluster) -> None:
+    cluster.create(
+        "course-1", attendeePW="a&b", moderatorPW="mod", record="true", meta_Origin="<lms>", maxParticipants="9"
+    )
+    young = listed(cluster)["course-1"]
+    cluster.poll()
+    polled = listed(cluster)["course-1"]
+    home = cluster.nodes[cluster.home("course-1")]
+    answer = requests.get(f"{home.url}getMeetings?checksum={sign('getMeetings', '', NODE_SECRET)}", timeout=10)
+    (own,) = defusedxml.ElementTree.fromstring(answer.content).iterfind("meetings/meeting")
+    assert [element.tag for element in young] == [element.tag for element in polled] == [each.tag for each in own]
+    changing = {"startTime", "metadata", "attendees"}
+    for element in own:
+        if element.tag not in changing:
+            assert young.findtext(element.tag) == polled.findtext(element.tag) == element.text, element.tag
+    assert {each.tag: each.text for each in young.iterfind("metadata/*")}.items() <= {
+        each.tag: each.text for each in own.iterfind("metadata/*")
+    }.items()
+
+
+def test_meetings_of_all_nodes_are_listed(cluster: Cluster) -> None:
+    for number in range(6):
+        cluster.create(f"course-{number}")
+    cluster.poll()
+    for number in range(6, 9):
+        cluster.create(f"course-{number}")
+    assert listed(cluster).keys() == {f"course-{number}" for number in range(9)}
+
+
+def test_a_dead_node_costs_neither_time_nor_its_meetings(cluster: Cluster) -> None:
+    cluster.create("course-1")
+    cluster.create("course-2")
+    cluster.poll()
+    home = cluster.home("course-1")
+    cluster.misbehave(home, "hang")
+    unreachable(cluster, home, timedelta(minutes=10))
+    before = time.monotonic()
+    assert listed(cluster).keys() == {"course-1", "course-2"}
+    assert time.monotonic() - before < 1
+    cluster.mend(home)
+
+
+def test_a_meeting_that_its_node_lost_is_listed_no_more(cluster: Cluster) -> None:
+    cluster.create("course-1")
+    cluster.poll()
+    cluster.restart(cluster.home("course-1"))
+    cluster.poll()
+    assert listed(cluster) == {}
+
+
+def test_meetings_that_we_did_not_place_are_nobody_s(cluster: Cluster) -> None:
+    query = "meetingID=foreign&name=Foreign"
+    signature = sign("create", query, NODE_SECRET)
+    requests.get(f"{cluster.nodes['bbb1'].url}create?{query}&checksum={signature}", timeout=10)
+    cluster.create("course-1")
+    cluster.poll()
+    assert listed(cluster).keys() == {"course-1"}
+
+
+def test_breakout_rooms_are_listed_with_their_parent(cluster: Cluster) -> None:
+    created = cluster.create("course-1", **{"meta_bbb-meeting-size-hint": "1"})
+    home = cluster.nodes[cluster.home("course-1")]
+    query = (
+        f"meetingID=room-1&name=Room&isBreakout=true&sequence=1&parentMeetingID={created['internalMeetingID']}"
+        "&freeJoin=true"
+    )
+    answer = requests.get(f"{home.url}create?{query}&checksum={sign('create', query, NODE_SECRET)}", timeout=10)
+    assert "SUCCESS" in answer.text, answer.text
+    cluster.poll()
+    assert listed(cluster).keys() == {"course-1", "room-1"}
+
+
+def test_the_age_of_the_oldest_poll_is_told(cluster: Cluster) -> None:
+    answer = cluster.call("getMeetings")
+    assert 0 <= int(answer.response.headers["X-Oldest-Poll-Seconds"]) < 60
+
+
+def test_without_redis_the_failure_is_clear(cluster_on, database_url: str, own_redis) -> None:  # type: ignore[no-untyped-def]
+    cluster = cluster_on(database_url, own_redis.url())
+    cluster.add("bbb1")
+    own_redis.stop()
+    assert cluster.call("getMeetings").key == "internalError"
