@@ -44,7 +44,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         fresh = {
             name: value
             for variable, kind in wanted.items()
-            if _lacks(present, variable, kind)
+            if _lacks(present, variable, kind) and not _set_elsewhere(task_vars or {}, variable, kind)
             for name, value in _generate(variable, kind).items()
         }
         if fresh and not self._task.check_mode:
@@ -62,6 +62,16 @@ def _lacks(present: dict[str, Any], variable: str, kind: str) -> bool:
     if missing and len(missing) < len(_names(variable, kind)):
         raise AnsibleActionFail(f"The vault file holds only a part of {variable}: add {missing[0]} or remove the rest.")
     return bool(missing)
+
+
+def _set_elsewhere(task_vars: dict[str, Any], variable: str, kind: str) -> bool:
+    """Tell whether the operator gives the secret in a variable file of their own: that one is used, for every host."""
+    hostvars = task_vars.get("hostvars", {})
+    return any(
+        name in hostvars[host]
+        for name in _names(variable, kind)
+        for host in task_vars.get("ansible_play_hosts_all", [])
+    )
 
 
 def _generate(variable: str, kind: str) -> dict[str, Any]:

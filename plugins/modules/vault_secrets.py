@@ -7,6 +7,7 @@ module: vault_secrets
 short_description: Keep generated secrets in an ansible-vault file on the controller
 description:
   - Generates every wanted secret that the file lacks, and writes the file encrypted with this run's vault password.
+  - A secret that another variable file sets is left to that file.
   - A secret that is there is never generated again; a partly filled file is completed.
   - Runs on the controller alone and never returns or shows a secret that was in the file already.
 options:

@@ -1,0 +1,154 @@
+"""Real hosts for the roles, and a way to run playbooks on them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import testinfra
+import yaml
+from ansible.parsing.vault import VaultLib, VaultSecret
+from testinfra.host import Host
+
+ROOT = Path(__file__).resolve().parents[2]
+ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
+#: The stages whose roles these tests are about.
+STAGES = ("secrets", "storage", "database", "cache")
+VAULT_PASSWORD = "a vault password for tests"
+#: What a lab without kernel NFS and without 20 GB of disk needs to be told.
+LAB_SETTINGS: dict[str, Any] = {
+    "nfs_client_source_type": "bind",
+    "nfs_server_type": "none",
+    "nfs_server_min_size_gb": 1,
+    "nfs_server_min_free_gb": 1,
+    "postgresql_memory_mb": 512,
+    "postgresql_min_free_gb": 1,
+}
+
+
+@dataclass
+class Run:
+    """What one run of ansible-playbook said."""
+
+    status: int
+    output: str
+    stats: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> dict[str, int]:
+        """Changed tasks, by host; hosts without any are left out."""
+        return {host: counts["changed"] for host, counts in self.stats.items() if counts["changed"]}
+
+
+@dataclass
+class Fleet:
+    """An inventory folder, and ansible-playbook on it."""
+
+    inventory: Path
+
+    @property
+    def vault_file(self) -> Path:
+        """Where the generated secrets are."""
+        return self.inventory / "group_vars" / "all" / "vault.yml"
+
+    def settings(self, **values: Any) -> None:
+        """Set variables of every host; they replace those of an earlier call."""
+        path = self.inventory / "group_vars" / "all" / "zz_test.yml"
+        path.write_text(yaml.safe_dump(values))
+
+    def secrets(self) -> dict[str, Any]:
+        """The generated secrets, decrypted."""
+        return yaml.safe_load(vault().decrypt(self.vault_file.read_bytes())) or {}
+
+    def run(self, *stages: str, options: tuple[str, ...] = (), machine: bool = True) -> Run:
+        """Run stages. With ``machine`` the answer has counts, else it is what a person would see."""
+        imports = [{"import_playbook": str(ROOT / "playbooks" / f"{stage}.yml")} for stage in stages]
+        playbook = self.inventory.parent / "stages.yml"
+        playbook.write_text(yaml.safe_dump(imports))
+        password = self.inventory.parent / "vault-password"
+        password.write_text(VAULT_PASSWORD + "\n")
+        done = subprocess.run(
+            [str(ANSIBLE), "-i", str(self.inventory), *options, str(playbook)],
+            cwd=ROOT,
+            env=os.environ
+            | {"ANSIBLE_VAULT_PASSWORD_FILE": str(password), "ANSIBLE_NOCOLOR": "1"}
+            | ({"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"} if machine else {}),
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        output = done.stdout + done.stderr
+        stats = json.loads(done.stdout[done.stdout.index("{\n") :])["stats"] if machine and done.stdout else {}
+        return Run(done.returncode, output, stats)
+
+
+def vault() -> VaultLib:
+    """Opens and makes vault files with the tests' password."""
+    return VaultLib([("default", VaultSecret(VAULT_PASSWORD.encode()))])
+
+
+def copy_of_the_example(directory: Path) -> Fleet:
+    """The example inventory as an operator copies it."""
+    shutil.copytree(ROOT / "inventory.example", directory / "inventory")
+    return Fleet(directory / "inventory")
+
+
+@dataclass
+class LabFleet(Fleet):
+    """The same on real hosts."""
+
+    lab: str = ""
+
+    def host(self, name: str) -> Host:
+        """A host as testinfra sees it, as root."""
+        all_hosts = yaml.safe_load((self.inventory / "hosts.yml").read_text())["all"]
+        return testinfra.get_host(
+            f"ssh://{all_hosts['vars']['ansible_user']}@{all_hosts['hosts'][name]['ansible_host']}",
+            ssh_identity_file=all_hosts["vars"]["ansible_ssh_private_key_file"],
+            ssh_extra_args=all_hosts["vars"]["ansible_ssh_common_args"],
+            sudo=True,
+        )
+
+    def command(self, *words: str) -> None:
+        """Run a command of the lab."""
+        lab_command(self.lab, *words)
+
+
+def lab_command(lab: str, *words: str) -> None:
+    """Run ``python -m lab``; its output is shown where it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lab", *words],
+        cwd=ROOT,
+        env=os.environ | {"BBB_FLEET_LAB": lab},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def lab_fleet(lab: str, directory: Path, **settings: Any) -> Iterator[LabFleet]:
+    """Bring three fresh hosts up, yield them with an inventory of the lab, and take them down."""
+    lab_command(lab, "down")
+    lab_command(lab, "up", "storage1", "db1", "lb1")
+    fleet = LabFleet(copy_of_the_example(directory).inventory, lab=lab)
+    shutil.copy(Path("/var/lib/bbb-fleet-lab") / lab / "inventory" / "hosts.yml", fleet.inventory / "hosts.yml")
+    fleet.settings(**LAB_SETTINGS | settings)
+    yield fleet
+    lab_command(lab, "down")
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Fleet:
+    """The example inventory, for what needs no host."""
+    return copy_of_the_example(tmp_path)

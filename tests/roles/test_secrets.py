@@ -1,0 +1,101 @@
+"""The first stage makes every secret once, and never shows one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from tests.roles.conftest import Fleet, vault
+
+NAMES = {"base_ca_key", "base_ca_certificate", "postgresql_password", "redis_password", "balancer_secrets"}
+
+
+def rewrite(fleet: Fleet, secrets: dict[str, Any]) -> None:
+    """Replace what the vault file holds."""
+    fleet.vault_file.write_bytes(vault().encrypt(yaml.safe_dump(secrets).encode()))
+
+
+def test_the_first_run_makes_all_of_them(example: Fleet) -> None:
+    assert example.run("secrets").status == 0
+    made = example.secrets()
+    assert made.keys() == NAMES
+    assert example.vault_file.read_bytes().startswith(b"$ANSIBLE_VAULT;1.1;AES256")
+    assert example.vault_file.stat().st_mode & 0o777 == 0o600
+    passwords = [made["postgresql_password"], made["redis_password"], *made["balancer_secrets"]]
+    assert len(set(passwords)) == 3
+    assert all(len(password) >= 32 and password.isalnum() for password in passwords)
+
+
+def test_the_authority_signs_with_the_key_beside_it(example: Fleet) -> None:
+    example.run("secrets")
+    certificate = x509.load_pem_x509_certificate(example.secrets()["base_ca_certificate"].encode())
+    key = load_pem_private_key(example.secrets()["base_ca_key"].encode(), None)
+    assert key.public_key() == certificate.public_key()
+    assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+
+
+def test_a_second_run_changes_nothing(example: Fleet) -> None:
+    example.run("secrets")
+    before = example.vault_file.read_bytes()
+    again = example.run("secrets")
+    assert (again.status, again.changed) == (0, {})
+    assert example.vault_file.read_bytes() == before
+
+
+def test_a_file_that_lost_one_gets_only_that_one(example: Fleet) -> None:
+    example.run("secrets")
+    before = example.secrets()
+    rewrite(example, {name: value for name, value in before.items() if name != "redis_password"} | {"mine": "kept"})
+    assert example.run("secrets").status == 0
+    after = example.secrets()
+    assert after.pop("redis_password") != before.pop("redis_password")
+    assert after == before | {"mine": "kept"}
+
+
+def test_one_that_the_operator_set_is_left_alone(example: Fleet) -> None:
+    example.settings(redis_password="Xk2hG7rWq9LmB4tZ0vNc")
+    assert example.run("secrets").status == 0
+    assert example.secrets().keys() == NAMES - {"redis_password"}
+
+
+def test_nothing_of_them_is_shown(example: Fleet) -> None:
+    shown = example.run("secrets", options=("-vvv", "--diff"), machine=False)
+    assert shown.status == 0
+    made = example.secrets()
+    for secret in [made["postgresql_password"], made["redis_password"], *made["balancer_secrets"]]:
+        assert secret not in shown.output
+    assert made["base_ca_key"].splitlines()[1] not in shown.output
+
+
+def test_a_check_writes_nothing(example: Fleet) -> None:
+    assert example.run("secrets", options=("--check",)).status == 0
+    assert not example.vault_file.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"redis_password: plain text of the operator\n", "is not encrypted. Encrypt it with: ansible-vault encrypt"),
+        (vault().encrypt(b"[1, 2]"), "must hold variables"),
+    ],
+)
+def test_a_file_that_is_not_ours_is_refused(example: Fleet, content: bytes, message: str) -> None:
+    # Ansible itself would read a file of this name before the stage begins.
+    target = example.inventory.parent / "vault.yml"
+    target.write_bytes(content)
+    refused = example.run("secrets", options=("-e", f"secrets_file={target}"), machine=False)
+    assert refused.status != 0
+    assert message in refused.output.replace("\n", " ").replace("    ", "")
+    assert target.read_bytes() == content
+
+
+def test_half_an_authority_is_refused(example: Fleet) -> None:
+    example.run("secrets")
+    rewrite(example, {name: value for name, value in example.secrets().items() if name != "base_ca_certificate"})
+    refused = example.run("secrets", machine=False)
+    assert refused.status != 0
+    assert "only a part of base_ca" in refused.output
