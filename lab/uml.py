@@ -46,7 +46,7 @@ def prepare(lab: Lab, host: Host, topology: Topology) -> None:
 def boot_command(lab: Lab, host: Host) -> list[str]:
     """The command line that runs the host until it is shut down; makes the host's end of the bridge."""
     directory = lab.host_directory(host)
-    tap = _tap(lab.name, host.name)
+    tap = link_name(lab.name, host.name)
     if not (Path("/sys/class/net") / tap).exists():
         run(["ip", "tuntap", "add", "dev", tap, "mode", "tap"])
     run(["ip", "link", "set", tap, "master", lab.bridge, "up"])
@@ -74,7 +74,7 @@ def request_shutdown(lab: Lab, host: Host) -> None:
 
 def clear_up(lab_name: str, directory: Path) -> None:
     """Remove what an ended host leaves on the machine; its disk stays."""
-    network.remove_interface(_tap(lab_name, directory.name))
+    network.remove_interface(link_name(lab_name, directory.name))
     if (directory / "uml").exists():
         shutil.rmtree(directory / "uml")
 
@@ -86,7 +86,8 @@ def unmount(directory: Path) -> None:
             run(["umount", root])
 
 
-def _tap(lab_name: str, host_name: str) -> str:
+def link_name(lab_name: str, host_name: str) -> str:
+    """The controller's end of a host's link to the bridge."""
     # An interface's name has 15 characters at most.
     return f"bft-{hashlib.sha256(f'{lab_name}/{host_name}'.encode()).hexdigest()[:10]}"
 

@@ -1,0 +1,34 @@
+"""A lab that exists on paper only, in a state directory of its own."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lab import nodes, ssh, state, topology
+from lab.state import Lab
+from lab.topology import Topology
+
+
+@pytest.fixture
+def described() -> Topology:
+    return topology.load()
+
+
+@pytest.fixture
+def paper_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: Topology) -> Lab:
+    """The default hosts with keys and secrets, nothing of it running."""
+    monkeypatch.setattr(state, "STATE_ROOT", tmp_path / "state")
+    lab = Lab("paper", "paper.test", "bbb", "10.99.0.0/24").with_hosts(described.host_names({}), described)
+    lab.save()
+    ssh.make_keys(lab)
+    for host in lab.in_group("nodes"):
+        nodes.make_secret(lab, host)
+    return lab
+
+
+@pytest.fixture
+def paper_lab_with_nfs(paper_lab: Lab, described: Topology) -> Lab:
+    """The same, with User Mode Linux for the hosts that need NFS."""
+    empty = replace(paper_lab, hosts=(), share="nfs")
+    return empty.with_hosts(described.host_names({}), described, uml=True)
