@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import ssl
 import sys
 import tempfile
 from pathlib import Path
@@ -14,7 +15,7 @@ from lab.simulator.server import NodeServer
 
 async def serve(nodes: list[NodeOptions]) -> None:
     """Start every node, say so on standard output, stop on a signal."""
-    servers = [NodeServer(Node(each.settings), each.host, each.port) for each in nodes]
+    servers = [NodeServer(Node(each.settings), each.host, each.port, _tls(each)) for each in nodes]
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -26,6 +27,14 @@ async def serve(nodes: list[NodeOptions]) -> None:
         await stop.wait()
     finally:
         await asyncio.gather(*(server.stop() for server in servers))
+
+
+def _tls(given: NodeOptions) -> ssl.SSLContext | None:
+    if given.tls is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*given.tls)
+    return context
 
 
 def main() -> None:

@@ -130,6 +130,7 @@ class MeetingTable:
         self._by_internal: dict[str, Meeting] = {}
         self._by_external: dict[str, Meeting] = {}
         self._bridges: dict[str, Meeting] = {}
+        self._rooms: dict[str, list[Meeting]] = {}
         self._random = random.Random()
 
     def __len__(self) -> int:
@@ -148,7 +149,7 @@ class MeetingTable:
 
     def children(self, meeting: Meeting) -> list[Meeting]:
         """Return the breakout rooms of a meeting."""
-        return [other for other in self if other.is_breakout and other.parent_id == meeting.internal_id]
+        return list(self._rooms.get(meeting.internal_id, ()))
 
     def free_bridge(self) -> str:
         """Pick a random bridge of five digits; after ten taken ones BBB keeps the last."""
@@ -169,6 +170,8 @@ class MeetingTable:
         """Take a meeting in."""
         self._by_internal[meeting.internal_id] = meeting
         self._bridges[meeting.voice_bridge] = meeting
+        if meeting.is_breakout:
+            self._rooms.setdefault(meeting.parent_id, []).append(meeting)
         if not meeting.internal_id.startswith(_TEST_CONFERENCE):
             self._by_external[meeting.meeting_id] = meeting
 
@@ -178,6 +181,9 @@ class MeetingTable:
             return False
         self._by_external.pop(meeting.meeting_id, None)
         self._bridges.pop(meeting.voice_bridge, None)
+        self._rooms.pop(meeting.internal_id, None)
+        if meeting.is_breakout and meeting in (rooms := self._rooms.get(meeting.parent_id, [])):
+            rooms.remove(meeting)
         return True
 
     def clear(self) -> Iterable[Meeting]:

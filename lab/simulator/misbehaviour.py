@@ -20,6 +20,7 @@ KINDS = {
     "skew": "the node's clock is off by `seconds`",
     "frozen": "getMeetings and getMeetingInfo repeat what they said when the fault began",
 }
+_NEED_SECONDS = ("slow", "deaf", "skew")
 #: Strike instead of, or around, the call.
 INTERRUPTS = ("slow", "hang", "refuse", "error")
 #: Strike the finished answer.
@@ -52,6 +53,10 @@ class Fault:
             raise ValueError(f"unknown field {unknown[0]}: a fault has {', '.join(sorted(known))}")
         if wish.get("kind") not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}")
+        if wish["kind"] in _NEED_SECONDS and not wish.get("seconds"):
+            raise ValueError(f"{wish['kind']} needs seconds")
+        if wish.get("times") is not None and int(wish["times"]) < 1:
+            raise ValueError("times must be at least 1, or absent")
         calls = wish.get("calls")
         return cls(
             kind=wish["kind"],
@@ -77,14 +82,14 @@ class Fault:
 
 
 class Misbehaviour:
-    """The faults in force on one node."""
+    """The faults in force on one node, oldest first."""
 
     def __init__(self) -> None:
         self._faults: dict[int, Fault] = {}
         self._numbers = itertools.count(1)
 
     def __iter__(self) -> Iterator[Fault]:
-        return iter(list(self._faults.values()))
+        return iter([fault for fault in self._faults.values() if fault.times != 0])
 
     def add(self, fault: Fault) -> Fault:
         """Put a fault in force."""
@@ -102,7 +107,7 @@ class Misbehaviour:
 
     def strike(self, call: str, kinds: Collection[str], *, after: bool = False) -> Fault | None:
         """Return the oldest fault of these kinds that concerns this call now, using up one of its times."""
-        for fault in self._faults.values():
+        for fault in self:
             if fault.kind in kinds and fault.after is after and (fault.calls is None or call in fault.calls):
                 self._use(fault)
                 return fault
@@ -110,7 +115,7 @@ class Misbehaviour:
 
     def concerning(self, kind: str, call: str) -> Fault | None:
         """Return a lasting fault of a kind that concerns this call."""
-        for fault in self._faults.values():
+        for fault in self:
             if fault.kind == kind and (fault.calls is None or call in fault.calls):
                 return fault
         return None
@@ -120,8 +125,6 @@ class Misbehaviour:
         return sum(fault.seconds for fault in self if fault.kind == "skew")
 
     def _use(self, fault: Fault) -> None:
-        if fault.times is None:
-            return
-        fault.times -= 1
-        if fault.times <= 0:
-            del self._faults[fault.number]
+        # One that is used up stays in the table, so that a call still hanging in it can be let go.
+        if fault.times is not None:
+            fault.times -= 1

@@ -17,6 +17,8 @@ class NodeOptions:
 
     host: str
     port: int
+    #: Certificate chain and key for HTTPS, None for HTTP.
+    tls: tuple[Path, Path] | None
     settings: NodeSettings
 
 
@@ -35,7 +37,11 @@ def parse(arguments: list[str], temporary: Path) -> list[NodeOptions]:
     if given.secret is None:
         parser.error("no secret: give --secret, --secret-file or BBB_SIMULATOR_SECRET")
     many = len(places) > 1
-    return [NodeOptions(host, port, _settings(given, host, port, n, many)) for n, (host, port) in enumerate(places, 1)]
+    tls = (given.certificate, given.key) if given.certificate and given.key else None
+    return [
+        NodeOptions(host, port, tls, _settings(given, host, port, number, many))
+        for number, (host, port) in enumerate(places, 1)
+    ]
 
 
 def _read_host(given: argparse.Namespace) -> None:
@@ -125,6 +131,8 @@ def _parser() -> argparse.ArgumentParser:
     place.add_argument("--nodes", type=int, default=0, metavar="N", help="so many nodes on ports of a row")
     place.add_argument("--first-port", type=int, default=8090, metavar="P")
     place.add_argument("--host", default="127.0.0.1", help="for --nodes")
+    place.add_argument("--certificate", type=Path, metavar="PEM", help="speak HTTPS; with --key")
+    place.add_argument("--key", type=Path, metavar="PEM")
     identity = parser.add_argument_group("identity")
     identity.add_argument("--server-url", default="http://{host}:{port}", help="public origin")
     identity.add_argument("--secret", default=os.environ.get("BBB_SIMULATOR_SECRET"))

@@ -28,7 +28,7 @@ async def test_slow_delays_only_the_calls_named(front: Front) -> None:
 
 
 async def test_hang_lasts_until_mended(front: Front) -> None:
-    await break_it(front, "hang")
+    await break_it(front, "hang", times=1)
     # By POST, because the client would repeat a GET on a broken connection by itself.
     waiting = asyncio.create_task(front.raw("getMeetings", method="POST"))
     await asyncio.sleep(0.2)
@@ -151,7 +151,9 @@ async def test_restart_forgets_meetings_but_keeps_hooks(front: Front) -> None:
     assert (await front.raw("hooks/list")).get("hooks/hook/hookID") == "1"
 
 
-@pytest.mark.parametrize("wish", [{}, {"kind": "unknown"}, {"kind": "slow", "second": 3}])
+@pytest.mark.parametrize(
+    "wish", [{}, {"kind": "unknown"}, {"kind": "slow", "second": 3}, {"kind": "deaf"}, {"kind": "hang", "times": 0}]
+)
 async def test_a_fault_that_makes_no_sense_is_named(front: Front, wish: dict[str, object]) -> None:
     headers = {"Authorization": f"Bearer {SECRET}"}
     said = await front.fetch("/simulator/misbehaviour", "POST", json=wish, headers=headers)

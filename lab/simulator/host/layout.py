@@ -119,10 +119,7 @@ def nginx(identity: Identity) -> str:
 
 def _options(identity: Identity) -> str:
     # With the code's digest, so that new code is a change too and restarts the services.
-    return (
-        f"# code {_digest()}\n"
-        f'BBB_WEB_OPTIONS="{identity.web_options}"\nBBB_RAP_OPTIONS="{identity.rap_options}"\n'
-    )
+    return f'# code {_digest()}\nBBB_WEB_OPTIONS="{identity.web_options}"\nBBB_RAP_OPTIONS="{identity.rap_options}"\n'
 
 
 def _digest() -> str:
