@@ -4,7 +4,34 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from lab import state
+
 FILESYSTEMS = Path("/proc/filesystems")
+SETTINGS = Path("/proc/sys")
+FORMER = state.STATE_ROOT / ".former-settings"
+# What hosts need of the machine at least: packets go on to the mirror, and each host's systemd watches some files.
+NEEDED = {"net/ipv4/ip_forward": 1, "fs/inotify/max_user_instances": 1024}
+
+
+def change_settings() -> None:
+    """Raise what is too low for a lab, noting what it was."""
+    for name, needed in NEEDED.items():
+        setting, note = SETTINGS / name, _note(name)
+        if int(setting.read_text()) < needed:
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(setting.read_text())
+            setting.write_text(f"{needed}\n")
+
+
+def restore_settings() -> None:
+    """Put back what labs changed; for the last lab to go."""
+    for name in NEEDED:
+        note = _note(name)
+        if note.exists():
+            (SETTINGS / name).write_text(note.read_text())
+            note.unlink()
+    if FORMER.exists():
+        FORMER.rmdir()
 
 
 def has_nfs() -> bool:
@@ -13,6 +40,10 @@ def has_nfs() -> bool:
         # What matters is what is there afterwards, not what modprobe says of it.
         subprocess.run(["modprobe", "--quiet", "--all", "nfs", "nfsv4", "nfsd"], check=False)
     return {"nfsd", "nfs4"} <= _filesystems()
+
+
+def _note(name: str) -> Path:
+    return FORMER / name.replace("/", ".")
 
 
 def _filesystems() -> set[str]:

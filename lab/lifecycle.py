@@ -26,6 +26,8 @@ def up(name: str, hosts: list[str], topology: Topology, *, nfs: bool, report: Re
         nodes.make_secret(lab, host)
     inventory.write(lab, topology)
     environment.write(lab, topology)
+    with state.locked():
+        kernel.change_settings()
     network.create(lab)
     for host in lab.hosts:
         machines.prepare(lab, host, topology)
@@ -42,8 +44,11 @@ def down(name: str, report: Report) -> None:
     for host_directory in sorted((directory / "machines").glob("*")):
         machines.discard(name, host_directory)
     network.destroy(name)
-    if directory.exists():
-        shutil.rmtree(directory)
+    with state.locked():
+        if directory.exists():
+            shutil.rmtree(directory)
+        if not state.all_names():
+            kernel.restore_settings()
     report(f"lab {name} is down")
 
 

@@ -16,6 +16,7 @@ from lab.topology import Topology
 BOOT_DEADLINES = {"nspawn": 90.0, "uml": 240.0}
 STOP_DEADLINE = 120.0
 CLEAR_UP_DEADLINE = 10.0
+LAST_LINES = 4
 
 
 def prepare(lab: Lab, host: Host, topology: Topology) -> None:
@@ -44,7 +45,7 @@ def await_boot(lab: Lab, host: Host) -> None:
 
     def up() -> bool:
         if process_of(lab, host) is None:
-            raise LabError(f"{host.name} ended while booting; its console: {lab.host_directory(host) / 'console.log'}")
+            raise LabError(f"{host.name} ended while booting. Its last words: {_last_words(lab, host)}")
         return ssh.answers(lab, host)
 
     wait_until(up, what=f"{host.name} boots", within=BOOT_DEADLINES[host.machine])
@@ -84,6 +85,13 @@ def process_of(lab: Lab, host: Host) -> int | None:
     directory = lab.host_directory(host)
     found = processes.keepers(directory) or processes.runners(directory)
     return found[0] if found else None
+
+
+def _last_words(lab: Lab, host: Host) -> str:
+    """The end of a host's console, for a message: what happened, and where to read on."""
+    console = lab.host_directory(host) / "console.log"
+    lines = console.read_text(errors="replace").splitlines()[-LAST_LINES:] if console.exists() else []
+    return f"{' / '.join(lines)} ({console})"
 
 
 def _driver(host: Host) -> ModuleType:

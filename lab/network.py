@@ -10,9 +10,6 @@ from lab.errors import LabError
 from lab.state import Host, Lab
 
 CONTROLLER_HOSTS = Path("/etc/hosts")
-FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
-# There while forwarding is on because of labs: the last lab to go turns it off again.
-FORWARDING_NOTE = state.STATE_ROOT / "forwarding-was-off"
 
 
 def taken_networks() -> list[IPv4Network]:
@@ -27,13 +24,12 @@ def taken_networks() -> list[IPv4Network]:
 
 
 def create(lab: Lab) -> None:
-    """Bridge with address, forwarding, masquerade, names: each is made only where it is missing."""
+    """Bridge with address, masquerade, names: each is made only where it is missing."""
     if not _has_bridge(lab):
         run(["ip", "link", "add", lab.bridge, "type", "bridge"])
     prefix = IPv4Network(lab.subnet).prefixlen
     run(["ip", "address", "replace", f"{lab.gateway}/{prefix}", "dev", lab.bridge])
     run(["ip", "link", "set", lab.bridge, "up"])
-    _turn_forwarding_on()
     run(["nft", "-f", "-"], stdin=_masquerade(lab))
     full_names = [f"{host.address} {lab.fqdn(host)}" for host in lab.hosts]
     write_names(CONTROLLER_HOSTS, lab.name, full_names + edge_names(lab))
@@ -46,9 +42,6 @@ def destroy(lab_name: str) -> None:
     if (Path("/sys/class/net") / f"bf-{lab_name}").exists():
         run(["ip", "link", "delete", f"bf-{lab_name}"])
     remove_names(CONTROLLER_HOSTS, lab_name)
-    if FORWARDING_NOTE.exists() and not [name for name in state.all_names() if name != lab_name]:
-        FORWARDING.write_text("0\n")
-        FORWARDING_NOTE.unlink()
 
 
 def remove_interface(name: str) -> None:
@@ -123,12 +116,6 @@ def remove_names(path: Path, lab_name: str) -> None:
 
 def _has_bridge(lab: Lab) -> bool:
     return (Path("/sys/class/net") / lab.bridge).exists()
-
-
-def _turn_forwarding_on() -> None:
-    if FORWARDING.read_text().strip() == "0":
-        FORWARDING_NOTE.touch()
-        FORWARDING.write_text("1\n")
 
 
 def _table(lab_name: str) -> str:

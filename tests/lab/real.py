@@ -57,7 +57,7 @@ class RealLab:
         return done.stdout
 
     def left_overs(self) -> list[str]:
-        """Everything on this machine that bears the lab's name: files, processes, links, rules, mounts, names, groups."""
+        """Everything on this machine that bears the lab's name, from files and processes to control groups."""
         found = [str(self.directory)] if self.directory.exists() else []
         found += [f"process {line}" for line in _processes() if f"bbb-fleet-lab/{self.name}/" in line]
         links = json.loads(_output("ip", "-json", "link"))
