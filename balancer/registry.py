@@ -104,16 +104,7 @@ class Registry:
 
     def refresh(self) -> None:
         """Read PostgreSQL now. Raises StorageUnavailableError, with everything as it was."""
-        with self._database.transaction() as connection:
-            self._take(
-                _Known(
-                    {node.id: node for node in nodes.all_nodes(connection)},
-                    tenants.names(connection),
-                    nodes.observations(connection),
-                    time.monotonic(),
-                )
-            )
-        self._write_file()
+        self._refreshed()
 
     def nodes(self) -> Mapping[int, Node]:
         """Every node, by id. Raises StorageUnavailableError where nothing was ever read."""
@@ -141,9 +132,20 @@ class Registry:
         return observation if time.monotonic() - known.read < _BELIEVED else None
 
     def _current(self) -> _Known:
-        if self._known is None:
-            raise StorageUnavailableError("PostgreSQL: not reached since this process began, and no registry file")
-        return self._known
+        # A process that has only just begun waits here: it would otherwise turn its first callers away.
+        return self._known or self._refreshed()
+
+    def _refreshed(self) -> _Known:
+        with self._database.transaction() as connection:
+            known = _Known(
+                {node.id: node for node in nodes.all_nodes(connection)},
+                tenants.names(connection),
+                nodes.observations(connection),
+                time.monotonic(),
+            )
+        self._take(known)
+        self._write_file(known.to_json())
+        return known
 
     def _take(self, known: _Known) -> None:
         self._tenants = tuple(
@@ -166,9 +168,8 @@ class Registry:
             if self._stopping.wait(REFRESH):
                 return
 
-    def _write_file(self) -> None:
+    def _write_file(self, text: str) -> None:
         """Replace the file where it says something else. Several processes may do so at once: all write the same."""
-        text = self._current().to_json()
         try:
             if self._path.exists() and self._path.read_text(encoding="utf-8") == text:
                 return

@@ -1,0 +1,161 @@
+"""The app under gunicorn, as the unit starts it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+from lab.sandbox import free_ports
+from tests.integration.web.cluster import SECRET, path
+
+GUNICORN = Path(sys.executable).parent / "gunicorn"
+
+
+@dataclass
+class Server:
+    """A running gunicorn."""
+
+    origin: str
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def raw(self, request: bytes) -> bytes:
+        """The answer to bytes that no client library would send."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            connection.sendall(request)
+            answer = b""
+            while b"\r\n\r\n" not in answer and (chunk := connection.recv(65536)):
+                answer += chunk
+            return answer
+
+
+@contextmanager
+def serving(database_url: str, redis_url: str, directory: Path) -> Iterator[Server]:
+    (port,) = free_ports(1)
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("BALANCER_")},
+        "BALANCER_ENV_FILE": "/dev/null",
+        "BALANCER_DATABASE_URL": database_url,
+        "BALANCER_REDIS_URL": redis_url,
+        "BALANCER_SECRETS": SECRET,
+        "BALANCER_PUBLIC_URL": "https://bbb.example.org",
+        "BALANCER_STATE_DIRECTORY": str(directory),
+        "BALANCER_WEB_BIND": f"127.0.0.1:{port}",
+        "BALANCER_WEB_WORKERS": "2",
+    }
+    log = directory / "web.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [GUNICORN, "--config", "python:balancer.web.server", "balancer.web.wsgi:app"],
+            env=environment,
+            stdout=output,
+            stderr=output,
+        )
+    server = Server(f"http://127.0.0.1:{port}", port, process, log)
+    try:
+        deadline = time.monotonic() + 30
+        while not alive(server):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+        yield server
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def alive(server: Server) -> bool:
+    try:
+        return requests.get(f"{server.origin}/livez", timeout=5).ok
+    except requests.ConnectionError:
+        time.sleep(0.05)
+        return False
+
+
+@pytest.fixture
+def server(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Server]:
+    with serving(database_url, redis_url, tmp_path) as server:
+        yield server
+
+
+def test_it_is_alive_and_says_why_it_is_not_ready(server: Server) -> None:
+    ready = requests.get(f"{server.origin}/readyz", timeout=10)
+    assert ready.status_code == 503
+    assert ready.json() == {"ready": False, "reasons": ["no node is registered"]}
+
+
+def test_a_request_line_of_64_kb_is_taken_and_a_longer_one_gets_a_short_414(server: Server) -> None:
+    def line(length: int) -> bytes:
+        start, end = b"GET /bigbluebutton/api/getMeetings?a=", b" HTTP/1.1"
+        return start + b"x" * (length - len(start) - len(end)) + end + b"\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+    assert b"200 OK" in server.raw(line(65_530))
+    refused = server.raw(line(70_000))
+    assert refused.startswith(b"HTTP/1.1 414 ")
+    assert len(refused) < 1000
+
+
+def test_raw_bytes_reach_the_checksum_as_they_were_sent(server: Server) -> None:
+    target = path("getMeetings", "x[y]=%c3%a9&z=*'()!~&&")
+    answer = server.raw(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    assert b"200 OK" in answer
+    assert b"checksumError" not in answer
+
+
+def test_a_client_that_waits_for_100_continue_is_answered(server: Server) -> None:
+    target = path("create", meetingID="course-1", name="A")
+    head = f"POST {target} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Type: text/xml\r\n"
+    assert server.raw(f"{head}Content-Length: 9\r\n\r\n".encode()).startswith(b"HTTP/1.1 100 Continue")
+
+
+def test_a_chunked_body_is_taken(server: Server) -> None:
+    target = f"{server.origin}{path('insertDocument', meetingID='course-1')}"
+    answer = requests.post(target, data=iter([b"<mod", b"ules/>"]), headers={"Content-Type": "text/xml"}, timeout=10)
+    assert "<messageKey>notFound</messageKey>" in answer.text
+    empty = requests.post(target, data=iter([]), headers={"Content-Type": "text/xml"}, timeout=10)
+    assert "The request has no document" in empty.text
+
+
+def test_the_log_is_json_and_holds_no_secret(server: Server) -> None:
+    requests.get(f"{server.origin}{path('create', meetingID='course-1', name='A')}", timeout=10)
+    text = server.log.read_text()
+    decision = next(json.loads(line) for line in text.splitlines() if "no node for a meeting" in line)
+    assert decision["meeting_id"] == "course-1"
+    assert SECRET not in text
+    assert "checksum=" not in text
+
+
+def test_a_reload_loses_no_request(server: Server) -> None:
+    target = f"{server.origin}{path('getMeetings')}"
+    workers = _workers(server)
+    server.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 30
+    while _workers(server) & workers:
+        assert time.monotonic() < deadline
+        assert requests.get(target, timeout=10).status_code == 200
+    assert requests.get(target, timeout=10).status_code == 200
+
+
+def _workers(server: Server) -> set[str]:
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
+    return set(children.split())
+
+
+def test_it_starts_and_says_so_without_any_store(tmp_path: Path) -> None:
+    with serving("postgresql:///x?host=/nowhere", "unix:///nowhere.sock", tmp_path) as server:
+        ready = requests.get(f"{server.origin}/readyz", timeout=20)
+        assert ready.status_code == 503
+        assert any("PostgreSQL" in reason for reason in ready.json()["reasons"])
+        assert any("Redis" in reason for reason in ready.json()["reasons"])
+        answer = requests.get(f"{server.origin}{path('getMeetings')}", timeout=20)
+        assert "<messageKey>internalError</messageKey>" in answer.text
