@@ -5,6 +5,7 @@ import time
 from collections import Counter, deque
 from dataclasses import dataclass
 
+_NOTHING = hashlib.sha256(b"").hexdigest()
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
@@ -19,10 +20,15 @@ class Seen:
     path: str
     query: str | None
     headers: Headers
-    body: bytes = b""
+    body_bytes: int = 0
+    body_sha256: str = _NOTHING
+
+    def note_body(self, body: bytes) -> None:
+        """Keep a body's length and hash; the body itself may be huge."""
+        self.body_bytes, self.body_sha256 = len(body), hashlib.sha256(body).hexdigest()
 
     def described(self) -> dict[str, object]:
-        """Return the entry for JSON; the body as its length and SHA-256, never itself."""
+        """Return the entry for JSON."""
         return {
             "number": self.number,
             "at": self.at,
@@ -31,8 +37,8 @@ class Seen:
             "path": self.path,
             "raw_query": self.query,
             "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in self.headers],
-            "body_bytes": len(self.body),
-            "body_sha256": hashlib.sha256(self.body).hexdigest(),
+            "body_bytes": self.body_bytes,
+            "body_sha256": self.body_sha256,
         }
 
 

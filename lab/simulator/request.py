@@ -5,12 +5,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def clean(text: str) -> str:
     """Strip control characters and blanks at the ends (reference 1.4)."""
     return _CONTROL.sub("", text).strip()
+
+
+def is_integer(text: str) -> bool:
+    """Tell whether Java's Integer.parseInt would take it, leaving its range aside."""
+    return _INTEGER.fullmatch(text) is not None
 
 
 class Parameters:
@@ -50,10 +56,8 @@ class Parameters:
 
     def number(self, name: str, default: int) -> int:
         """Read an integer; what does not parse is the default, silently."""
-        try:
-            return int(self.text(name, str(default)))
-        except ValueError:
-            return default
+        text = self.text(name)
+        return int(text) if is_integer(text) else default
 
     def names(self) -> Iterator[str]:
         """Iterate over the names once each, in the order of their first coming."""

@@ -164,10 +164,12 @@ async def _read(request: web.BaseRequest, name: str, seen: Seen) -> Call:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         # The interim answer is not part of the response's size.
         request.writer.output_size = 0
-    seen.body = await request.read() if request.can_read_body else b""
+    body = await request.read() if request.can_read_body else b""
+    if body:
+        seen.note_body(body)
     query = (seen.query or "").encode("utf-8", "surrogateescape")
     content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    form = seen.body if content_type == "application/x-www-form-urlencoded" else b""
+    form = body if content_type == "application/x-www-form-urlencoded" else b""
     return Call(
         name=name,
         method=request.method,
@@ -175,6 +177,6 @@ async def _read(request: web.BaseRequest, name: str, seen: Seen) -> Call:
         parameters=Parameters.decode(query, form),
         content_type=content_type,
         full_content_type=request.headers.get("Content-Type", ""),
-        body=seen.body,
+        body=body,
         accept=request.headers.get("Accept", ""),
     )

@@ -1,6 +1,7 @@
 """Which of several violated constraints BBB reports: the first in a Java HashMap's order."""
 
 from lab.simulator.answers import CallError
+from lab.simulator.request import is_integer
 
 
 def _bucket(key: str) -> int:
@@ -33,7 +34,7 @@ class Violations:
 
     def integer(self, value: str | None, message: str) -> None:
         """Note text that is no integer; absent and empty text passes."""
-        if value and not value.lstrip("-").isdigit():
+        if value and not is_integer(value):
             self.add("validationError", message)
 
     def raise_first(self) -> None:

@@ -3,7 +3,7 @@
 from lab.simulator.answers import Answer, CallError, element, message, response
 from lab.simulator.hooks import Hook
 from lab.simulator.node import Node
-from lab.simulator.request import Call
+from lab.simulator.request import Call, is_integer
 
 
 def hooks_create(node: Node, call: Call) -> Answer:
@@ -27,7 +27,7 @@ def hooks_destroy(node: Node, call: Call) -> Answer:
     number = call.parameters.text("hookID")
     if not number:
         raise CallError("missingParamHookID", "You must specify a hookID in the parameters.")
-    if not number.isdigit() or not node.hooks.remove(int(number)):
+    if not is_integer(number) or not node.hooks.remove(int(number)):
         raise CallError("destroyMissingHook", "The hook informed was not found.")
     return response(element("removed", True))
 

@@ -11,7 +11,7 @@ from lab.simulator.node import Node
 from lab.simulator.request import Call, Parameters
 from lab.simulator.violations import Violations
 
-_CUSTOM = re.compile(r"userdata-([A-Za-z_][\w.-]*)")
+_CUSTOM = re.compile(r"userdata-([A-Za-z_][\w.-]*)", re.ASCII)
 _BOOLEANS = ("true", "false", "0", "1")
 _ENDED = "You can not join a meeting that has already been forcibly ended"
 _PASSWORD = "The provided password is neither a moderator or attendee password"

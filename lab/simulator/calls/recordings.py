@@ -8,7 +8,7 @@ from lab.simulator.node import Node
 from lab.simulator.recordings import catalogue
 from lab.simulator.recordings.catalogue import Format
 from lab.simulator.recordings.xml import recording_element
-from lab.simulator.request import Call, Parameters
+from lab.simulator.request import Call, Parameters, is_integer
 
 _META = re.compile(r"meta_([a-zA-Z][a-zA-Z0-9-]*)")
 
@@ -90,7 +90,7 @@ def _states(sent: Parameters) -> list[str]:
 
 def _limit(sent: Parameters) -> int | None:
     text = sent.text("limit")
-    return min(100, max(1, int(text))) if text.lstrip("-").isdigit() else None
+    return min(100, max(1, int(text))) if is_integer(text) else None
 
 
 def _matches(found: Format, sent: Parameters) -> bool:
