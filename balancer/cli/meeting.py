@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from balancer.cli.output import format_option, show, table
+from balancer.cli.output import format_option, printable, show, table
 from balancer.cli.session import Session
 from balancer.core.nodes import Snapshot
 from balancer.errors import BalancerError
@@ -94,7 +94,7 @@ def _traced(row: Row) -> dict[str, Any]:
 
 def _story(row: Row) -> list[str]:
     internal = row["internal_meeting_id"] or "no internal id"
-    lines = [f"{row['meeting_id']} ({row['tenant']}) on {row['node']}, {internal}: {row['state']}"]
+    lines = [f"{printable(row['meeting_id'])} ({row['tenant']}) on {row['node']}, {internal}: {row['state']}"]
     return lines + [
         f"  {event['at']:%Y-%m-%d %H:%M:%S}  {event['from_state'] or 'new'} -> {event['to_state']}: {event['cause']}"
         for event in row["events"]

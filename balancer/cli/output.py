@@ -55,5 +55,9 @@ def _cell(value: object) -> str:
         return f"{value:g}"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    # What a front end or a node named must not steer the terminal.
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(value))
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """The text on one line; what a front end or a node named must not steer the terminal."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from balancer.cli.output import format_option, show, table
+from balancer.cli.output import format_option, printable, show, table
 from balancer.cli.session import Session
 from balancer.core.recordings import DEFAULT_STATES, STATES
 from balancer.errors import BalancerError
@@ -78,11 +78,12 @@ def _began(row: dict[str, Any]) -> datetime | None:
 def _story(public: dict[str, Any], arrived: list[dict[str, Any]]) -> list[str]:
     formats = ", ".join(f"{each['format']} ({each['tree']})" for each in public["formats"])
     lines = [
-        f"{public['record_id']}: {public['name']}",
-        f"  meeting {public['meeting_id']}, tenant {public['tenant']}",
+        f"{public['record_id']}: {printable(public['name'])}",
+        f"  meeting {printable(public['meeting_id'])}, tenant {public['tenant']}",
         f"  {public['state']}{', protected' if public['protected'] else ''}; formats: {formats or 'none'}",
     ]
-    return lines + [
-        f"  {each['arrived_at']:%Y-%m-%d %H:%M:%S}  {each['archive']}: {each['state']} {each['reason']}".rstrip()
-        for each in arrived
-    ]
+    return lines + [f"  {each['arrived_at']:%Y-%m-%d %H:%M:%S}  {_fate(each)}" for each in arrived]
+
+
+def _fate(arrived: dict[str, Any]) -> str:
+    return printable(f"{arrived['archive']}: {arrived['state']} {arrived['reason'] or ''}".rstrip())

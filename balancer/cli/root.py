@@ -9,6 +9,7 @@ from balancer.cli.database import database
 from balancer.cli.importer import importer
 from balancer.cli.meeting import meeting
 from balancer.cli.node import node
+from balancer.cli.output import printable
 from balancer.cli.poller import poller
 from balancer.cli.recording import recording
 from balancer.cli.session import Session
@@ -31,7 +32,7 @@ class Refusal(click.ClickException):
     exit_code = 1
 
     def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(f"balancer: {self.message}", file=file, err=file is None)
+        click.echo(f"balancer: {printable(self.message)}", file=file, err=file is None)
 
 
 class BadSettings(Refusal):

@@ -9,7 +9,7 @@ import psycopg.errors
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from balancer.errors import StorageUnavailableError
+from balancer.errors import SettingsError, StorageUnavailableError
 
 Connection = psycopg.Connection[DictRow]
 
@@ -76,6 +76,13 @@ def unavailable_as_ours() -> Iterator[None]:
 
 
 def connect(url: str, **kwargs: Any) -> Connection:
-    """One connection outside any pool, for commands and migrations. Raises StorageUnavailableError."""
-    with unavailable_as_ours():
-        return psycopg.connect(url, row_factory=dict_row, connect_timeout=int(POOL_TIMEOUT), **kwargs)
+    """One connection outside any pool, for commands and migrations.
+
+    Raises StorageUnavailableError, and SettingsError where the URL is none.
+    """
+    try:
+        with unavailable_as_ours():
+            return psycopg.connect(url, row_factory=dict_row, connect_timeout=int(POOL_TIMEOUT), **kwargs)
+    except psycopg.ProgrammingError:
+        # libpq's own words repeat parts of the URL, which holds a password.
+        raise SettingsError("BALANCER_DATABASE_URL is not a libpq URI: postgresql://USER:PASSWORD@HOST/NAME") from None

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg.errors
+
 from balancer.core.nodes import AdminState, Node, Observation, ObservedState
 from balancer.errors import BalancerError
 from balancer.storage.database import Connection
@@ -52,8 +54,14 @@ def add(connection: Connection, declared: Declaration, admin_state: AdminState) 
 
 
 def change(connection: Connection, node: Node, declared: Declaration) -> Node:
-    """Give ``node`` the declared URL, secret, weight and tags; its admin state stays. Raises NodeUnknownError."""
-    row = connection.execute(_SQL["change"], _values(declared) | {"id": node.id}).fetchone()
+    """Give ``node`` the declared URL, secret, weight and tags; its admin state stays.
+
+    Raises NodeUnknownError, and NodeKnownError where the URL is another node's.
+    """
+    try:
+        row = connection.execute(_SQL["change"], _values(declared) | {"id": node.id}).fetchone()
+    except psycopg.errors.UniqueViolation:
+        raise NodeKnownError(f"another node is registered at {declared.url}") from None
     return _found(row, node.name)
 
 

@@ -1,0 +1,118 @@
+"""Commands in this process, with real stores."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from balancer.cli import balancer
+from balancer.storage import cache
+from balancer.storage.database import Connection, connect
+
+NODE_SECRET = "the-secret-of-a-node-0123456789"
+FRONT_END_SECRET = "front-end-secret-0123456789"
+
+
+class Commands:
+    """Runs ``balancer …`` as an operator does."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.environment = environment
+
+    def run(self, *words: str, given: str = "") -> Result:
+        result = CliRunner().invoke(balancer, words, input=given, env=self.environment, prog_name="balancer")
+        # Whatever happens, no command shows a secret, and none ends in a traceback.
+        for secret in (NODE_SECRET, FRONT_END_SECRET):
+            assert secret not in result.output
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    def ok(self, *words: str, given: str = "") -> str:
+        """Standard output of a command that must succeed."""
+        result = self.run(*words, given=given)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    def json(self, *words: str, given: str = "") -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.ok(*words, "--format", "json", given=given))
+        assert next(iter(content.items())) == ("version", 1)
+        return content
+
+    def refused(self, *words: str, given: str = "", code: int = 1) -> str:
+        """The one line that a refused command says."""
+        result = self.run(*words, given=given)
+        assert result.exit_code == code, result.output
+        assert result.stdout == ""
+        assert result.stderr.startswith("balancer: ")
+        assert result.stderr.count("\n") == 1
+        return result.stderr
+
+    def add(self, name: str, *words: str) -> dict[str, Any]:
+        added: dict[str, Any] = self.json(
+            "node", "add", name, f"https://{name}.example.org", "--secret-stdin", *words, given=NODE_SECRET
+        )["node"]
+        return added
+
+
+@pytest.fixture
+def environment(database_url: str, redis_url: str, tmp_path: Path) -> dict[str, str]:
+    return {
+        "BALANCER_ENV_FILE": "/dev/null",
+        "BALANCER_DATABASE_URL": database_url,
+        "BALANCER_REDIS_URL": redis_url,
+        "BALANCER_SECRETS": FRONT_END_SECRET,
+        "BALANCER_PUBLIC_URL": "https://bbb.example.org",
+        "BALANCER_STATE_DIRECTORY": str(tmp_path),
+        "BALANCER_LOG_LEVEL": "error",
+    }
+
+
+@pytest.fixture
+def commands(environment: dict[str, str]) -> Commands:
+    return Commands(environment)
+
+
+@pytest.fixture
+def rows(database_url: str) -> Iterator[Connection]:
+    with connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[cache.Redis]:
+    with cache.connect(redis_url) as client:
+        yield client
+
+
+class Place:
+    """Puts rows of meetings where a request would have."""
+
+    def __init__(self, rows: Connection) -> None:
+        self.rows = rows
+
+    def __call__(self, node: str, meeting_id: str, internal: str, state: str = "running") -> int:
+        row = self.rows.execute(
+            """
+            INSERT INTO meetings (tenant_id, meeting_id, node_id, node_name, state, internal_meeting_id, create_time,
+                expected_users, placed_at, created_at, finished_at)
+            SELECT 1, %(meeting_id)s, id, name, %(state)s, %(internal)s, 1757000000123, 10,
+                now() - interval '2 min', now() - interval '1 min',
+                CASE WHEN %(state)s IN ('ended', 'lost') THEN now() END
+            FROM nodes WHERE name = %(node)s
+            RETURNING id
+            """,
+            {"meeting_id": meeting_id, "node": node, "internal": internal, "state": state},
+        ).fetchone()
+        assert row
+        self.rows.execute(
+            "INSERT INTO meeting_events (meeting, to_state, cause) VALUES (%s, 'creating', 'placed')", [row["id"]]
+        )
+        return int(row["id"])
+
+
+@pytest.fixture
+def place(rows: Connection) -> Place:
+    return Place(rows)

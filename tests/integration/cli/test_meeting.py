@@ -1,0 +1,84 @@
+"""``balancer meeting``: list, where, trace."""
+
+import pytest
+
+from balancer.storage.database import Connection
+from tests.integration.cli.conftest import Commands, Place
+
+
+@pytest.fixture
+def two_nodes(commands: Commands) -> None:
+    commands.add("bbb1", "--state", "enabled")
+    commands.add("bbb2", "--state", "enabled")
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_the_list_holds_what_lives(commands: Commands, place: Place) -> None:
+    place("bbb1", "over", "aaa-0", "ended")
+    place("bbb1", "course-1", "aaa-1")
+    place("bbb2", "course-2", "aaa-2")
+    found = commands.json("meeting", "list")["meetings"]
+    assert [(each["meeting_id"], each["node"], each["state"]) for each in found] == [
+        ("course-1", "bbb1", "running"),
+        ("course-2", "bbb2", "running"),
+    ]
+    assert set(found[0]) == {
+        "meeting_id",
+        "tenant",
+        "node",
+        "state",
+        "internal_meeting_id",
+        "create_time",
+        "placed_at",
+        "user_joined",
+        "recorded",
+        "users",
+    }
+    (only,) = commands.json("meeting", "list", "--node", "bbb2")["meetings"]
+    assert only["meeting_id"] == "course-2"
+
+
+def test_an_empty_list_says_so(commands: Commands) -> None:
+    assert commands.ok("meeting", "list") == "no meetings\n"
+    assert commands.json("meeting", "list") == {"version": 1, "meetings": []}
+
+
+@pytest.mark.usefixtures("two_nodes")
+@pytest.mark.parametrize("asked", ["course-1", "aaa-1"])
+def test_where_takes_either_id(commands: Commands, place: Place, asked: str) -> None:
+    place("bbb1", "course-1", "aaa-0", "ended")
+    place("bbb2", "course-1", "aaa-1")
+    (found,) = commands.json("meeting", "where", asked)["meetings"]
+    assert (found["node"], found["internal_meeting_id"]) == ("bbb2", "aaa-1")
+    assert "bbb2" in commands.ok("meeting", "where", asked)
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_where_tells_a_past_meeting_from_an_unknown_one(commands: Commands, place: Place) -> None:
+    place("bbb1", "course-1", "aaa-1", "ended")
+    assert "it was ended on bbb1" in commands.refused("meeting", "where", "course-1")
+    assert commands.refused("meeting", "where", "nothing") == "balancer: no meeting 'nothing' is running\n"
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_trace_tells_every_transition_with_its_cause(commands: Commands, place: Place, rows: Connection) -> None:
+    place("bbb1", "course-1", "aaa-1", "ended")
+    newest = place("bbb2", "course-1", "aaa-2")
+    rows.execute(
+        "INSERT INTO meeting_events (meeting, from_state, to_state, cause)"
+        " VALUES (%s, 'creating', 'running', 'created')",
+        [newest],
+    )
+    first, second = commands.json("meeting", "trace", "course-1")["placements"]
+    assert (first["node"], second["node"]) == ("bbb2", "bbb1")
+    assert [(event["from_state"], event["to_state"], event["cause"]) for event in first["events"]] == [
+        (None, "creating", "placed"),
+        ("creating", "running", "created"),
+    ]
+    text = commands.ok("meeting", "trace", "course-1")
+    assert "course-1 (default) on bbb2, aaa-2: running" in text
+    assert "creating -> running: created" in text
+
+
+def test_trace_of_nothing(commands: Commands) -> None:
+    assert "was ever placed here" in commands.refused("meeting", "trace", "nothing")
