@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lab.simulator.background import Background
+from lab.simulator.host.properties import OVERRIDES, assign
 from lab.simulator.meetings import Meeting, User
 from lab.simulator.recordings import archive
 from lab.simulator.recordings.tree import Tree
@@ -54,10 +55,19 @@ class Recorder:
         files = sorted(path.relative_to(base).as_posix() for path in base.glob("*/*"))
         return {"busy": self.worker.busy(), "status": files}
 
+    def _write_secret(self) -> None:
+        """Write the node's secret where BBB's own post script reads it; on a host it stands there already."""
+        path, settings = self._tree.root / OVERRIDES, self._settings()
+        values = {"bigbluebutton.web.serverURL": settings.server_url, "securitySalt": settings.secret}
+        if assign(path, "=", values):
+            path.chmod(0o640)
+
     def _run_worker(self) -> None:
         if not self._settings().processes_recordings:
             return
         if not self._runs:
             self._runs = True
+            self._tree.ship_scripts()
+            self._write_secret()
             self._background.spawn(self.worker.run())
         self.worker.wake()

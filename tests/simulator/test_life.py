@@ -2,15 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from urllib.parse import parse_qs
 
 import pytest
-from aiohttp import web
 
 from tests.simulator.conftest import StartNode
 from tests.simulator.eventually import eventually
 from tests.simulator.front import Front
+from tests.simulator.receiver import Receiver
+from tests.simulator.receiver import receiver as receiver
 
 #: Fast enough for a test, slow enough to see the state before.
 MINUTE = 0.2
@@ -18,33 +18,6 @@ MINUTE = 0.2
 
 async def gone(front: Front, meeting_id: str = "course-77") -> bool:
     return (await front.call("getMeetingInfo", meetingID=meeting_id)).key == "notFound"
-
-
-class Receiver:
-    """A front end's callback address: notes what comes and answers with the statuses given, then 200."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, str, str]] = []
-        self.statuses: list[int] = []
-        self.url = ""
-
-    async def answer(self, request: web.Request) -> web.Response:
-        self.seen.append((request.method, request.path_qs, await request.text()))
-        return web.Response(status=self.statuses.pop(0) if self.statuses else 200)
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    found = Receiver()
-    app = web.Application()
-    app.router.add_route("*", "/{rest:.*}", found.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    found.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield found
-    await runner.cleanup()
 
 
 async def test_end_is_asynchronous_and_repeatable_until_the_meeting_is_gone(start_node: StartNode) -> None:

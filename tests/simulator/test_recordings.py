@@ -1,10 +1,13 @@
 """Recordings: what a meeting leaves on disk, the post scripts, and the calls about it (reference 3.12, 3.13, 5)."""
 
+import base64
+import hmac
 import io
 import json
 import shutil
 import subprocess
 from pathlib import Path
+from urllib.parse import parse_qs
 from xml.etree.ElementTree import Element
 
 import defusedxml.ElementTree
@@ -12,7 +15,9 @@ import pytest
 
 from tests.simulator.conftest import StartNode
 from tests.simulator.eventually import eventually
-from tests.simulator.front import Front, sign
+from tests.simulator.front import SECRET, Front, sign
+from tests.simulator.receiver import Receiver
+from tests.simulator.receiver import receiver as receiver
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="media is made by ffmpeg")
 QUICK = {"presentation": 0.05, "video": 0.3}
@@ -171,6 +176,21 @@ async def test_post_scripts_run_once_a_format_in_order_and_failures_stop_nothing
         for script in ("a_first.rb", "b_second.rb")
     ]
     assert log.read_text().splitlines() == expected
+
+
+async def test_the_front_end_is_told_once_a_format_under_the_nodes_signature(
+    node: Front, tmp_path: Path, receiver: Receiver
+) -> None:
+    record_id = await record(node, tmp_path, **{"meta_bbb-recording-ready-url": f"{receiver.url}/ready?a=1&b=2"})
+    await eventually(lambda: len(receiver.seen) == 2, within=10)
+    method, path, body = receiver.seen[0]
+    assert (method, path) == ("POST", "/ready?a=1&b=2")
+    head, payload, signature = parse_qs(body)["signed_parameters"][0].split(".")
+    expected = hmac.digest(SECRET.encode(), f"{head}.{payload}".encode(), "sha256")
+    assert base64.urlsafe_b64decode(signature + "==") == expected
+    assert json.loads(base64.urlsafe_b64decode(head + "==")) == {"alg": "HS256"}
+    told = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    assert told == {"meeting_id": "course-77", "record_id": record_id}
 
 
 async def test_a_new_process_finishes_what_an_old_one_left(start_node: StartNode, tmp_path: Path) -> None:

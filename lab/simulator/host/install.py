@@ -29,6 +29,7 @@ def install(identity: Identity, root: Path = Path("/"), *, start: bool = True) -
     _add_user()
     tree = Tree(root)
     tree.make()
+    tree.ship_scripts()
     changed = [str(each.path) for each in files(identity) if write(each, root)]
     _own(tree.base)
     changed += _enable_site(root)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RECORD_ID = re.compile(r"[0-9a-f]+-[0-9]+")
+_SHIPPED = Path(__file__).parent / "scripts_of_bbb"
 _STEPS = ("recorded", "ended", "archived", "sanity", "processed", "published")
 _PLACES = ("published", "unpublished", "deleted", "recording/raw", "recording/process", "recording/publish")
 
@@ -33,6 +34,14 @@ class Tree:
         for place in (*_PLACES, "captions/inbox", "events"):
             (self.base / place).mkdir(parents=True, exist_ok=True)
         (self.scripts / "post_publish").mkdir(parents=True, exist_ok=True)
+
+    def ship_scripts(self) -> None:
+        """Put the post scripts there that BBB itself ships; others stay beside them."""
+        for script in _SHIPPED.glob("*.rb"):
+            target = self.scripts / "post_publish" / script.name
+            if not target.exists() or target.read_bytes() != script.read_bytes():
+                target.write_bytes(script.read_bytes())
+                target.chmod(0o755)
 
     def raw(self, record_id: str) -> Path:
         """The archive of a meeting."""
