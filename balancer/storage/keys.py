@@ -19,7 +19,7 @@ def lease(name: str) -> str:
 
 
 def placement(tenant_id: int, meeting_id: str) -> str:
-    """String with a time to live: "ROW NODE INTERNAL_MEETING_ID" of a running meeting, or "ROW - -" once it ended."""
+    """String with a time to live: "ROW NODE INTERNAL_MEETING_ID" of a running meeting."""
     return f"{PREFIX}placement:{tenant_id}:{meeting_id}"
 
 

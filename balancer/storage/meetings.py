@@ -4,22 +4,21 @@ Every transition is a conditional UPDATE that must change exactly one row, recor
 """
 
 from collections.abc import Collection, Mapping
-from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg.errors
 
 from balancer import log
 from balancer.core.listing import Listed
-from balancer.core.load import Load, Young, loads
 from balancer.core.meetings import Identity, Placement, State, Wanted
-from balancer.core.nodes import AdminState, Node, Observation, ObservedState, Snapshot, observed_state
-from balancer.core.selection import Candidate, candidates
+from balancer.core.nodes import AdminState
 from balancer.core.settlement import Row, Step, settle
-from balancer.errors import NoNodeAvailableError, StorageUnavailableError
+from balancer.errors import StorageUnavailableError
 from balancer.settings import Settings
+from balancer.storage import placing
 from balancer.storage.database import Connection, Database
 from balancer.storage.placements import Place, Placements
+from balancer.storage.placing import live
 from balancer.storage.recent_snapshots import RecentSnapshots
 from balancer.storage.sql import queries
 
@@ -44,7 +43,7 @@ class Meetings:
     def live(self, tenant_id: int, meeting_id: str) -> Placement | None:
         """The live row of a tenant's meetingID."""
         with self._database.transaction() as connection:
-            return _live(connection, tenant_id, meeting_id)
+            return live(connection, tenant_id, meeting_id)
 
     def place(self, wanted: Wanted, refused: Collection[int]) -> tuple[Placement, bool]:
         """The live row, or a new one on the best node; whether it is new. Raises NoNodeAvailableError."""
@@ -52,12 +51,10 @@ class Meetings:
         snapshots = self._snapshots.all()
         with self._database.transaction() as connection:
             connection.execute(_SQL["lock"], {"key": _PLACEMENT_LOCK})
-            there = _live(connection, wanted.tenant_id, wanted.meeting_id)
+            there = live(connection, wanted.tenant_id, wanted.meeting_id)
             if there is not None:
                 return there, False
-            judged = self._judge(connection, wanted, refused, snapshots)
-            placement = self._insert_best(connection, wanted, judged)
-        return placement, True
+            return placing.place(connection, wanted, refused, snapshots, self._settings), True
 
     def settle(self, placement: Placement, found: Identity) -> bool:
         """Make the rows say what the node answered; whether the meeting may be handed out. One transaction."""
@@ -130,66 +127,6 @@ class Meetings:
         with self._database.transaction() as connection:
             return [Listed(**row) for row in connection.execute(_SQL["listed"], {"tenant_id": tenant_id})]
 
-    def _judge(
-        self,
-        connection: Connection,
-        wanted: Wanted,
-        refused: Collection[int],
-        snapshots: Mapping[int, Snapshot],
-    ) -> list[Candidate]:
-        rows = connection.execute(_SQL["nodes"]).fetchall()
-        if not rows:
-            return []
-        now = rows[0]["now"]
-        nodes = [_node(row, row["id"]) for row in rows]
-        named = {"tenant_id": wanted.tenant_id, "meeting_id": wanted.meeting_id}
-        foreign = {row["node_id"] for row in connection.execute(_SQL["foreign_nodes"], named)}
-        observed = {
-            row["id"]: observed_state(_observation(row), snapshots.get(row["id"]), now, self._settings.poll_interval)
-            for row in rows
-        }
-        found = self._loads(connection, nodes, snapshots, now)
-        return candidates(nodes, observed, found, refused=refused, foreign=foreign)
-
-    def _loads(
-        self, connection: Connection, nodes: list[Node], snapshots: Mapping[int, Snapshot], now: datetime
-    ) -> dict[int, Load]:
-        seconds = self._settings.young_meeting_seconds
-        young = [Young(**row) for row in connection.execute(_SQL["young"], {"seconds": seconds})]
-        blind = [node.id for node in nodes if node.id not in snapshots]
-        placed: dict[int, tuple[int, float]] = {}
-        if blind:
-            rows = connection.execute(_SQL["placed"], {"node_ids": blind})
-            placed = {row["node_id"]: (row["meetings"], row["users"]) for row in rows}
-        return loads(nodes, snapshots, young, placed, now, timedelta(seconds=seconds))
-
-    def _insert_best(self, connection: Connection, wanted: Wanted, judged: list[Candidate]) -> Placement:
-        """The first that can be had: a node may be taken out of service while we choose."""
-        for candidate in judged:
-            if candidate.refusal:
-                break
-            cause = f"placed on {candidate.node.name} at score {candidate.score:g}"
-            values = {
-                "node_id": candidate.node.id,
-                "tenant_id": wanted.tenant_id,
-                "meeting_id": wanted.meeting_id,
-                "expected_users": wanted.expected_users,
-                "recorded": wanted.recorded,
-                "cause": cause,
-            }
-            row = connection.execute(_SQL["insert"], values).fetchone()
-            if row is not None:
-                _log_decision(wanted, candidate, judged)
-                return Placement(
-                    id=row["id"],
-                    tenant_id=wanted.tenant_id,
-                    meeting_id=wanted.meeting_id,
-                    state=State.CREATING,
-                    node=candidate.node,
-                )
-        _log_decision(wanted, None, judged)
-        raise NoNodeAvailableError
-
     def _take(self, connection: Connection, step: Step, row: Row, namesake: Row | None, found: Identity) -> int | None:
         """Carry a step out; the id of the row that runs then, None where none does."""
         if step is Step.KEEP:
@@ -253,21 +190,6 @@ class Meetings:
             logger.warning("placement not forgotten in Redis", meeting_id=meeting_id, reason=str(error))
 
 
-def _live(connection: Connection, tenant_id: int, meeting_id: str) -> Placement | None:
-    row = connection.execute(_SQL["live"], {"tenant_id": tenant_id, "meeting_id": meeting_id}).fetchone()
-    if row is None:
-        return None
-    return Placement(
-        id=row["id"],
-        tenant_id=row["tenant_id"],
-        meeting_id=row["meeting_id"],
-        state=State(row["state"]),
-        node=None if row["node_id"] is None else _node(row, row["node_id"]),
-        internal_meeting_id=row["internal_meeting_id"],
-        unreachable_for=row["unreachable_for"],
-    )
-
-
 def _row(connection: Connection, query: str, values: Mapping[str, Any]) -> Row | None:
     row = connection.execute(_SQL[query], values).fetchone()
     return None if row is None else Row(**{**row, "state": State(row["state"])})
@@ -295,32 +217,3 @@ def _begin(connection: Connection, row: Row, found: Identity, cause: str) -> int
         if row.state is State.ENDED and not row.handed_out:
             _finish(connection, row.id, State.ENDED, State.LOST, "another row has its meetingID")
         return None
-
-
-def _node(row: Mapping[str, Any], node_id: int) -> Node:
-    return Node(
-        id=node_id,
-        name=row["name"],
-        url=row["url"],
-        secret=row["secret"],
-        admin_state=AdminState(row["admin_state"]),
-        weight=row["weight"],
-        tags=tuple(row["tags"]),
-    )
-
-
-def _observation(row: Mapping[str, Any]) -> Observation | None:
-    if row["observed"] is None:
-        return None
-    return Observation(state=ObservedState(row["observed"]), reason=row["reason"], since=row["since"])
-
-
-def _log_decision(wanted: Wanted, chosen: Candidate | None, judged: list[Candidate]) -> None:
-    logger.info(
-        "meeting placed" if chosen else "no node for a meeting",
-        tenant=wanted.tenant_id,
-        meeting_id=wanted.meeting_id,
-        node=chosen.node.name if chosen else None,
-        scores={each.node.name: round(each.score, 2) for each in judged if not each.refusal},
-        refusals={each.node.name: each.refusal for each in judged if each.refusal},
-    )

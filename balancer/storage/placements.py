@@ -8,16 +8,20 @@ from balancer.storage import keys
 from balancer.storage.cache import Redis, unavailable_as_ours
 
 #: Seconds. A meeting that runs longer is copied again by the next request that misses it.
-_LIFE = 86_400
-_NOWHERE = "-"
+_LIFE = 6 * 3600
 
-# Copies are written after their transaction, in any order: a row's successor has a higher number, and of one row the
-# end is the last word. KEYS: placement. ARGV: row, value, life.
-_WRITE = """
-local row, node = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) (%S+)')
-if row and (tonumber(row) > tonumber(ARGV[1]) or (tonumber(row) == tonumber(ARGV[1]) and node == '-')) then return 0 end
+# Copies are written after their transaction, in any order: a later row of the same meetingID has a higher number.
+# KEYS: placement. ARGV: row, value, life.
+_NOTE = """
+local row = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) ')
+if row and tonumber(row) > tonumber(ARGV[1]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
 return 1
+"""
+_FORGET = """
+local row = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) ')
+if row and tonumber(row) <= tonumber(ARGV[1]) then return redis.call('DEL', KEYS[1]) end
+return 0
 """
 
 
@@ -35,14 +39,15 @@ class Placements:
 
     def __init__(self, client: Redis) -> None:
         self._client = client
-        self._write = client.register_script(_WRITE)
+        self._note = client.register_script(_NOTE)
+        self._forget = client.register_script(_FORGET)
 
     def check(self) -> None:
         with unavailable_as_ours():
             self._client.ping()
 
     def find(self, tenant_id: int, meeting_id: str) -> Place | None:
-        """None where nothing is known, or the meeting is known to have ended: PostgreSQL may know better."""
+        """None where nothing is known: PostgreSQL may know better."""
         return self.find_all(tenant_id, [meeting_id])[0]
 
     def find_all(self, tenant_id: int, meeting_ids: Sequence[str]) -> list[Place | None]:
@@ -54,18 +59,19 @@ class Placements:
         return [_read(text) for text in found]
 
     def note(self, tenant_id: int, meeting_id: str, place: Place) -> None:
-        """The meeting runs there. Changes nothing where a later row, or this row's end, is known."""
-        self._put(tenant_id, meeting_id, place.row, f"{place.row} {place.node_id} {place.internal_meeting_id}")
+        """The meeting runs there. Changes nothing where a later row is known."""
+        value = f"{place.row} {place.node_id} {place.internal_meeting_id}"
+        with unavailable_as_ours():
+            self._note(keys=[keys.placement(tenant_id, meeting_id)], args=[place.row, value, _LIFE])
 
     def forget(self, tenant_id: int, meeting_id: str, row: int) -> None:
         """The row ended, or was lost. Changes nothing where a later row is known."""
-        self._put(tenant_id, meeting_id, row, f"{row} {_NOWHERE} {_NOWHERE}")
-
-    def _put(self, tenant_id: int, meeting_id: str, row: int, value: str) -> None:
         with unavailable_as_ours():
-            self._write(keys=[keys.placement(tenant_id, meeting_id)], args=[row, value, _LIFE])
+            self._forget(keys=[keys.placement(tenant_id, meeting_id)], args=[row])
 
 
 def _read(text: str | None) -> Place | None:
-    row, node, internal = (text or f"0 {_NOWHERE} {_NOWHERE}").split(" ", 2)
-    return None if node == _NOWHERE else Place(int(row), int(node), internal)
+    if text is None:
+        return None
+    row, node, internal = text.split(" ", 2)
+    return Place(int(row), int(node), internal)
