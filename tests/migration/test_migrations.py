@@ -1,0 +1,136 @@
+"""The chain of migrations: equal to the stored schema, safe to repeat and to race, and honest about the future."""
+
+import subprocess
+import sys
+import threading
+
+import psycopg
+import pytest
+
+from balancer.storage import schema
+from balancer.storage.database import connect
+from tools import schema_dump
+
+NAMES = [migration.name for migration in schema.migrations()]
+
+
+def test_names_are_numbered_without_gap_and_say_when_they_may_run() -> None:
+    for number, name in enumerate(NAMES, 1):
+        assert name.startswith((f"{number:04}_pre_", f"{number:04}_post_")), name
+
+
+def test_the_stored_schema_is_what_the_migrations_make(database_url: str, empty_database_url: str) -> None:
+    stored = schema_dump.TARGET.read_text(encoding="utf-8")
+    from_chain = schema_dump.dump(database_url)
+    assert stored.split("\n\n", 1)[1] == from_chain, "run `python -m tools.schema_dump --write`"
+    # And it is not merely the same text: a database made of it is the same.
+    with connect(empty_database_url) as connection:
+        connection.execute(stored.encode())
+    assert schema_dump.dump(empty_database_url) == from_chain
+
+
+def test_a_column_that_no_migration_makes_is_found(database_url: str) -> None:
+    before = schema_dump.dump(database_url)
+    with connect(database_url) as connection:
+        connection.execute("ALTER TABLE nodes ADD COLUMN planted text")
+    assert schema_dump.dump(database_url) != before
+
+
+def test_a_second_run_does_nothing(empty_database_url: str) -> None:
+    with connect(empty_database_url) as connection:
+        assert schema.migrate(connection) == NAMES
+        before = schema_dump.dump(empty_database_url)
+        assert schema.migrate(connection) == []
+        assert schema.pending(connection) == []
+        assert schema.applied(connection) == NAMES
+    assert schema_dump.dump(empty_database_url) == before
+
+
+def test_two_at_once_apply_each_migration_once(empty_database_url: str) -> None:
+    applied: list[list[str]] = []
+    ready = threading.Barrier(4)
+
+    def run() -> None:
+        with connect(empty_database_url) as connection:
+            ready.wait()
+            applied.append(schema.migrate(connection))
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(applied) == [[], [], [], NAMES]
+
+
+def test_a_process_killed_in_the_middle_leaves_whole_migrations(empty_database_url: str) -> None:
+    """The lock and the open transaction end with the connection, and the next run goes on where it stopped."""
+    script = """
+import sys
+from balancer.storage import database, schema
+real = schema.migrations
+def broken():
+    first, *rest = real()
+    return [first, schema.Migration(rest[0].name, rest[0].sql + "; SELECT pg_sleep(60)"), *rest[1:]]
+schema.migrations = broken
+print("begins", flush=True)
+schema.migrate(database.connect(sys.argv[1]))
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script, empty_database_url], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with connect(empty_database_url, autocommit=True) as watching:
+            sleeping = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+            while not (found := watching.execute(sleeping).fetchall()):
+                assert process.poll() is None
+            process.kill()
+            # The server notices a vanished client only when it next writes to it.
+            watching.execute("SELECT pg_terminate_backend(%s)", [found[0]["pid"]])
+    with connect(empty_database_url) as connection:
+        assert schema.applied(connection) == NAMES[:1]
+        assert schema.migrate(connection) == NAMES[1:]
+
+
+def test_a_migration_that_fails_leaves_nothing_of_itself(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = schema.migrations()
+    bad = schema.Migration("9998_pre_bad", "CREATE TABLE half (id int); SELECT 1 / 0")
+    monkeypatch.setattr(schema, "migrations", lambda: [*good, bad])
+    with connect(empty_database_url) as connection:
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            schema.migrate(connection)
+        assert schema.applied(connection) == NAMES
+        assert [migration.name for migration in schema.pending(connection)] == ["9998_pre_bad"]
+        gone = connection.execute("SELECT to_regclass('half') IS NULL AS gone").fetchone()
+        assert gone == {"gone": True}
+
+
+@pytest.fixture
+def newer(database_url: str) -> str:
+    with connect(database_url) as connection:
+        connection.execute("INSERT INTO schema_migrations (name) VALUES ('9999_post_future')")
+    return database_url
+
+
+def test_a_newer_database_is_refused_and_left_alone(newer: str) -> None:
+    before = schema_dump.dump(newer)
+    with connect(newer) as connection:
+        for act in (schema.pending, schema.migrate):
+            with pytest.raises(schema.SchemaError, match="newer release: 9999_post_future"):
+                act(connection)
+            connection.rollback()
+    assert schema_dump.dump(newer) == before
+
+
+def test_the_lock_is_free_after_a_refusal(newer: str) -> None:
+    with connect(newer) as first:
+        with pytest.raises(schema.SchemaError):
+            schema.migrate(first)
+        with (
+            connect(newer, options="-c lock_timeout=5s -c statement_timeout=5s") as second,
+            pytest.raises(schema.SchemaError),
+        ):
+            schema.migrate(second)
