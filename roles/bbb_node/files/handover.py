@@ -228,8 +228,8 @@ class Handover:
 
     def run_once(self) -> bool:
         """Take notes in, deliver what is due; True when nothing is left undelivered."""
-        self.search()
         self.take_notes()
+        self.search()
         for item in self.due():
             if not self._attempt(item):
                 break
