@@ -46,6 +46,7 @@ class NodeServer:
             self._handle,
             request_factory=self._request,
             access_log=None,
+            keepalive_timeout=75,
             max_line_size=_LONGEST_LINE,
             max_field_size=_LONGEST_LINE,
         )
