@@ -175,7 +175,7 @@ def test_one_wrong_number_on_the_share_is_named(converged: LabFleet) -> None:
     converged.host("storage1").check_output("chgrp 4711 /srv/bbb-fleet/published")
     broken = converged.run("storage", options=("--limit", "lb1"), machine=False)
     assert broken.status != 0
-    assert "its group is 4711, it must be 2000" in " ".join(broken.output.split())
+    assert "get group 4711, it must be 2000" in " ".join(broken.output.split())
     mended = converged.run("storage")
     assert (mended.status, mended.changed) == (0, {"storage1": 1})
 
