@@ -201,6 +201,9 @@ class Importer:
             logger.error("archive cannot be claimed", archive=_label(name), reason=str(error))
             self._passed_over[name] = time.monotonic() + retry_delay(5, self._settings.import_interval)
             claimed = False
+        except ShareError:
+            self._forget(job)
+            raise
         if claimed:
             return job
         self._forget(job)
