@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from email.utils import formatdate
 
 
 class Clock:
@@ -9,10 +10,16 @@ class Clock:
 
     def __init__(self) -> None:
         self.skew = 0.0
+        #: Seconds by which the Date header is off.
+        self.header_skew = 0.0
 
     def milliseconds(self) -> int:
         """Return the epoch time in ms, as BBB prints it."""
         return int((time.time() + self.skew) * 1000)
+
+    def header(self) -> str:
+        """Return the time for a Date header."""
+        return formatdate(time.time() + self.header_skew, usegmt=True)
 
 
 def java_date(milliseconds: int) -> str:

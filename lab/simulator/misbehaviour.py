@@ -17,10 +17,11 @@ KINDS = {
     "truncated": "answers the first half of the XML, as if that were all",
     "cut": "announces the whole answer, sends half and closes",
     "checksum": "refuses every signature",
-    "skew": "the node's clock is off by `seconds`",
+    "skew": "the node's clock is off by `seconds`, in times that it prints and in its Date header",
+    "backdate": "times that it prints are off by `seconds`, its Date header is right",
     "frozen": "getMeetings and getMeetingInfo repeat what they said when the fault began",
 }
-_NEED_SECONDS = ("slow", "deaf", "skew")
+_NEED_SECONDS = ("slow", "deaf", "skew", "backdate")
 #: Strike instead of, or around, the call.
 INTERRUPTS = ("slow", "hang", "refuse", "error")
 #: Strike the finished answer.
@@ -120,9 +121,9 @@ class Misbehaviour:
                 return fault
         return None
 
-    def skew(self) -> float:
-        """Return by how many seconds the clock is off."""
-        return sum(fault.seconds for fault in self if fault.kind == "skew")
+    def off_by(self, *kinds: str) -> float:
+        """Return by how many seconds faults of these kinds put the clock off."""
+        return sum(fault.seconds for fault in self if fault.kind in kinds)
 
     def _use(self, fault: Fault) -> None:
         # One that is used up stays in the table, so that a call still hanging in it can be let go.

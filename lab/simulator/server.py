@@ -97,14 +97,19 @@ class NodeServer:
             freeze(self.node, fault)
         elif fault.kind == "deaf":
             self.node.background.spawn(self._stay_deaf(fault))
-        self.node.clock.skew = self.node.misbehaviour.skew()
+        self._set_clock()
         return fault
 
     def mend(self, number: int | None = None) -> list[Fault]:
         """Lift one fault or all."""
         lifted = self.node.misbehaviour.lift(number)
-        self.node.clock.skew = self.node.misbehaviour.skew()
+        self._set_clock()
         return lifted
+
+    def _set_clock(self) -> None:
+        clock, faults_now = self.node.clock, self.node.misbehaviour
+        clock.skew = faults_now.off_by("skew", "backdate")
+        clock.header_skew = faults_now.off_by("skew")
 
     async def restart(self, down_seconds: float) -> None:
         """Drop every connection and all memory, and be away for a while."""
@@ -155,6 +160,8 @@ class NodeServer:
             if struck is not None:
                 return struck
             finished = answer(self.node, await _read(request, name, seen))
+            if self.node.clock.header_skew:
+                finished.headers["Date"] = self.node.clock.header()
             return await faults.after(self.node, request, name, finished)
         finally:
             journal.leave(name)

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import time
+from email.utils import parsedate_to_datetime
 from xml.etree.ElementTree import ParseError
 
 import aiohttp
@@ -107,10 +108,12 @@ async def test_checksum_refuses_right_signatures(front: Front) -> None:
     assert (await front.create()).ok
 
 
-async def test_skew_moves_the_nodes_clock(front: Front) -> None:
-    number = await break_it(front, "skew", seconds=3600)
-    ahead = int((await front.create("ahead")).get("createTime") or 0) / 1000 - time.time()
-    assert 3590 < ahead < 3610
+@pytest.mark.parametrize(("kind", "header"), [("skew", 3600), ("backdate", 0)])
+async def test_skew_moves_the_nodes_clock_and_its_header(front: Front, kind: str, header: int) -> None:
+    number = await break_it(front, kind, seconds=3600)
+    said = await front.create("ahead")
+    assert abs(int(said.get("createTime") or 0) / 1000 - time.time() - 3600) < 10
+    assert abs(parsedate_to_datetime(str(said.headers["Date"])).timestamp() - time.time() - header) < 10
     await front.control("DELETE", "/misbehaviour", id=number)
     assert abs(int((await front.create("right")).get("createTime") or 0) / 1000 - time.time()) < 10
 

@@ -253,7 +253,7 @@ async def test_the_password_for_ending_comes_from_the_list(poller: Poller, fleet
 async def test_a_createtime_that_the_nodes_own_clock_denies_is_not_ours(fleet: Fleet, poller: Poller) -> None:
     await fleet.add("bbb1")
     # The simulator's Date header stays true while its createTime is two hours old.
-    fleet.misbehave("bbb1", "skew", seconds=-7200)
+    fleet.misbehave("bbb1", "backdate", seconds=-7200)
     fleet.place("bbb1", "course-1", state="lost", ago=10)
     await fleet.create("bbb1", "course-1")
     await poller.run_once()
