@@ -35,9 +35,9 @@ REMEDIES = {
     "dns": "enter the name in DNS or in that host's /etc/hosts",
     "connect": "start the node's nginx and bbb-web, and open its port 443 to the balancer hosts",
     "tls": "renew or correct the node's certificate; for a private authority set base_node_ca_certificate",
-    "http": "compare the node's bigbluebutton.web.serverURL with balancer_node_url",
-    "xml": "compare the node's bigbluebutton.web.serverURL with balancer_node_url",
-    "checksum": "compare securitySalt on the node (bbb-conf --secret) with balancer_node_secret",
+    "http": "compare the node's bigbluebutton.web.serverURL with bbb_node_url",
+    "xml": "compare the node's bigbluebutton.web.serverURL with bbb_node_url",
+    "checksum": "compare securitySalt on the node (bbb-conf --secret) with bbb_node_secret",
 }
 
 
@@ -118,7 +118,7 @@ def mixed_secrets(secrets: dict[str, Any], nodes: Iterable[dict[str, Any]]) -> I
         if not secret or not node.get("url"):
             yield (
                 f"{node['name']} has no API {'URL' if secret else 'secret'} in its bbb-web.properties. Run bbb-conf "
-                "there, or set balancer_node_url and balancer_node_secret for a node without ssh."
+                "there, or set bbb_node_url and bbb_node_secret for a node without ssh."
             )
         elif secret in front_end:
             yield (

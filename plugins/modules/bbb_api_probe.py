@@ -43,7 +43,7 @@ EXAMPLES = r"""
 - name: Ask the node
   bbb_api_probe:
     url: https://bbb1.example.org/bigbluebutton/api
-    secret: "{{ balancer_node_secret }}"
+    secret: "{{ bbb_node_secret }}"
 """
 
 RETURN = r"""
