@@ -145,6 +145,9 @@ class NodeServer:
         path = request.raw_path.partition("?")[0]
         if path.startswith("/simulator"):
             return await self._control.handle(request, path)
+        if not request.raw_path.isascii():
+            # Older aiohttp lets such bytes through, newer does not, and neither does a Java web server.
+            return faults.written(page("400 Bad Request", "bbb-web", 400))
         if len(request.raw_path) + len(request.method) + 10 > self.node.settings.max_request_line:
             return faults.written(page("414 Request-URI Too Large", "nginx", 414))
         name = call_name(path)
