@@ -1,0 +1,196 @@
+"""create, step by step and in every order that others may come between."""
+
+import pytest
+
+from balancer.core.creation import Creation
+from balancer.core.meetings import State
+from balancer.core.node_call import Answer
+from balancer.core.nodes import AdminState
+from balancer.errors import BBBError, NodeError, NoNodeAvailableError
+from tests.unit.core.world import GARBAGE, SLOW, UNREACHABLE, World, internal, wanted
+
+MOVE_AFTER = 180.0
+
+
+def create(world: World, meeting_id: str = "course-1") -> Answer:
+    return Creation(store=world, nodes=world, move_after=MOVE_AFTER).create(wanted(meeting_id))
+
+
+def test_a_new_meeting_is_placed_made_and_running() -> None:
+    world = World("a", "b")
+    assert create(world).success
+    assert world.states() == [("a", "running")]
+
+
+def test_it_is_placed_once() -> None:
+    world = World("a", "b")
+    first, second = create(world), create(world)
+    assert second.message_key == "duplicateWarning"
+    assert internal([first, second]) == {world.row(1).internal_meeting_id}
+
+
+@pytest.mark.parametrize(
+    ("error", "carried_out", "state"),
+    [(UNREACHABLE, False, "ended"), (SLOW, False, "lost"), (SLOW, True, "lost"), (GARBAGE, True, "lost")],
+)
+def test_a_node_that_fails_is_left_for_the_next(error: NodeError, carried_out: bool, state: str) -> None:
+    world = World("a", "b")
+    world.faults[1] = (error, carried_out)
+    assert create(world).success
+    assert world.states() == [("a", state), ("b", "running")]
+    assert f"create failed: {error}" in world.causes
+
+
+def test_after_two_timeouts_no_third_node_is_tried() -> None:
+    world = World("a", "b", "c")
+    world.faults = dict.fromkeys((1, 2, 3), (SLOW, False))
+    with pytest.raises(NoNodeAvailableError, match="try again"):
+        create(world)
+    assert [call for _, call in world.calls] == ["create", "create"]
+
+
+def test_refused_connections_cost_little_and_all_nodes_are_tried() -> None:
+    world = World("a", "b", "c", "d")
+    world.faults = dict.fromkeys((1, 2, 3), (UNREACHABLE, False))
+    assert create(world).success
+    assert world.states()[-1] == ("d", "running")
+
+
+def test_a_refusal_of_the_node_is_the_answer_and_leaves_no_live_row() -> None:
+    world = World("a")
+    world.refusals[1] = "validationError"
+    assert create(world).message_key == "validationError"
+    assert world.states() == [("a", "ended")]
+
+
+def test_a_meeting_that_the_node_has_already_under_other_passwords_is_known_afterwards() -> None:
+    world = World("a")
+    create(world)
+    world.rows.clear()
+    world.refusals[1] = "idNotUnique"
+    assert create(world).message_key == "idNotUnique"
+    assert world.states() == [("a", "running")]
+
+
+def test_a_running_meeting_s_node_that_fails_is_no_reason_to_move() -> None:
+    world = World("a", "b")
+    create(world)
+    world.faults[1] = (SLOW, False)
+    with pytest.raises(NodeError):
+        create(world)
+    assert world.states() == [("a", "running")]
+
+
+@pytest.mark.parametrize(("seconds", "moved"), [(0.0, False), (179.9, False), (180.0, True), (9e9, True)])
+def test_a_meeting_moves_once_its_node_was_away_for_long_enough(seconds: float, moved: bool) -> None:
+    world = World("a", "b")
+    create(world)
+    world.unreachable[1] = seconds
+    if moved:
+        assert create(world).success
+        assert world.states() == [("a", "lost"), ("b", "running")]
+    else:
+        with pytest.raises(BBBError, match="cannot be reached"):
+            create(world)
+        assert world.states() == [("a", "running")]
+
+
+def test_nothing_moves_where_most_nodes_are_away() -> None:
+    world = World("a", "b", "c")
+    create(world)
+    world.unreachable = {1: 9999.0, 2: 9999.0}
+    with pytest.raises(BBBError, match="cannot be reached"):
+        create(world)
+
+
+@pytest.mark.parametrize("state", [AdminState.DRAINING, AdminState.DISABLED])
+def test_out_of_service_a_running_meeting_goes_on_and_a_gone_one_moves(state: AdminState) -> None:
+    world = World("a", "b")
+    create(world)
+    world.set_state(1, state)
+    assert create(world).message_key == "duplicateWarning"
+    world.forget(1)
+    assert create(world).message_key == ""
+    assert world.states() == [("a", "ended"), ("b", "running")]
+    assert not world.born_out_of_service
+
+
+def test_a_removed_node_s_meeting_is_placed_anew() -> None:
+    world = World("a", "b")
+    create(world)
+    world.places[1] = None
+    assert create(world).success
+    assert world.states() == [("", "lost"), ("b", "running")]
+
+
+@pytest.mark.parametrize("change", ["draining", "unreachable"])
+def test_an_unfinished_create_on_a_node_out_of_service_is_given_up(change: str) -> None:
+    world = World("a", "b")
+    world.place(wanted(), ())
+    if change == "draining":
+        world.set_state(1, AdminState.DRAINING)
+    else:
+        world.unreachable[1] = 1.0
+    assert create(world).success
+    assert world.states() == [("a", "lost"), ("b", "running")]
+
+
+def test_a_rival_s_row_is_neither_ended_by_our_refusal_nor_taken_for_harmless() -> None:
+    world = World("a", "b")
+    world.place(wanted(), ())
+    world.refusals[1] = "validationError"
+    assert create(world).message_key == "validationError"
+    assert world.states() == [("a", "creating")]
+    # The rival's call may have had an effect on the node that refuses ours.
+    world.faults[1] = (UNREACHABLE, False)
+    assert create(world).success
+    assert world.states() == [("a", "lost"), ("b", "running")]
+
+
+def test_what_is_born_anew_on_a_node_taken_out_of_service_is_handed_to_nobody() -> None:
+    for seed in range(200):
+        world = World("a", "b", seed=seed)
+        create(world)
+
+        def trouble(world: World = world) -> None:
+            world.forget(1)
+            world.set_state(1, AdminState.DRAINING)
+
+        def client(world: World = world) -> None:
+            given = create(world).text("internalMeetingID")
+            assert given not in world.born_out_of_service
+
+        world.schedule.run(client, client, trouble)
+        assert [row.state for row in world.rows].count(State.RUNNING) == 1, f"seed {seed}: {world.rows}"
+
+
+def test_rivals_and_others_in_any_order_never_make_two() -> None:
+    """Three creates of one id while its node may fail, restart, or be taken out of service."""
+    for seed in range(400):
+        world = World("a", "b", "c", seed=seed)
+        handed_out: list[Answer] = []
+
+        def client(world: World = world, handed_out: list[Answer] = handed_out) -> None:
+            try:
+                answer = create(world)
+            except (NoNodeAvailableError, NodeError):
+                return
+            handed_out.append(answer)
+            given = answer.text("internalMeetingID")
+            assert given not in world.born_out_of_service
+            assert any(row.internal_meeting_id == given and row.handed_out for row in world.rows)
+
+        def trouble(world: World = world, seed: int = seed) -> None:
+            if seed % 4 == 0:
+                world.set_state(1, AdminState.DRAINING)
+            elif seed % 4 == 1:
+                world.faults[1] = (SLOW, seed % 8 == 1)
+            elif seed % 4 == 2:
+                world.forget(1)
+
+        world.schedule.run(client, client, client, trouble)
+        assert handed_out, f"seed {seed}: nobody got a meeting"
+        if seed % 4 != 2:
+            assert len(internal(handed_out)) == 1, f"seed {seed}: {world.rows}"
+        assert [row.state for row in world.rows].count(State.RUNNING) == 1, f"seed {seed}: {world.rows}"
+        assert not [row for row in world.rows if row.state is State.CREATING], f"seed {seed}: {world.rows}"

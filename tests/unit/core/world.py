@@ -1,0 +1,298 @@
+"""Nodes, rows and an order of events, all in memory: what the rules of create are proved against.
+
+The store keeps the promises of core.meetings.MeetingStore with core.settlement, as the real one does. A schedule lets
+several actors run, one step at a time, in an order that its seed decides: between any two calls to store or node
+anything may happen.
+"""
+
+import dataclasses
+import random
+import threading
+from collections.abc import Callable, Collection, Sequence
+from xml.etree.ElementTree import Element, SubElement
+
+from balancer.core.meetings import Identity, Placement, State, Upload, Wanted
+from balancer.core.node_call import Answer
+from balancer.core.nodes import AdminState, Node
+from balancer.core.parameters import Parameters
+from balancer.core.settlement import Row, Step, settle
+from balancer.errors import NodeError, NodeTimeoutError, NodeUnreachableError, NoNodeAvailableError
+
+TENANT = 1
+
+
+class Schedule:
+    """Actors in threads, of which one runs at a time."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._turns: dict[int, threading.Semaphore] = {}
+        self._back = threading.Semaphore(0)
+        self._errors: list[BaseException] = []
+
+    def run(self, *actors: Callable[[], object]) -> None:
+        """Until all have ended; raises what the first of them raised."""
+        threads = [threading.Thread(target=self._act, args=(actor,)) for actor in actors]
+        for thread in threads:
+            thread.start()
+            self._back.acquire()
+        while waiting := [thread for thread in threads if thread.is_alive()]:
+            chosen = self._random.choice(waiting)
+            assert chosen.ident is not None
+            self._turns[chosen.ident].release()
+            self._back.acquire()
+            if chosen.ident not in self._turns:
+                chosen.join()
+        if self._errors:
+            raise self._errors[0]
+
+    def step(self) -> None:
+        """Let others run; outside of ``run`` nothing happens."""
+        turn = self._turns.get(threading.get_ident())
+        if turn is not None:
+            self._back.release()
+            turn.acquire()
+
+    def _act(self, actor: Callable[[], object]) -> None:
+        self._turns[threading.get_ident()] = threading.Semaphore(0)
+        try:
+            self.step()
+            actor()
+        except BaseException as error:
+            self._errors.append(error)
+        del self._turns[threading.get_ident()]
+        self._back.release()
+
+
+class World:
+    """A store, its nodes, and what happened there."""
+
+    def __init__(self, *names: str, seed: int = 0) -> None:
+        self.schedule = Schedule(seed)
+        self.nodes = {
+            number: Node(id=number, name=name, url=f"https://{name}/", secret="secret", admin_state=AdminState.ENABLED)
+            for number, name in enumerate(names, 1)
+        }
+        self.meetings: dict[int, dict[str, Identity]] = {number: {} for number in self.nodes}
+        self.rows: list[Row] = []
+        self.places: dict[int, int | None] = {}
+        self.unreachable: dict[int, float] = {}
+        #: Node id -> what its create does instead of its duty, and whether it does its duty first.
+        self.faults: dict[int, tuple[NodeError, bool]] = {}
+        self.refusals: dict[int, str] = {}
+        self.calls: list[tuple[str, str]] = []
+        self.causes: list[str] = []
+        #: internalMeetingIDs that were born on a node out of service.
+        self.born_out_of_service: set[str] = set()
+        self._time = 1000
+
+    # The store.
+
+    def live(self, tenant_id: int, meeting_id: str) -> Placement | None:
+        self.schedule.step()
+        return self._live(tenant_id, meeting_id)
+
+    def place(self, wanted: Wanted, refused: Collection[int]) -> tuple[Placement, bool]:
+        self.schedule.step()
+        there = self._live(wanted.tenant_id, wanted.meeting_id)
+        if there:
+            return there, False
+        fit = [
+            node
+            for node in self.nodes.values()
+            if node.admin_state is AdminState.ENABLED and node.id not in refused and node.id not in self.unreachable
+        ]
+        if not fit:
+            raise NoNodeAvailableError
+        row = Row(
+            id=len(self.rows) + 1,
+            tenant_id=wanted.tenant_id,
+            meeting_id=wanted.meeting_id,
+            state=State.CREATING,
+            internal_meeting_id=None,
+            create_time=None,
+            handed_out=False,
+        )
+        self.rows.append(row)
+        self.places[row.id] = min(fit, key=lambda node: (len(self.meetings[node.id]), node.id)).id
+        self._check()
+        return self._placement(row), True
+
+    def settle(self, placement: Placement, found: Identity) -> bool:
+        self.schedule.step()
+        row = self.row(placement.id)
+        namesake = next(
+            (
+                other
+                for other in reversed(self.rows)
+                if other.internal_meeting_id == found.internal_meeting_id and other.id != row.id
+            ),
+            None,
+        )
+        assert placement.node
+        enabled = self.nodes[placement.node.id].admin_state is AdminState.ENABLED
+        step = settle(row, namesake, found, enabled=enabled)
+        done = self._take(step, row, namesake, found)
+        self._check()
+        return step.hands_out and done
+
+    def finish(self, placement: Placement, state: State, cause: str) -> bool:
+        self.schedule.step()
+        row = self.row(placement.id)
+        if row.state is not placement.state:
+            return False
+        self._set(row, state=state)
+        self.causes.append(cause)
+        return True
+
+    def mostly_unreachable(self) -> bool:
+        self.schedule.step()
+        return len(self.unreachable) * 2 > len(self.nodes)
+
+    # The nodes.
+
+    def create(self, node: Node, parameters: Parameters, upload: Upload | None) -> Answer:
+        self.schedule.step()
+        self.calls.append((node.name, "create"))
+        error, carried_out = self.faults.get(node.id, (None, True))
+        answer = self._create(node, parameters) if carried_out else None
+        self.schedule.step()
+        if error:
+            raise error
+        assert answer
+        return answer
+
+    def call(self, node: Node, name: str, parameters: Parameters, upload: Upload | None = None) -> Answer:
+        self.schedule.step()
+        self.calls.append((node.name, name))
+        assert name == "getMeetingInfo"
+        found = self.meetings[node.id].get(parameters.text("meetingID"))
+        self.schedule.step()
+        return _answer(found) if found else _failure("notFound")
+
+    # What others do.
+
+    def set_state(self, node_id: int, state: AdminState) -> None:
+        self.schedule.step()
+        self.nodes[node_id] = dataclasses.replace(self.nodes[node_id], admin_state=state)
+
+    def forget(self, node_id: int) -> None:
+        """The node restarts."""
+        self.schedule.step()
+        self.meetings[node_id].clear()
+
+    def row(self, number: int) -> Row:
+        return self.rows[number - 1]
+
+    def states(self) -> list[tuple[str, str]]:
+        found = []
+        for row in self.rows:
+            place = self.places[row.id]
+            found.append((self.nodes[place].name if place else "", row.state.value))
+        return found
+
+    def _live(self, tenant_id: int, meeting_id: str) -> Placement | None:
+        rows = [row for row in self.rows if (row.tenant_id, row.meeting_id) == (tenant_id, meeting_id) and row.live]
+        return self._placement(rows[0]) if rows else None
+
+    def _placement(self, row: Row) -> Placement:
+        place = self.places[row.id]
+        return Placement(
+            id=row.id,
+            tenant_id=row.tenant_id,
+            meeting_id=row.meeting_id,
+            state=row.state,
+            node=self.nodes[place] if place else None,
+            internal_meeting_id=row.internal_meeting_id,
+            unreachable_for=self.unreachable.get(place or 0),
+        )
+
+    def _take(self, step: Step, row: Row, namesake: Row | None, found: Identity) -> bool:
+        if step is Step.REFUSE and row.live:
+            self._set(row, state=State.ENDED)
+        elif step is Step.DISOWN:
+            self._set(row, state=State.LOST)
+        elif step is Step.BEGIN:
+            return self._begin(row, found)
+        elif step is Step.TAKE_BACK and namesake:
+            self._set(row, state=State.ENDED)
+            return self._begin(namesake, found)
+        elif step in (Step.SUCCEED, Step.DISOWN_SUCCESSOR):
+            self._set(row, state=State.ENDED)
+            new = dataclasses.replace(
+                row,
+                id=len(self.rows) + 1,
+                state=State.LOST,
+                internal_meeting_id=None,
+                create_time=None,
+                handed_out=False,
+            )
+            self.rows.append(new)
+            self.places[new.id] = self.places[row.id]
+            return step is Step.DISOWN_SUCCESSOR or self._begin(new, found)
+        return True
+
+    def _begin(self, row: Row, found: Identity) -> bool:
+        there = self._live(row.tenant_id, row.meeting_id)
+        if there and there.id != row.id:
+            return False
+        self._set(
+            row,
+            state=State.RUNNING,
+            internal_meeting_id=found.internal_meeting_id,
+            create_time=found.create_time,
+            handed_out=True,
+        )
+        return True
+
+    def _set(self, row: Row, **changes: object) -> None:
+        self.rows[row.id - 1] = dataclasses.replace(self.row(row.id), **changes)  # type: ignore[arg-type]
+
+    def _create(self, node: Node, parameters: Parameters) -> Answer:
+        meeting_id = parameters.text("meetingID")
+        if key := self.refusals.get(node.id):
+            return _failure(key)
+        if there := self.meetings[node.id].get(meeting_id):
+            return _answer(there, "duplicateWarning")
+        self._time += 1
+        born = Identity(f"{meeting_id}-{self._time}", self._time)
+        self.meetings[node.id][meeting_id] = born
+        if self.nodes[node.id].admin_state is not AdminState.ENABLED:
+            self.born_out_of_service.add(born.internal_meeting_id)
+        return _answer(born)
+
+    def _check(self) -> None:
+        live = [(row.tenant_id, row.meeting_id) for row in self.rows if row.live]
+        assert len(live) == len(set(live)), f"two live rows of one meetingID: {self.rows}"
+
+
+def wanted(meeting_id: str = "course-1") -> Wanted:
+    return Wanted(
+        tenant_id=TENANT,
+        meeting_id=meeting_id,
+        parameters=Parameters.of([("meetingID", meeting_id)]),
+        expected_users=10,
+    )
+
+
+UNREACHABLE = NodeUnreachableError("refused")
+SLOW = NodeTimeoutError("no answer within 1 s")
+GARBAGE = NodeError("the node's answer is not XML")
+
+
+def _answer(identity: Identity, key: str = "") -> Answer:
+    root = Element("response")
+    for tag, text in (
+        ("internalMeetingID", identity.internal_meeting_id),
+        ("createTime", str(identity.create_time)),
+    ):
+        SubElement(root, tag).text = text
+    return Answer(True, key, "", root, b"")
+
+
+def _failure(key: str) -> Answer:
+    return Answer(False, key, "", Element("response"), b"")
+
+
+def internal(answers: Sequence[Answer]) -> set[str]:
+    return {answer.text("internalMeetingID") for answer in answers}
