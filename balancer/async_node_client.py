@@ -5,6 +5,7 @@ TLS is always verified.
 
 import asyncio
 import ssl
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -32,6 +33,7 @@ class Listed:
 
     meetings: list[node_call.SeenMeeting]
     node_time: datetime | None  #: of its Date header: whole seconds, rounded down
+    answered: float  #: time.monotonic() when that header was here
 
 
 class AsyncNodeClient:
@@ -69,10 +71,10 @@ class AsyncNodeClient:
 
     async def get_meetings(self, node: Node, *, timeout: float) -> Listed:
         """timeout: seconds for everything together. Raises NodeError."""
-        answer, node_time = await self._signed(node, "getMeetings", b"", timeout)
+        answer, arrival = await self._signed(node, "getMeetings", b"", timeout)
         if not answer.success:
             raise refused("getMeetings", answer)
-        return Listed(node_call.seen_meetings(answer), node_time)
+        return Listed(node_call.seen_meetings(answer), arrival.node_time, arrival.at)
 
     async def find(self, node: Node, meeting_id: str, *, timeout: float) -> str:
         """internalMeetingID of the meeting that the node has under this id, "" for none. Raises NodeError."""
@@ -100,14 +102,12 @@ class AsyncNodeClient:
             raise NodeError(f"the node's API is of version {api[:20]!r}, not 2", "version")
         return answer.text("bbbVersion")[:50]
 
-    async def _signed(
-        self, node: Node, call: str, query: bytes, timeout: float
-    ) -> tuple[node_call.Answer, datetime | None]:
+    async def _signed(self, node: Node, call: str, query: bytes, timeout: float) -> tuple[node_call.Answer, "_Arrival"]:
         url = node_call.signed_url(node.url, call, query, node.secret, self._algorithm)
-        body, node_time = await self._get(url, timeout)
-        return node_call.parse(body), node_time
+        body, arrival = await self._get(url, timeout)
+        return node_call.parse(body), arrival
 
-    async def _get(self, url: str, timeout: float) -> tuple[bytes, datetime | None]:
+    async def _get(self, url: str, timeout: float) -> tuple[bytes, "_Arrival"]:
         assert self._session is not None, "use `async with`"  # noqa: S101 - a mistake of ours, not of the input
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=self._connect_timeout)
         try:
@@ -116,9 +116,18 @@ class AsyncNodeClient:
             async with self._session.get(target, timeout=limits, allow_redirects=False) as response:
                 if response.status != 200:
                     raise NodeError(f"the node answered with HTTP status {response.status}")
-                return await _body(response), _date(response)
+                arrival = _Arrival(_date(response), time.monotonic())
+                return await _body(response), arrival
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise as_ours(error) from error
+
+
+@dataclass(frozen=True)
+class _Arrival:
+    """When an answer's head came, by the node's clock and by ours."""
+
+    node_time: datetime | None
+    at: float
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

@@ -44,9 +44,12 @@ class _Poll:
     started: Moment
     began: float  #: time.monotonic()
 
+    def at(self, moment: float) -> datetime:
+        """PostgreSQL's time at a moment of time.monotonic(), reckoned from the start."""
+        return self.started.at + timedelta(seconds=moment - self.began)
+
     def ended(self) -> datetime:
-        """PostgreSQL's time by now, reckoned from the start."""
-        return self.started.at + timedelta(seconds=time.monotonic() - self.began)
+        return self.at(time.monotonic())
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,7 @@ class Watch:
                 return
         await self._record_health(poll.node, poll.fencing, health, "")
         await self._reconsider(poll)
-        await self._settle_meetings(poll, listed, ended)
+        await self._settle_meetings(poll, listed)
         self._listed[poll.node.id] = frozenset(xml)
 
     async def _reconsider(self, poll: _Poll) -> None:
@@ -205,7 +208,7 @@ class Watch:
             self._note_back("postgresql")
             self._written[node_id] = news
 
-    async def _settle_meetings(self, poll: _Poll, listed: Listed, ended: datetime) -> None:
+    async def _settle_meetings(self, poll: _Poll, listed: Listed) -> None:
         if not poll.started.exact:
             return
         listing = Listing(
@@ -213,7 +216,7 @@ class Watch:
             poll_started=poll.started.at,
             meetings=listed.meetings,
             listed_before=self._listed.get(poll.node.id, frozenset()),
-            clock_ahead=listed.node_time - ended if listed.node_time else timedelta(0),
+            clock_ahead=listed.node_time - poll.at(listed.answered) if listed.node_time else timedelta(0),
         )
         try:
             outcome = await self._stored(self._reconcile, listing)

@@ -250,11 +250,21 @@ async def test_the_password_for_ending_comes_from_the_list(poller: Poller, fleet
     assert request.query.startswith("meetingID=course-1&password=mo+derator%261&checksum=")
 
 
+async def test_a_node_whose_clock_is_off_is_understood(fleet: Fleet, poller: Poller) -> None:
+    await fleet.add("bbb1")
+    fleet.misbehave("bbb1", "skew", seconds=-7200)
+    fleet.place("bbb1", "course-1", state="lost", ago=10)
+    await fleet.create("bbb1", "course-1")
+    await poller.run_once()
+    assert len(fleet.requests("bbb1", "end")) == 1
+
+
 async def test_a_createtime_that_the_nodes_own_clock_denies_is_not_ours(fleet: Fleet, poller: Poller) -> None:
     await fleet.add("bbb1")
-    # The simulator's Date header stays true while its createTime is two hours old.
+    # Two hours old, while the node's Date header is right.
     fleet.misbehave("bbb1", "backdate", seconds=-7200)
     fleet.place("bbb1", "course-1", state="lost", ago=10)
     await fleet.create("bbb1", "course-1")
     await poller.run_once()
+    assert fleet.requests("bbb1", "end") == []
     assert await fleet.meetings("bbb1") == {"course-1"}
