@@ -13,6 +13,8 @@ from lab.simulator.node import Node
 
 #: A page that vanished without closing its connection is noticed after this.
 _HEARTBEAT = 10.0
+#: How long a closing connection waits for the page to agree.
+_GOODBYE = 1.0
 
 
 class ClientPages:
@@ -30,7 +32,7 @@ class ClientPages:
         if found is None:
             return web.json_response({"response": "unauthorized", "message": "Session Unauthorized"}, status=401)
         meeting, user = found
-        socket = web.WebSocketResponse(heartbeat=_HEARTBEAT)
+        socket = web.WebSocketResponse(heartbeat=_HEARTBEAT, timeout=_GOODBYE)
         await socket.prepare(request)
         await self._replace(user, socket)
         try:

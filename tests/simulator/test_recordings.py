@@ -1,11 +1,13 @@
 """Recordings: what a meeting leaves on disk, the post scripts, and the calls about it (reference 3.12, 3.13, 5)."""
 
+import asyncio
 import base64
 import hmac
 import io
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import parse_qs
 from xml.etree.ElementTree import Element
@@ -391,3 +393,24 @@ async def test_insert_document_fails_in_its_own_shape(front: Front) -> None:
 async def test_chat_messages_came_with_3_0(start_node: StartNode) -> None:
     front = await start_node(profile="2.7")
     assert (await front.call("sendChatMessage", meetingID="x", message="Hi")).status == 404
+
+
+async def test_a_worker_of_its_own_publishes_under_the_hosts_playback_name(
+    start_node: StartNode, tmp_path: Path
+) -> None:
+    front = await start_node(processes_recordings=False)
+    record_id = await meet(front, autoStartRecording="true")
+    await eventually((base(tmp_path) / f"recording/status/recorded/{record_id}.done").exists)
+    settings = tmp_path / "usr/local/bigbluebutton/core/scripts/bigbluebutton.yml"
+    settings.write_text("playback_host: bbb1.example.org\nplayback_protocol: https\n")
+    command = ["-m", "lab.simulator.recordings", "--root", str(tmp_path), "--format", "podcast=0.1"]
+    project = Path(__file__).parents[2]
+    worker = await asyncio.create_subprocess_exec(sys.executable, *command, cwd=project)
+    try:
+        await eventually(lambda: done(tmp_path, record_id, "podcast"), within=30)
+    finally:
+        worker.terminate()
+    assert await worker.wait() == 0
+    about = metadata(tmp_path, "podcast", record_id)
+    assert about.findtext("playback/link") == f"https://bbb1.example.org/podcast/{record_id}/audio.ogg"
+    assert about.find("playback/processing_time") is None
