@@ -17,8 +17,6 @@ class Profile:
     ignores_checksum_case: bool = True
     #: A request with several checksum parameters is refused (3.0.37).
     refuses_repeated_checksum: bool = True
-    #: sendChatMessage exists.
-    has_chat: bool = True
     #: The index names the graphql addresses.
     has_graphql: bool = True
     #: getRecordings' page envelope: "pageable" counts formats, "total" counts recordings.
@@ -49,7 +47,6 @@ _2_7 = Profile(
     ignores_checksum_case=False,
     refuses_repeated_checksum=False,
     names_malformed_xml=False,
-    has_chat=False,
     has_graphql=False,
     keeps_left_users=False,
     sessions_at_once=0,

@@ -190,4 +190,5 @@ async def _read(request: web.BaseRequest, name: str, seen: Seen) -> Call:
         full_content_type=request.headers.get("Content-Type", ""),
         body=body,
         accept=request.headers.get("Accept", ""),
+        cookies=dict(request.cookies),
     )

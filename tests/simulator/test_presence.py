@@ -1,5 +1,6 @@
 """The client page's websocket, spoken to directly."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http.cookies import SimpleCookie
@@ -89,6 +90,33 @@ async def test_a_meeting_that_filled_up_meanwhile_turns_the_page_away(front: Fro
     async with front.session.ws_connect(address, headers={"Cookie": f"JSESSIONID={cookie}"}) as socket:
         assert (await socket.receive_json())["text"] == "The meeting is full."
     assert await present(front) == 1
+
+
+async def test_the_clients_own_calls_need_its_session(start_node: StartNode) -> None:
+    front = await start_node(profile="2.7")
+    await front.create()
+    address, cookie = await session(front, userID="ada")
+    query = urlsplit(address).query
+    own = {"headers": {"Cookie": f"JSESSIONID={cookie}"}}
+    entered = json.loads((await front.fetch(f"/bigbluebutton/api/enter?{query}", **own)).text)["response"]
+    assert (entered["fullname"], entered["externMeetingID"], entered["externUserID"]) == ("Ada", "course-77", "ada")
+    assert "stunServers" in (await front.fetch(f"/bigbluebutton/api/stuns?{query}", **own)).text
+    refused = json.loads((await front.fetch(f"/bigbluebutton/api/enter?{query}")).text)["response"]
+    assert refused["messageKey"] == "missingSession"
+    assert (await front.fetch(f"/bigbluebutton/api/signOut?{query}", **own)).ok
+    assert (await front.fetch(f"/bigbluebutton/api/signOut?{query}", **own)).ok
+    refused = json.loads((await front.fetch(f"/bigbluebutton/api/enter?{query}", **own)).text)["response"]
+    assert refused["returncode"] == "FAILED"
+
+
+async def test_a_session_can_ask_for_a_join_link_that_works(front: Front) -> None:
+    await front.create()
+    address, cookie = await session(front, userID="ada")
+    headers = {"Cookie": f"JSESSIONID={cookie}"}
+    said = await front.fetch(f"/bigbluebutton/api/getJoinUrl?{urlsplit(address).query}", headers=headers)
+    link = json.loads(said.text)["response"]["url"]
+    assert (await front.fetch(link.removeprefix(front.base))).status == 302
+    assert (await front.fetch(f"/bigbluebutton/api/enter?{urlsplit(address).query}", headers=headers)).status == 404
 
 
 async def test_a_restart_cuts_pages_off(front: Front) -> None:

@@ -12,6 +12,7 @@ from lab.simulator.calls.index import index
 from lab.simulator.calls.info import get_meeting_info, get_meetings, get_sessions, is_meeting_running
 from lab.simulator.calls.join import join
 from lab.simulator.calls.recordings import delete_recordings, get_recordings, publish_recordings, update_recordings
+from lab.simulator.calls.session import enter, get_join_url, sign_out, stuns
 from lab.simulator.calls.text_tracks import get_text_tracks, put_text_track
 from lab.simulator.node import Node
 from lab.simulator.profiles import Profile
@@ -32,6 +33,8 @@ class Rule:
     body_types: frozenset[str] = _FORM
     #: The signature is checked before the call is looked at; otherwise the call does it itself.
     signed_first: bool = True
+    #: "2" or "3" for a call that only that major release has.
+    only: str = ""
 
 
 RULES = {
@@ -44,7 +47,11 @@ RULES = {
     "getSessions": Rule(get_sessions),
     "end": Rule(end),
     "insertDocument": Rule(insert_document, ("POST",), _XML),
-    "sendChatMessage": Rule(send_chat_message, ("GET",)),
+    "sendChatMessage": Rule(send_chat_message, ("GET",), only="3"),
+    "enter": Rule(enter, signed_first=False, only="2"),
+    "stuns": Rule(stuns, signed_first=False),
+    "signOut": Rule(sign_out, signed_first=False),
+    "getJoinUrl": Rule(get_join_url, signed_first=False, only="3"),
     "getRecordings": Rule(get_recordings, signed_first=False),
     "publishRecordings": Rule(publish_recordings, ("GET",), signed_first=False),
     "deleteRecordings": Rule(delete_recordings, ("GET",), signed_first=False),
@@ -62,6 +69,5 @@ def rule_for(name: str, profile: Profile) -> Rule | None:
     """Return the rule for a call of this release, None for an unknown call."""
     if name == "join" and profile.joins_by_post:
         return Rule(join, _BOTH, signed_first=False)
-    if name == "sendChatMessage" and not profile.has_chat:
-        return None
-    return RULES.get(name)
+    rule = RULES.get(name)
+    return None if rule is None or rule.only not in ("", profile.release[0]) else rule
