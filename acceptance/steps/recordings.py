@@ -20,6 +20,7 @@ from acceptance.support.environment import Environment
 from acceptance.support.eventually import eventually
 from acceptance.support.hosts import Hosts
 from acceptance.support.meetings import Meetings, Placed
+from acceptance.support.operator import Operator
 from acceptance.support.outcomes import NotProved
 from acceptance.support.recordings import Recording
 
@@ -98,11 +99,11 @@ def arrived_recordings(takes: Takes, bbb: BBB) -> list[tuple[Placed, Recording]]
 
 
 @then("within the publishing deadline the balancer lists a recording of each")
-def lists_each(takes: Takes, bbb: BBB, hosts: Hosts, environment: Environment, note: Note) -> None:
+def lists_each(takes: Takes, bbb: BBB, hosts: Hosts, operator: Operator, environment: Environment, note: Note) -> None:
     assert takes.ended is not None
     for one in takes.placed:
         left = max(0.0, takes.ended + environment.publishing_deadline - time.monotonic())
-        recording = _wait_for(one, bbb, hosts, left)
+        recording = _wait_for(one, bbb, hosts, operator, left)
         assert recording.name == one.meeting.id, f"the recording of {one.meeting.id} is called {recording.name}"
         formats = ", ".join(each.type for each in recording.formats)
         note(f"{one.meeting.id} of {one.node.name}: {formats}, after {time.monotonic() - takes.ended:.0f} s")
@@ -181,14 +182,14 @@ PLAYABLE = "() => [...document.querySelectorAll('video, audio')].some(e => e.rea
 LOADED = "() => performance.getEntriesByType('resource').map(e => e.name)"
 
 
-def _wait_for(one: Placed, bbb: BBB, hosts: Hosts, within: float) -> Recording:
+def _wait_for(one: Placed, bbb: BBB, hosts: Hosts, operator: Operator, within: float) -> Recording:
     found = eventually(
         lambda: recordings.listed(bbb, one.meeting.internal_id),
         lambda recording: recording is not None and bool(recording.formats),
         within=within,
         otherwise=lambda _: (
             f"the recording of {one.meeting.id}, made on {one.node.host}, does not appear:"
-            f" {why_missing(hosts, one.node, one.meeting.internal_id)}"
+            f" {why_missing(hosts, operator, one.node, one.meeting.internal_id)}"
         ),
         every=1,
     )

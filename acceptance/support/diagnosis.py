@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from acceptance.support.environment import Node
 from acceptance.support.hosts import Host, Hosts
+from acceptance.support.operator import Operator
 from acceptance.support.outcomes import NotProved
 
 SHARE = "/var/bigbluebutton"
@@ -22,16 +23,17 @@ pid=$(systemctl show --property=MainPID --value balancer-importer)
 """
 
 
-def why_missing(hosts: Hosts, node: Node, record_id: str) -> str:
+def why_missing(hosts: Hosts, operator: Operator, node: Node, record_id: str) -> str:
     """What is found along the recording's way; needs an inventory, and says so where there is none."""
     try:
-        return "; ".join(_findings(hosts, node, record_id)) or "nothing along its way is out of order"
+        return "; ".join(_findings(hosts, operator, node, record_id)) or "nothing along its way is out of order"
     except (AssertionError, NotProved) as error:
         return str(error)
 
 
-def _findings(hosts: Hosts, node: Node, record_id: str) -> Iterator[str]:
+def _findings(hosts: Hosts, operator: Operator, node: Node, record_id: str) -> Iterator[str]:
     yield _on_node(hosts.named(node.host), record_id)
+    yield from (f"the balancer's queue says: {line}" for line in operator.queue_says(record_id))
     for host in hosts.group("balancer"):
         yield from _on_balancer(host, record_id)
 

@@ -51,6 +51,7 @@ class OperatorCommands:
     node_enable: tuple[str, ...] = ("balancer", "node", "enable", "{node}")
     node_drain: tuple[str, ...] = ("balancer", "node", "drain", "{node}")
     node_disable: tuple[str, ...] = ("balancer", "node", "disable", "{node}")
+    recording_queue: tuple[str, ...] = ("balancer", "recording", "queue")
     version: tuple[str, ...] = ("readlink", "/opt/bbb-fleet/current")
     host_restart: tuple[str, ...] = (
         *("ansible", "{host}", "-i", "{inventory}", "--become"),

@@ -82,6 +82,11 @@ class Operator:
         """Brings a host down and up again; returns when it answers."""
         self._run(self._environment.operator.host_restart, here_only=True, host=host).succeeded()
 
+    def queue_says(self, record_id: str) -> list[str]:
+        """The lines of the balancer's queue of recordings that are about one recording."""
+        seen = self._run(self._environment.operator.recording_queue)
+        return [" ".join(line.split()) for line in seen.output.splitlines() if record_id in line]
+
     @cached_property
     def balancer_version(self) -> str:
         """What the version command prints, or its last path element."""
