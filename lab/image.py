@@ -2,14 +2,17 @@
 
 import hashlib
 import json
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from lab import state
-from lab.command import run
+from lab import processes, state
+from lab.command import run, wait_until
+from lab.errors import LabError
 from lab.topology import Image, Topology
 
 CACHE = Path("/var/cache/bbb-fleet-lab")
@@ -17,6 +20,7 @@ CACHE = Path("/var/cache/bbb-fleet-lab")
 BUILDER = 1
 OPERATOR = "ops"
 BUILD_TIMEOUT = 1800.0
+UNMOUNT_DEADLINE = 10.0
 
 
 def key(image: Image, topology: Topology) -> str:
@@ -41,8 +45,7 @@ def _build(image: Image, below: list[Path], target: Path) -> None:
     """Build beside the target and rename: a build that was cut off is never taken for an image."""
     CACHE.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.draft")
-    if draft.exists():
-        shutil.rmtree(draft)
+    _discard(draft)
     if image.parent is None:
         _bootstrap(image, draft)
     else:
@@ -51,6 +54,16 @@ def _build(image: Image, below: list[Path], target: Path) -> None:
             _add_packages(image, root)
     _forget_identity(draft)
     draft.rename(target)
+
+
+def _discard(draft: Path) -> None:
+    """Remove what a build that was killed left, and end what may still be at work in it."""
+    root = _root_of(draft)
+    processes.signal_all([*processes.rooted(draft), *processes.rooted(root), *processes.inits(draft)], signal.SIGKILL)
+    unmount(root)
+    for path in (draft, root, _work_of(draft)):
+        if path.exists():
+            shutil.rmtree(path)
 
 
 def _bootstrap(image: Image, draft: Path) -> None:
@@ -123,19 +136,41 @@ def _forget_identity(layer: Path) -> None:
 @contextmanager
 def stacked(upper: Path, below: list[Path]) -> Iterator[Path]:
     """Mount a layer being built over those below it."""
-    root, work = upper.with_name(f"{upper.name}.root"), upper.with_name(f"{upper.name}.work")
+    root, work = _root_of(upper), _work_of(upper)
     root.mkdir(exist_ok=True)
     work.mkdir(exist_ok=True)
     mount(root, upper, work, below)
     try:
         yield root
     finally:
-        run(["umount", root])
+        unmount(root)
         root.rmdir()
         shutil.rmtree(work)
+
+
+def _root_of(layer: Path) -> Path:
+    return layer.with_name(f"{layer.name}.root")
+
+
+def _work_of(layer: Path) -> Path:
+    return layer.with_name(f"{layer.name}.work")
 
 
 def mount(root: Path, upper: Path, work: Path, below: list[Path]) -> None:
     """Mount the overlay of `below` (top one first) and a writable `upper` at `root`."""
     options = f"lowerdir={':'.join(map(str, below))},upperdir={upper},workdir={work}"
     run(["mount", "-t", "overlay", "bbb-fleet-lab", "-o", options, root])
+
+
+def unmount(root: Path) -> None:
+    """Undo `mount`; once the last process that used it has let go."""
+    while os.path.ismount(root):
+        wait_until(lambda: _unmounted(root), what=f"{root} is let go", within=UNMOUNT_DEADLINE)
+
+
+def _unmounted(root: Path) -> bool:
+    try:
+        run(["umount", root])
+    except LabError:
+        return False
+    return True

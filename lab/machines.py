@@ -28,14 +28,15 @@ def start(lab: Lab, host: Host) -> None:
     """Boot a host that is not running; returns at once, `await_boot` waits."""
     if process_of(lab, host) is not None:
         return
-    command = _driver(host).boot_command(lab, host)
+    # Not a child of ours: it goes on when this command has ended.
+    command = ["setsid", "--fork", *_driver(host).boot_command(lab, host)]
     with (lab.host_directory(host) / "console.log").open("ab") as console:
-        subprocess.Popen(
+        subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,
-            start_new_session=True,
+            check=True,
             preexec_fn=cgroups.joiner(f"{lab.name}-{host.name}"),
         )
 
@@ -75,6 +76,8 @@ def restart(lab: Lab, host: Host) -> None:
 def discard(lab_name: str, directory: Path) -> None:
     """End whatever runs from a host's directory and remove the directory; works for half-made hosts."""
     _end_now(lab_name, directory)
+    # Programs that an `up` that was killed had started in the host's file system.
+    processes.signal_all(processes.rooted(directory), signal.SIGKILL)
     for driver in (nspawn, uml):
         driver.unmount(directory)
     shutil.rmtree(directory)

@@ -5,7 +5,6 @@ import signal
 from pathlib import Path
 
 from lab import cgroups, identity, image, network, processes
-from lab.command import run
 from lab.state import Host, Lab
 from lab.topology import Topology
 
@@ -44,8 +43,8 @@ def boot_command(lab: Lab, host: Host) -> list[str]:
         *_share(lab, host),
     ]
     if cgroups.needed():
-        return processes.kept([*command, "--keep-unit"], name=command[0])
-    return command
+        command.append("--keep-unit")
+    return processes.kept(command, name=command[0])
 
 
 def request_shutdown(lab: Lab, host: Host) -> None:
@@ -62,8 +61,7 @@ def clear_up(lab_name: str, directory: Path) -> None:
 
 def unmount(directory: Path) -> None:
     """Let go of the file system of a host that is not to come back."""
-    while os.path.ismount(directory / "root"):
-        run(["umount", directory / "root"])
+    image.unmount(directory / "root")
 
 
 def _share(lab: Lab, host: Host) -> list[str]:

@@ -29,6 +29,11 @@ def keepers(directory: Path) -> list[int]:
     return [pid for pid in _all() if str(KEEPER) in (words := _arguments(pid)) and _names(words, str(directory))]
 
 
+def rooted(directory: Path) -> list[int]:
+    """Ids of processes that were sent into a file system at or below the directory without booting it."""
+    return [pid for pid in _all() if f"{_root(pid)}/".startswith(f"{directory}/")]
+
+
 def kept(command: list[str], *, name: str) -> list[str]:
     """The command line that runs `command`, called `name`, and again when it ends with 133: its host rebooted."""
     return ["/bin/bash", str(KEEPER), name, *command]
@@ -63,6 +68,14 @@ def _read(pid: int, name: str) -> str:
         return ""
 
 
+def _root(pid: int) -> str:
+    """A process's root directory; empty for one that is gone meanwhile or a zombie."""
+    try:
+        return (Path("/proc") / str(pid) / "root").readlink().as_posix()
+    except OSError:
+        return ""
+
+
 def _arguments(pid: int) -> list[str]:
     """A process's command line; empty for a zombie or a kernel thread."""
     return _read(pid, "cmdline").split("\0")[:-1]
@@ -85,4 +98,4 @@ def _is_first_in_its_namespace(pid: int) -> bool:
 
 def _root_lies_in(pid: int, directory: str) -> bool:
     mounts = [line for line in _read(pid, "mountinfo").splitlines() if line.split()[4] == "/"]
-    return any(f"upperdir={directory}/upper," in line for line in mounts)
+    return any(f"upperdir={directory}{end}" in line for line in mounts for end in ("/", ","))

@@ -5,7 +5,6 @@ packages installed beforehand.
 """
 
 import hashlib
-import os
 import platform
 import shutil
 from ipaddress import IPv4Address
@@ -82,8 +81,7 @@ def clear_up(lab_name: str, directory: Path) -> None:
 def unmount(directory: Path) -> None:
     """Let go of a disk that was being made when `up` was cut off."""
     for root in directory.glob("*.root"):
-        while os.path.ismount(root):
-            run(["umount", root])
+        image.unmount(root)
 
 
 def link_name(lab_name: str, host_name: str) -> str:

@@ -56,7 +56,7 @@ def test_a_host_with_another_key_is_not_talked_to(real: RealLab, lab: Lab) -> No
     storage, balancer = (line.split()[2] for line in former.splitlines()[:2])
     known.write_text(former.replace(storage, balancer))
     try:
-        with pytest.raises(LabError, match=r"storage1: .*Host key verification failed"):
+        with pytest.raises(LabError, match=r"(?s)storage1: .*Host key verification failed"):
             ssh.run_on(lab, lab.host("storage1"), "true")
     finally:
         known.write_text(former)
