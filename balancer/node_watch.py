@@ -12,17 +12,12 @@ from balancer import log
 from balancer.async_node_client import AsyncNodeClient, Listed
 from balancer.cluster_clock import ClusterClock, Moment
 from balancer.core.health import Health, Thresholds, after_failure, after_pass, reconsidered
-from balancer.core.nodes import Node, Observation, ObservedState, Snapshot
+from balancer.core.nodes import Node, ObservedState, Snapshot
 from balancer.core.reconciliation import Listing, Placed
 from balancer.errors import NodeError, StorageUnavailableError
 from balancer.settings import Settings
-from balancer.storage import clock, reconciliation
-from balancer.storage import nodes as node_rows
-from balancer.storage.cache import Redis
-from balancer.storage.database import Database
-from balancer.storage.placements import Place, Placements
+from balancer.storage.poll_stores import PollStores
 from balancer.storage.reconciliation import Change
-from balancer.storage.snapshots import Snapshots
 
 T = TypeVar("T")
 logger = log.get(__name__)
@@ -61,19 +56,15 @@ class _Version:
 class Watch:
     """Polls nodes; the health of all of them is in memory, so that one node's failure is judged beside the others'."""
 
-    def __init__(
-        self, settings: Settings, database: Database, client: Redis, http: AsyncNodeClient, threads: Executor
-    ) -> None:
+    def __init__(self, settings: Settings, stores: PollStores, http: AsyncNodeClient, threads: Executor) -> None:
         """threads: where calls to the stores run."""
         self._settings = settings
-        self._database = database
-        self._snapshots = Snapshots(client)
-        self._placements = Placements(client)
+        self._stores = stores
         self._http = http
         self._threads = threads
         self._thresholds = Thresholds(fail=settings.poll_fail_threshold, passes=settings.poll_pass_threshold)
         self._create_grace = timedelta(seconds=settings.create_timeout + settings.node_connect_timeout + CREATE_SLACK)
-        self._clock = ClusterClock(lambda: self._stored(self._read_clock))
+        self._clock = ClusterClock(lambda: self._stored(self._stores.now))
         self._nodes: dict[int, Node] = {}
         self._health: dict[int, Health] = {}
         self._written: dict[int, tuple[ObservedState, str, str]] = {}
@@ -83,7 +74,7 @@ class Watch:
 
     async def remember(self) -> None:
         """Begin from what is stored, as a process that polls from now on. Raises StorageUnavailableError."""
-        known = await self._stored(self._read_observations)
+        known = await self._stored(self._stores.observations)
         self._health = {node_id: Health.remembered(observation) for node_id, observation in known.items()}
         self._written = {node_id: (one.state, one.reason, one.bbb_version) for node_id, one in known.items()}
         self._versions = {node_id: _Version(one.bbb_version, 0.0) for node_id, one in known.items()}
@@ -91,14 +82,14 @@ class Watch:
 
     async def nodes(self) -> list[Node]:
         """Every registered node; what is known of others is dropped. Raises StorageUnavailableError."""
-        found = await self._stored(self._read_nodes)
+        found = await self._stored(self._stores.nodes)
         self._nodes = {node.id: node for node in found}
         ids = set(self._nodes)
         for known in (self._health, self._written, self._versions, self._listed):
             for node_id in known.keys() - ids:
                 del known[node_id]
         try:
-            await self._stored(self._snapshots.keep_only, ids)
+            await self._stored(self._stores.snapshots.keep_only, ids)
         except StorageUnavailableError as error:
             self._note_away("redis", error)
         return found
@@ -155,7 +146,7 @@ class Watch:
         snapshot = _snapshot(poll, listed, ended, version)
         xml = {meeting.internal_meeting_id: meeting.xml for meeting in listed.meetings}
         try:
-            current = await self._stored(self._snapshots.write, snapshot, xml)
+            current = await self._stored(self._stores.snapshots.write, snapshot, xml)
         except StorageUnavailableError as error:
             self._note_away("redis", error)
         else:
@@ -201,7 +192,7 @@ class Watch:
         if self._written.get(node_id) == news:
             return
         try:
-            await self._stored(self._write_observation, node, fencing, health, version)
+            await self._stored(self._stores.observe, node.id, fencing, health, version)
         except StorageUnavailableError as error:
             self._note_away("postgresql", error)
         else:
@@ -219,13 +210,12 @@ class Watch:
             clock_ahead=listed.node_time - poll.at(listed.answered) if listed.node_time else timedelta(0),
         )
         try:
-            outcome = await self._stored(self._reconcile, listing)
+            outcome = await self._stored(self._stores.reconcile, listing, self._create_grace)
             await self._tell(poll.node, outcome.changes)
             gone = await self._ask_for(poll.node, outcome.doubtful[:DOUBTS_AT_ONCE])
             if gone:
-                confirm = reconciliation.confirm_ended
-                changes = await self._stored(confirm, self._database, gone, poll.started.at)
-                await self._tell(poll.node, changes)
+                confirmed = await self._stored(self._stores.confirm_ended, gone, poll.started.at)
+                await self._tell(poll.node, confirmed)
         except StorageUnavailableError as error:
             self._note_away("postgresql", error)
             return
@@ -262,7 +252,7 @@ class Watch:
                 cause=change.cause,
             )
         try:
-            await self._stored(self._copy, node, changes)
+            await self._stored(self._stores.copy, node.id, changes)
         except StorageUnavailableError as error:
             self._note_away("redis", error)
 
@@ -278,35 +268,6 @@ class Watch:
 
     async def _stored(self, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
-
-    def _read_clock(self) -> datetime:
-        with self._database.transaction() as connection:
-            return clock.now(connection)
-
-    def _read_nodes(self) -> list[Node]:
-        with self._database.transaction() as connection:
-            return node_rows.all_nodes(connection)
-
-    def _read_observations(self) -> dict[int, Observation]:
-        with self._database.transaction() as connection:
-            return node_rows.observations(connection)
-
-    def _write_observation(self, node: Node, fencing: int, health: Health, version: str) -> None:
-        with self._database.transaction() as connection:
-            node_rows.observe(
-                connection, node.id, health.state, reason=health.reason, bbb_version=version, fencing=fencing
-            )
-
-    def _copy(self, node: Node, changes: Collection[Change]) -> None:
-        for change in changes:
-            row = change.row
-            if change.to_state == "running" and change.internal_meeting_id:
-                self._placements.note(row.tenant_id, row.meeting_id, Place(row.id, node.id, change.internal_meeting_id))
-            else:
-                self._placements.forget(row.tenant_id, row.meeting_id, row.id)
-
-    def _reconcile(self, listing: Listing) -> reconciliation.Outcome:
-        return reconciliation.reconcile(self._database, listing, create_grace=self._create_grace)
 
 
 def _snapshot(poll: _Poll, listed: Listed, ended: datetime, version: str) -> Snapshot:

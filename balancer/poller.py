@@ -24,6 +24,7 @@ from balancer.storage import cache
 from balancer.storage.database import Database
 from balancer.storage.lease import Lease
 from balancer.storage.poll_requests import PollRequests
+from balancer.storage.poll_stores import PollStores
 
 T = TypeVar("T")
 logger = log.get(__name__)
@@ -213,7 +214,7 @@ async def opened(settings: Settings, *, chance: Callable[[], float] = random.ran
         threads = stack.enter_context(ThreadPoolExecutor(STORE_THREADS, "stores"))
         lease = Lease(LEASE, client, database, ttl=LEASE_INTERVALS * settings.poll_interval)
         async with AsyncNodeClient(settings) as http:
-            watch = Watch(settings, database, client, http, threads)
+            watch = Watch(settings, PollStores(database, client), http, threads)
             poller = Poller(settings, lease, PollRequests(client), watch, chance)
             try:
                 yield poller
