@@ -1,0 +1,238 @@
+"""The recordings' nginx with its real configuration; only the balancer's verdicts come from a stand-in."""
+
+import http.client
+import json
+import shutil
+import socket
+import socketserver
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+
+from lab.services import Process
+
+PROJECT = Path(__file__).parents[2]
+ROLE = PROJECT / "roles/nginx"
+OPEN, HIDDEN, PROTECTED = (f"{letter * 40}-1757000000123" for letter in "abc")
+PLAYBOOK = """
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  vars_files: ["{role}/defaults/main.yml", "{role}/vars/main.yml"]
+  tasks:
+    - ansible.builtin.template:
+        src: "{role}/templates/etc/nginx-recordings/nginx.conf.j2"
+        dest: "{root}/nginx.conf"
+"""
+pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed: see bin/packages")
+
+
+@dataclass
+class Balancer:
+    """Answers as the balancer does, and remembers what it was asked."""
+
+    asked: list[str] = field(default_factory=list)
+    away: bool = False
+
+    def verdict(self, uri: str) -> int:
+        self.asked.append(uri)
+        if self.away:
+            return 503
+        path = uri.partition("?")[0]
+        return 204 if OPEN in path else 403 if PROTECTED in path else 404
+
+
+@dataclass
+class Recordings:
+    """A running nginx over a share in a temporary directory."""
+
+    root: Path
+    balancer: Balancer
+
+    def write(self, path: str, content: bytes = b"0123456789") -> Path:
+        target = self.root / "share" / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        return target
+
+    def get(self, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(self.root / "http.sock"))
+        connection.request("GET", path, headers=headers)
+        response = connection.getresponse()
+        answer = response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+        connection.close()
+        return answer
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Recordings]:
+    with tempfile.TemporaryDirectory(prefix="bbb-fleet-") as name:
+        root, balancer = Path(name), Balancer()
+        _render(root)
+        server = _Server(str(root / "balancer.sock"), _handler(balancer))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        options = f"daemon off; pid {root}/pid; user {_owner(root)};"
+        nginx = Process("nginx", ["nginx", "-c", str(root / "nginx.conf"), "-g", options], root / "log")
+        try:
+            nginx.wait_until((root / "http.sock").exists)
+            yield Recordings(root, balancer)
+        finally:
+            nginx.stop()
+            server.shutdown()
+            server.server_close()
+
+
+@pytest.fixture
+def recordings(running: Recordings) -> Recordings:
+    running.balancer.asked.clear()
+    running.balancer.away = False
+    return running
+
+
+def _owner(root: Path) -> str:
+    return f"{root.owner()} {root.group()}"
+
+
+def _render(root: Path) -> None:
+    (root / "play.yml").write_text(PLAYBOOK.format(role=ROLE, root=root))
+    shutil.copytree(ROLE / "files/playback", root / "player/plain")
+    variables = {
+        "ansible_python_interpreter": sys.executable,
+        "nginx_recordings_root": f"{root}/share",
+        "nginx_upstreams": [f"unix:{root}/balancer.sock"],
+        "__nginx_recordings_socket": f"{root}/http.sock",
+        "__nginx_playback_directory": f"{root}/player",
+    }
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", str(root / "play.yml")]
+    subprocess.run([*command, "-e", json.dumps(variables)], check=True, cwd=PROJECT, capture_output=True)
+
+
+def _handler(balancer: Balancer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(balancer.verdict(self.headers["X-Original-URI"]))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def address_string(self) -> str:
+            return "nginx"
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            """nginx's own log is enough."""
+
+    return Handler
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("video/webcams.webm", "video/webm"),
+        ("video-0.m4v", "video/mp4"),
+        ("caption_en.vtt", "text/vtt; charset=utf-8"),
+        ("shapes.svg", "image/svg+xml"),
+        ("metadata.xml", "text/xml; charset=utf-8"),
+        ("audio.ogg", "audio/ogg"),
+        ("notes.pdf", "application/pdf"),
+    ],
+)
+def test_every_kind_of_file_has_the_type_that_players_need(recordings: Recordings, name: str, kind: str) -> None:
+    recordings.write(f"published/presentation/{OPEN}/{name}")
+    status, headers, body = recordings.get(f"/presentation/{OPEN}/{name}")
+    assert (status, headers["content-type"], body) == (200, kind, b"0123456789")
+
+
+def test_a_part_of_a_film_is_served(recordings: Recordings) -> None:
+    recordings.write(f"published/video/{OPEN}/video-0.m4v")
+    status, headers, body = recordings.get(f"/playback/video/{OPEN}/video-0.m4v", Range="bytes=2-4")
+    assert (status, headers["content-range"], body) == (206, "bytes 2-4/10", b"234")
+
+
+@pytest.mark.parametrize("prefix", ["/screenshare", "/recording/screenshare", "/playback/screenshare"])
+def test_every_address_that_bbb_gives_a_format_works(recordings: Recordings, prefix: str) -> None:
+    recordings.write(f"published/screenshare/{OPEN}/screenshare-0.webm")
+    assert recordings.get(f"{prefix}/{OPEN}/screenshare-0.webm")[0] == 200
+
+
+def test_an_unpublished_recording_is_served_once_the_balancer_allows_it(recordings: Recordings) -> None:
+    recordings.write(f"unpublished/notes/{OPEN}/notes.pdf", b"unpublished")
+    assert recordings.get(f"/notes/{OPEN}/notes.pdf")[2] == b"unpublished"
+    recordings.write(f"published/notes/{OPEN}/notes.pdf", b"published")
+    assert recordings.get(f"/notes/{OPEN}/notes.pdf")[2] == b"published"
+
+
+@pytest.mark.parametrize(("record", "status"), [(HIDDEN, 404), (PROTECTED, 403)])
+def test_no_byte_without_the_balancers_word(recordings: Recordings, record: str, status: int) -> None:
+    for tree in ("published", "unpublished"):
+        recordings.write(f"{tree}/presentation/{record}/metadata.xml", b"secret bytes")
+    for address in (f"/presentation/{record}/metadata.xml", f"/playback/presentation/2.3/{record}"):
+        seen, _, body = recordings.get(address)
+        assert seen == status
+        assert b"secret bytes" not in body
+
+
+def test_a_balancer_that_cannot_tell_is_no_permission(recordings: Recordings) -> None:
+    recordings.write(f"published/presentation/{OPEN}/metadata.xml")
+    recordings.balancer.away = True
+    assert recordings.get(f"/presentation/{OPEN}/metadata.xml")[0] == 503
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"/presentation/{OPEN}/../{HIDDEN}/metadata.xml",
+        f"/presentation/{OPEN}/%2e%2e/{HIDDEN}/metadata.xml",
+        f"/presentation/{OPEN}/..%2f{HIDDEN}/metadata.xml",
+        f"//presentation//{HIDDEN}/./metadata.xml",
+        f"/presentation/{HIDDEN}/metadata.xml?x=/presentation/{OPEN}/",
+    ],
+)
+def test_what_is_asked_is_what_would_be_served(recordings: Recordings, address: str) -> None:
+    recordings.write(f"published/presentation/{HIDDEN}/metadata.xml", b"secret bytes")
+    status, _, body = recordings.get(address)
+    assert status == 404
+    assert b"secret bytes" not in body
+    assert all(uri.startswith(f"/presentation/{HIDDEN}/") for uri in recordings.balancer.asked)
+
+
+def test_a_link_in_a_recording_leads_nowhere(recordings: Recordings) -> None:
+    target = recordings.write(f"published/presentation/{OPEN}/real.txt")
+    (target.parent / "passwd").symlink_to("/etc/passwd")
+    assert recordings.get(f"/presentation/{OPEN}/passwd")[0] == 404
+
+
+@pytest.mark.parametrize("address", ["/etc/passwd", "/spool/x.tar", "/published/presentation/", "/.bbb-fleet-share"])
+def test_nothing_else_of_the_share_is_served(recordings: Recordings, address: str) -> None:
+    recordings.write("spool/x.tar")
+    recordings.write(".bbb-fleet-share")
+    assert recordings.get(address)[0] == 404
+    assert recordings.balancer.asked == []
+
+
+@pytest.mark.parametrize(
+    "address", [f"/playback/presentation/2.3/{OPEN}", f"/playback/video/{OPEN}/", f"/recording/screenshare/{OPEN}/"]
+)
+def test_the_plain_player_opens_for_what_may_be_seen(recordings: Recordings, address: str) -> None:
+    status, headers, body = recordings.get(address)
+    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert b"/playback/plain/player.js" in body
+
+
+def test_the_players_own_parts_need_no_permission(recordings: Recordings) -> None:
+    status, headers, _ = recordings.get("/playback/plain/player.js")
+    assert (status, headers["content-type"]) == (200, "application/javascript; charset=utf-8")
+    assert recordings.balancer.asked == []
