@@ -202,6 +202,7 @@ class _Connection:
 
     def close(self) -> None:
         self._http.close()
+        self._socket.close()
 
 
 class _TimedSocket:
@@ -229,7 +230,7 @@ class _TimedSocket:
         return io.BufferedReader(_Reader(self))
 
     def close(self) -> None:
-        self._inner.close()
+        """Nothing yet: http.client closes it while the answer is still to be read. Its owner closes the socket."""
 
 
 class _Reader(io.RawIOBase):
