@@ -10,7 +10,10 @@ from tests.integration.cli.conftest import Commands
 
 #: As placement does it: the node's row is locked and read again, then the meeting's row is inserted.
 LOCK = "SELECT id FROM nodes WHERE name = 'bbb1' AND admin_state = 'enabled' FOR SHARE"
-INSERT = "INSERT INTO meetings (tenant_id, meeting_id, node_id, node_name, expected_users) VALUES (1, 'course', %s, 'bbb1', 10)"
+INSERT = """
+    INSERT INTO meetings (tenant_id, meeting_id, node_id, node_name, expected_users)
+    VALUES (1, 'course', %s, 'bbb1', 10)
+"""
 WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
