@@ -19,7 +19,7 @@ from acceptance.support.journal import Journal, JournalError
 from acceptance.support.meetings import Meetings
 from acceptance.support.operator import Operator
 from acceptance.support.outcomes import NotProved
-from acceptance.support.recorder import Recorder
+from acceptance.support.recorder import EARLIER, Recorder
 from acceptance.support.report import write
 
 STEPS = ("edge", "meetings", "nodes", "pages", "recordings", "users")
@@ -144,7 +144,7 @@ def clean_cluster(
     recorder = pytestconfig.stash[RECORDER]
     duties = [operator.put_back, *([all_meetings.end_all, all_meetings.delete_recordings] if not unreachable else [])]
     for duty in duties:
-        recorder.remarks += [f"From an earlier run: {line}" for line in duty()]
+        recorder.remarks += [EARLIER + line for line in duty()]
     yield
     recorder.clean_up(duties)
 

@@ -19,4 +19,4 @@ Feature: Record
 
   Scenario: node and balancer say the same about a recording
     Given recordings that the balancer lists
-    Then within 20 seconds getRecordings of the balancer agrees with the node's
+    Then within the publishing deadline getRecordings of the balancer agrees with the node's

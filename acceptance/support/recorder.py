@@ -14,6 +14,8 @@ from acceptance.support.meetings import LATER
 from acceptance.support.outcomes import NotProved, Outcome, Result, Step, accept_gaps
 from acceptance.support.report import Head
 
+#: How a remark begins that is about what an earlier run left.
+EARLIER = "From an earlier run: "
 _RESULT = pytest.StashKey[Result]()
 _STEP_STARTED = pytest.StashKey[float]()
 
@@ -43,7 +45,9 @@ class Recorder:
             except (AssertionError, NotProved) as error:
                 result.outcome = Outcome.FAILED
                 result.message += self._without_secrets(f"{error}\n")
-        later = [line for line in result.seen if line.startswith(LATER)]
+        # What an earlier run could not remove is no fault of this one.
+        known = {remark.removeprefix(EARLIER) for remark in self.remarks}
+        later = [line for line in result.seen if line.startswith(LATER) and line not in known]
         if later and result.outcome is Outcome.PASSED:
             result.outcome, result.message = Outcome.NOT_PROVED, "\n".join(later)
         result.seconds = time.monotonic() - started

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,7 +49,7 @@ def verdict(results: Sequence[Result]) -> str:
 
 
 def write(directory: Path, head: Head, results: Sequence[Result], remarks: Sequence[str]) -> Path:
-    """Writes acceptance.html, one file that needs nothing else, and returns where."""
+    """Writes acceptance.html, one file that needs nothing else, and results.json, the same for machines."""
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     page = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     page.filters["seconds"] = _seconds
@@ -64,9 +65,28 @@ def write(directory: Path, head: Head, results: Sequence[Result], remarks: Seque
         written=datetime.now().astimezone().isoformat(timespec="seconds"),
     )
     directory.mkdir(parents=True, exist_ok=True)
+    (directory / "results.json").write_text(json.dumps(_plain(head, results), indent=2) + "\n", encoding="utf-8")
     path = directory / "acceptance.html"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def _plain(head: Head, results: Sequence[Result]) -> dict[str, object]:
+    return {
+        "version": 1,
+        "head": dict(head.properties()),
+        "verdict": verdict(results),
+        "results": [
+            {
+                "name": one.name,
+                "title": one.title,
+                "outcome": one.outcome,
+                "message": one.message,
+                "seconds": one.seconds,
+            }
+            for one in results
+        ],
+    }
 
 
 def _seconds(value: float) -> str:

@@ -1,0 +1,120 @@
+"""Every fault of lab/faults.yml is put into a real cluster: the right scenario fails, and says what is wrong and where."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lab.faults import load
+from lab.faults.catalogue import Fault
+from lab.faults.causes import CAUSES
+from tests.cluster import PROJECT, Cluster
+
+FAULTS = load()
+#: Names a lab that is deployed already and stays; without it one is brought up and taken down.
+STANDING_LAB = "BBB_FLEET_FAULTS_LAB"
+#: Seconds. A recording takes a quarter of it when nothing is wrong.
+PUBLISHING_DEADLINE = 40
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one scenario."""
+
+    name: str
+    outcome: str
+    message: str
+
+
+@pytest.fixture(scope="module")
+def broken_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A deployed cluster in which nothing is broken yet."""
+    standing = os.environ.get(STANDING_LAB)
+    cluster: Cluster = Cluster(standing) if standing else request.getfixturevalue("cluster")
+    cluster.lab("mend")
+    yield cluster
+    cluster.lab("mend")
+
+
+def test_every_fault_can_be_injected() -> None:
+    """The catalogue and the code have the same names."""
+    assert set(FAULTS) == set(CAUSES)
+
+
+def test_every_fault_names_scenarios_that_exist() -> None:
+    """A misspelt scenario could never fail, nor be blocked."""
+    features = {path.stem: path.read_text() for path in (PROJECT / "acceptance/features").glob("*.feature")}
+    checks = {
+        path.stem.removeprefix("test_"): path.read_text() for path in (PROJECT / "acceptance/infra").glob("test_*")
+    }
+    for fault in FAULTS.values():
+        group, _, name = fault.fails.partition("/")
+        if group == "infra":
+            group, _, name = name.partition("/")
+            assert f"def test_{name}(" in checks[group], fault.name
+        else:
+            assert f"Scenario: {name}\n" in features[group], fault.name
+
+
+@pytest.mark.lab
+@pytest.mark.faults
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_the_right_scenario_fails(broken_cluster: Cluster, fault: Fault, tmp_path: Path) -> None:
+    """One scenario fails with cause and host in its message, the blocked ones prove nothing, all others pass."""
+    broken_cluster.lab("break", fault.name)
+    try:
+        results = accept(broken_cluster, fault, tmp_path)
+    finally:
+        broken_cluster.lab("mend")
+    failed = [result for result in results if result.outcome == "failed"]
+    assert [result.name for result in failed] == [fault.fails], told(failed)
+    missing = [words for words in fault.names if words not in failed[0].message]
+    assert not missing, f"not in the message: {missing}: {failed[0].message}"
+    open_ones = [result for result in results if result.outcome not in ("failed", "passed")]
+    unexpected = [one for one in open_ones if not any(fnmatchcase(one.name, pattern) for pattern in fault.blocked)]
+    assert not unexpected, told(unexpected)
+    assert any(result.outcome == "passed" for result in results)
+
+
+def accept(cluster: Cluster, fault: Fault, report: Path) -> list[Outcome]:
+    """Runs the part of the suite that the fault names; a run that is accepted although something is broken fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *parts(fault), "-q", "-k", "not restart"]
+        + ["--environment", str(environment(cluster)), "--report", str(report)],
+        cwd=PROJECT,
+        env=cluster.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    found = json.loads((report / "results.json").read_text())["results"]
+    return [Outcome(one["name"], one["outcome"], one["message"]) for one in found]
+
+
+def parts(fault: Fault) -> list[str]:
+    """The folders and modules of the features and groups that a fault names."""
+    return ["acceptance/infra" if part == "infra" else f"acceptance/test_{part}.py" for part in fault.run]
+
+
+def environment(cluster: Cluster) -> Path:
+    """The lab's environment with a shorter deadline for recordings; beside the other, since paths are relative."""
+    content = yaml.safe_load((cluster.directory / "acceptance.yml").read_text())
+    path = cluster.directory / "acceptance-faults.yml"
+    path.write_text(yaml.safe_dump({**content, "publishing_deadline": PUBLISHING_DEADLINE, "record_seconds": 4}))
+    return path
+
+
+def told(results: list[Outcome]) -> str:
+    return "\n".join(f"{one.outcome} {one.name}: {one.message}" for one in results) or "nothing failed"
