@@ -1,6 +1,7 @@
 """Simulated nodes for a test of the poller, registered in a real PostgreSQL."""
 
 import hashlib
+import ssl
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -46,12 +47,17 @@ class Fleet:
 
     async def add(self, *names: str, **options: Any) -> None:
         for name in names:
-            simulated = SimulatedNode(
-                NodeSettings(server_url="https://node.example.org", secret=SECRET, root=self.root / name, **options)
-            )
-            self.servers[name] = NodeServer(simulated, "127.0.0.1", 0)
-            await self.servers[name].start()
-            self.register(name, f"http://127.0.0.1:{self.servers[name].port}/bigbluebutton/api/")
+            port = await self.start(name, **options)
+            self.register(name, f"http://127.0.0.1:{port}/bigbluebutton/api/")
+
+    async def start(self, name: str, *, tls: ssl.SSLContext | None = None, **options: Any) -> int:
+        """Start a node that is not registered; its port."""
+        simulated = SimulatedNode(
+            NodeSettings(server_url="https://node.example.org", secret=SECRET, root=self.root / name, **options)
+        )
+        self.servers[name] = NodeServer(simulated, "127.0.0.1", 0, tls)
+        await self.servers[name].start()
+        return self.servers[name].port
 
     def register(self, name: str, url: str, secret: str = SECRET) -> None:
         declared = node_rows.Declaration(name=name, url=url, secret=secret)
