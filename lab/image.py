@@ -17,8 +17,17 @@ from lab.topology import Image, Topology
 
 CACHE = Path("/var/cache/bbb-fleet-lab")
 # Counted up when this module builds a layer differently from the same description.
-BUILDER = 1
+BUILDER = 2
 OPERATOR = "ops"
+# They would hold apt's lock while a role wants it, or look after disks that live for an hour.
+UNWANTED_UNITS = (
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "dpkg-db-backup.timer",
+    "e2scrub_all.timer",
+    "e2scrub_reap.service",
+    "fstrim.timer",
+)
 BUILD_TIMEOUT = 1800.0
 UNMOUNT_DEADLINE = 10.0
 
@@ -74,6 +83,7 @@ def _bootstrap(image: Image, draft: Path) -> None:
         f'chroot "$1" useradd --create-home --shell /bin/bash {OPERATOR}',
         f'echo "{OPERATOR} ALL=(ALL) NOPASSWD: ALL" > "$1/etc/sudoers.d/{OPERATOR}"',
         'chroot "$1" systemctl enable systemd-networkd.service',
+        f'chroot "$1" systemctl mask {" ".join(UNWANTED_UNITS)}',
         # The mirror's index stays in the image: a role finds the packages that were downloaded without asking again.
         'echo \'APT::Periodic::Enable "0";\' > "$1/etc/apt/apt.conf.d/10periodic"',
         'echo \'Acquire::Check-Valid-Until "false";\' > "$1/etc/apt/apt.conf.d/10valid-until"',

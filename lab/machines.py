@@ -13,7 +13,7 @@ from lab.state import Host, Lab
 from lab.topology import Topology
 
 # Seconds from start to an answer over ssh. User Mode Linux is an order of magnitude slower.
-BOOT_DEADLINES = {"nspawn": 90.0, "uml": 240.0}
+BOOT_DEADLINES = {"nspawn": 120.0, "uml": 480.0}
 STOP_DEADLINE = 120.0
 CLEAR_UP_DEADLINE = 10.0
 LAST_LINES = 4
