@@ -1,0 +1,108 @@
+"""getMeetings: polls and rows, put together."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from defusedxml.ElementTree import fromstring
+
+from balancer.core.listing import Listed, Part, external_ids, merge, unseen, young_meeting
+from balancer.core.node_call import Answer
+from balancer.core.parameters import Parameters
+
+POLLED = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
+
+
+def meeting(name: str, *, parent: str = "") -> str:
+    breakout = f"<isBreakout>true</isBreakout><parentMeetingID>{parent}</parentMeetingID>" if parent else ""
+    return f"<meeting><meetingID>{name}</meetingID>{breakout}</meeting>"
+
+
+def row(name: str, *, node: int = 1, created: float = -60, ending: bool = False) -> Listed:
+    """created: seconds after the poll began."""
+    return Listed(
+        node_id=node,
+        meeting_id=name,
+        internal_meeting_id=f"i-{name}",
+        created_at=POLLED + timedelta(seconds=created),
+        ending=ending,
+    )
+
+
+def part(*names: str, **breakouts: str) -> Part:
+    own = {f"i-{name}": meeting(name) for name in names}
+    rooms = {f"i-{name}": meeting(name, parent=parent) for name, parent in breakouts.items()}
+    return Part(POLLED, own | rooms)
+
+
+@pytest.mark.parametrize(
+    ("rows", "parts", "young", "listed"),
+    [
+        ([], {}, [], []),
+        # As the node listed them, in the order of the rows.
+        ([row("b"), row("a")], {1: part("a", "b")}, [], ["b", "a"]),
+        # Nobody's, or another tenant's.
+        ([row("a")], {1: part("a", "foreign")}, [], ["a"]),
+        # Made since the poll began, and made while it was under way.
+        ([row("a", created=1)], {1: part()}, ["a"], ["a"]),
+        ([row("a", created=0)], {1: part()}, ["a"], ["a"]),
+        # What the node lists counts for more than how it began.
+        ([row("a", created=1)], {1: part("a")}, ["a"], ["a"]),
+        # There before the poll, and not listed: gone.
+        ([row("a", created=-1)], {1: part()}, ["a"], []),
+        # Its node was never polled.
+        ([row("a")], {}, ["a"], ["a"]),
+        ([row("a")], {2: part("b")}, ["a"], ["a"]),
+        # Redis was wiped between create and poll: nothing tells how it looks.
+        ([row("a", created=1)], {1: part()}, [], []),
+        # Being ended.
+        ([row("a", ending=True), row("b")], {1: part("a", "b")}, [], ["b"]),
+        # Twins: only the one that a row says is the one.
+        ([row("a", node=2)], {1: part("a"), 2: part("a")}, [], ["a"]),
+        # Breakout rooms come with their parent, from its own node.
+        ([row("a")], {1: part("a", room="i-a", other="i-x")}, [], ["a", "room"]),
+        ([row("a", ending=True)], {1: part("a", room="i-a")}, [], []),
+        ([row("a")], {1: part("a"), 2: part(room="i-a")}, [], ["a"]),
+    ],
+)
+def test_merge(rows: list[Listed], parts: dict[int, Part], young: list[str], listed: list[str]) -> None:
+    found = merge(rows, parts, {f"i-{name}": meeting(name) for name in young})
+    assert [fromstring(xml).findtext("meetingID") for xml in found] == listed
+
+
+def test_only_what_no_poll_listed_is_asked_for() -> None:
+    assert unseen([row("a"), row("b"), row("c", node=2)], {1: part("a")}) == ["i-b", "i-c"]
+
+
+def test_external_ids_are_read_as_they_were_given() -> None:
+    assert external_ids(Part(POLLED, {"i": meeting("a &lt;b&gt; &amp;amp;")})) == {"i": "a <b> &amp;"}
+
+
+def test_a_young_meeting_looks_as_its_node_would_list_it() -> None:
+    created = fromstring(
+        "<response><meetingID>course-1</meetingID><internalMeetingID>i-1</internalMeetingID>"
+        "<createTime>1757000000123</createTime><createDate>Thu Sep 04</createDate><voiceBridge>71234</voiceBridge>"
+        "<dialNumber>613</dialNumber><attendeePW>a&amp;b</attendeePW><moderatorPW>m</moderatorPW>"
+        "<duration>90</duration></response>"
+    )
+    parameters = Parameters.of(
+        [
+            ("name", "Algebra <1> \x02\U0001f600"),
+            ("record", "true"),
+            ("maxParticipants", "25"),
+            ("meta_Origin", "a&b"),
+            ("meta_x_y", "dropped"),
+            ("meta_<b>", "dropped"),
+            ("meta_", "dropped"),
+        ]
+    )
+    found = fromstring(young_meeting(parameters, Answer(True, "", "", created, b"")))
+    assert [element.tag for element in found] == [
+        "meetingName", "meetingID", "internalMeetingID", "createTime", "createDate", "voiceBridge", "dialNumber",
+        "attendeePW", "moderatorPW", "running", "duration", "hasUserJoined", "recording", "hasBeenForciblyEnded",
+        "startTime", "endTime", "participantCount", "listenerCount", "voiceParticipantCount", "videoCount", "maxUsers",
+        "moderatorCount", "attendees", "metadata", "isBreakout",
+    ]  # fmt: skip
+    assert found.findtext("meetingName") == "Algebra <1> \U0001f600"
+    assert (found.findtext("attendeePW"), found.findtext("duration")) == ("a&b", "90")
+    assert (found.findtext("recording"), found.findtext("maxUsers")) == ("true", "25")
+    assert [(each.tag, each.text) for each in found.iterfind("metadata/*")] == [("origin", "a&b")]
