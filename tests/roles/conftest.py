@@ -107,6 +107,8 @@ class LabFleet(Fleet):
     """The same on real hosts."""
 
     lab: str = ""
+    #: What a person saw of the first run, where it was asked for everything.
+    shown: str = ""
 
     def host(self, name: str) -> Host:
         """A host as testinfra sees it, as root."""
