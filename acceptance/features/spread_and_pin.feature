@@ -10,7 +10,8 @@ Feature: Spread and pin
   Scenario: a running meeting stays on its node
     Given running meetings on 2 nodes
     When the front end creates each of them again
-    And another user joins each of them
+    Then within 5 seconds each is still the same meeting, on the same node
+    When another user joins each of them
     Then within 20 seconds each of them shows 2 users, on the node where it began
 
   Scenario: an ended meeting is gone from its node

@@ -69,6 +69,12 @@ def create_again(meetings: Meetings, placed: list[Placed]) -> list[Again]:
     return [Again(one, meetings.create_again(one.meeting)) for one in placed]
 
 
+@then(parsers.parse("within {seconds:g} seconds each is still the same meeting, on the same node"))
+def still_the_same(again: list[Again], meetings: Meetings, seconds: float) -> None:
+    for one in again:
+        _same_meeting(one, meetings)
+
+
 @when("another user joins each of them")
 def another_user_joins(
     meetings: Meetings, browser: Chromium, people: ExitStack, environment: Environment, placed: list[Placed]
@@ -102,13 +108,10 @@ def spread_evenly(
 
 
 @then(parsers.parse("within {seconds:g} seconds each of them shows {users:d} users, on the node where it began"))
-def stays(
-    again: list[Again], bbb: BBB, meetings: Meetings, note: Note, patience: Patience, seconds: float, users: int
-) -> None:
-    for one in again:
-        _same_meeting(one, meetings)
-        _shows(bbb, one.placed, users, patience(seconds))
-        note(f"{one.placed.meeting.id}: {users} users on {one.placed.node.host}")
+def stays(placed: list[Placed], bbb: BBB, note: Note, patience: Patience, seconds: float, users: int) -> None:
+    for one in placed:
+        _shows(bbb, one, users, patience(seconds))
+        note(f"{one.meeting.id}: {users} users on {one.node.host}")
 
 
 @then(parsers.parse("within {seconds:g} seconds neither the balancer nor any node knows them"))

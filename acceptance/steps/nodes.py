@@ -126,7 +126,7 @@ def hosts_none(created: list[Placed], node: Node, operator: Operator, meetings: 
     assert not there, (
         f"the balancer placed {len(there)} of {len(created)} new meetings on {node.host}, which is {state}"
     )
-    _knows_none(meetings.at(node), created, seconds)
+    _knows_none(meetings.at(node), created, node.host, state)
 
 
 @then(parsers.parse("within {seconds:g} seconds each of its sisters hosts some of them"))
@@ -251,10 +251,12 @@ def _meetings_on(api: BBB) -> list[str]:
     return [meeting.findtext("meetingID", "") for meeting in answer.all("meetings/meeting")]
 
 
-def _knows_none(api: BBB, created: list[Placed], seconds: float) -> None:
+def _knows_none(api: BBB, created: list[Placed], host: str, state: str) -> None:
     for one in created:
         answer = api.call("getMeetingInfo", meetingID=one.meeting.id)
-        assert not answer.ok, f"{api.host} hosts {one.meeting.id}, though joins lead to {one.node.host}"
+        assert not answer.ok, (
+            f"the balancer placed {one.meeting.id} on {host}, which is {state}, and sends its users to {one.node.host}"
+        )
 
 
 def _trouble(node: Node, state: NodeState | None, oldest: float) -> str:

@@ -1,4 +1,4 @@
-"""Every fault of lab/faults.yml is put into a real cluster: the right scenario fails, and says what is wrong and where."""
+"""Every fault of lab/faults.yml in a real cluster: the right scenario fails, and says what is wrong and where."""
 
 from __future__ import annotations
 
@@ -89,9 +89,9 @@ def test_the_right_scenario_fails(broken_cluster: Cluster, fault: Fault, tmp_pat
 
 def accept(cluster: Cluster, fault: Fault, report: Path) -> list[Outcome]:
     """Runs the part of the suite that the fault names; a run that is accepted although something is broken fails."""
+    where = ["--environment", str(environment(cluster)), "--report", str(report)]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *parts(fault), "-q", "-k", "not restart"]
-        + ["--environment", str(environment(cluster)), "--report", str(report)],
+        [sys.executable, "-m", "pytest", *parts(fault), "-q", "-k", "not restart", *where],
         cwd=PROJECT,
         env=cluster.environment,
         capture_output=True,
