@@ -286,6 +286,8 @@ class Importer:
             changed = [each for each in found if not self._stands(present, each, trees[each.format])]
             for metadata in changed:
                 self._share.place(job.id, metadata.format, record_id, state)
+            # Had the share gone meanwhile, the files would now lie below its empty mount point.
+            self._share.verify()
             # Rows last: a request that changes this recording never waits for the share.
             for metadata in found:
                 recording = recordings.save(connection, metadata, state)
@@ -294,8 +296,6 @@ class Importer:
                 stored = StoredFormat(state, tree.files, tree.unpacked_bytes, tree.sha256)
                 recordings.save_format(connection, recording, metadata, stored, job.id)
             recordings.settle(connection, recording)
-            # Had the share gone meanwhile, the files would now lie below its empty mount point.
-            self._share.verify()
             names = " ".join(each.format for each in changed)
             return self._finish(connection, job, f"imported {names}" if names else "nothing new in it")
 

@@ -27,6 +27,7 @@ DEFAULT_STATES: Final = (PUBLISHED, UNPUBLISHED)
 MAX_LIMIT: Final = 100
 
 _MINUTE_MS = 60_000
+_WHOLE = re.compile(r"[0-9a-f]{40}-[0-9]{13}")
 _MAX_OFFSET = 2**31
 _PREFIX = re.compile(r"[0-9a-f-]{1,85}")
 _UNPRINTABLE = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
@@ -34,6 +35,11 @@ _UNPRINTABLE = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\
 
 def is_record_id(text: str) -> bool:
     return RECORD_ID.fullmatch(text) is not None
+
+
+def is_whole_record_id(text: str) -> bool:
+    """Whether it is as long as all recordIDs are, so that nothing longer begins with it."""
+    return _WHOLE.fullmatch(text) is not None
 
 
 def is_format(text: str) -> bool:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import Any
 
+from psycopg import sql
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
@@ -58,45 +59,53 @@ class Move:
 def search(connection: Connection, tenant_id: int, query: Query) -> Page:
     """A tenant's recordings, newest first."""
     where, parameters = _conditions(tenant_id, query)
-    text = f"{_SQL['select']} {where} {_SQL['newest_first']}"
+    text = sql.SQL(" ").join([sql.SQL(_SQL["select"]), where, sql.SQL(_SQL["newest_first"])])
     # Never prepared: which index is right depends on the values, so every call is planned with them.
     rows = connection.execute(text, parameters, prepare=False).fetchall()
     total = None
     if query.paged:
-        counted = connection.execute(f"{_SQL['count']} {where}", parameters, prepare=False).fetchone()
+        text = sql.SQL(" ").join([sql.SQL(_SQL["count"]), where])
+        counted = connection.execute(text, parameters, prepare=False).fetchone()
         total = int(counted["total"]) if counted else 0
     return Page([_recording(row) for row in rows], total)
 
 
-def _conditions(tenant_id: int, query: Query) -> tuple[LiteralString, dict[str, Any]]:
+def _conditions(tenant_id: int, query: Query) -> tuple[sql.Composable, dict[str, Any]]:
     """The WHERE clause's text and its values."""
-    names: list[LiteralString] = [_SQL["where_tenant"], _SQL["where_states"]]
-    if rules.DELETED not in query.states:
-        names.append(_SQL["where_alive"])
-    if query.record_ids is not None:
-        names.append(_SQL["where_prefixes"])
-    if query.meeting_ids is not None:
-        names.append(_SQL["where_meetings"])
     exact, patterns = _metadata_conditions(query)
-    if exact:
-        names.append(_SQL["where_exact"])
-    if patterns:
-        names.append(_SQL["where_like"])
-    prefixes = list(query.record_ids or ())
+    wanted = {
+        "where_tenant": True,
+        "where_states": True,
+        "where_alive": rules.DELETED not in query.states,
+        "where_meetings": query.meeting_ids is not None,
+        "where_exact": bool(exact),
+        "where_like": bool(patterns),
+    }
+    parts: list[sql.Composable] = [sql.SQL(_SQL[name]) for name, is_wanted in wanted.items() if is_wanted]
+    if query.record_ids is not None:
+        parts.append(_record_id_condition(query.record_ids))
     parameters = {
         "tenant": tenant_id,
         "states": list(query.states),
         "meeting_ids": list(query.meeting_ids or ()),
-        "lows": prefixes,
-        # ids are made of 0-9 a-f and "-": in bytes, all that begin so come before the prefix with a "g".
-        "highs": [f"{prefix}g" for prefix in prefixes],
+        "record_ids": [each for each in query.record_ids or () if rules.is_whole_record_id(each)],
         "exact": Jsonb(exact),
         "names": [name for name, _ in patterns],
         "patterns": [pattern for _, pattern in patterns],
         "offset": query.offset,
         "limit": query.limit,
     }
-    return "\nAND ".join(names), parameters
+    return sql.SQL("\nAND ").join(parts), parameters
+
+
+def _record_id_condition(record_ids: Sequence[str]) -> sql.Composable:
+    """Whole ids in one comparison, each prefix as a range of the index."""
+    alternatives: list[sql.Composable] = [sql.SQL(_SQL["where_record_ids"])]
+    for prefix in sorted({each for each in record_ids if not rules.is_whole_record_id(each)}):
+        # ids are made of 0-9 a-f and "-": in bytes, all that begin so come before the prefix with a "g".
+        bounds = {"low": sql.Literal(prefix), "high": sql.Literal(f"{prefix}g")}
+        alternatives.append(sql.SQL(_SQL["where_prefix"]).format(**bounds))
+    return sql.SQL("({})").format(sql.SQL("\nOR ").join(alternatives))
 
 
 def _metadata_conditions(query: Query) -> tuple[dict[str, str], list[tuple[str, str]]]:

@@ -25,11 +25,12 @@ r.state <> 'deleted'
 -- name: where_meetings
 r.meeting_id = ANY (%(meeting_ids)s)
 
--- name: where_prefixes
-r.id IN (
-    SELECT x.id FROM unnest(%(lows)s::text[], %(highs)s::text[]) AS p (low, high)
-    JOIN recordings x ON x.record_id >= p.low AND x.record_id < p.high
-)
+-- name: where_record_ids
+r.record_id = ANY (%(record_ids)s)
+
+-- name: where_prefix
+-- As literals, one by one: only then does the planner know how few rows a prefix has.
+r.record_id >= {low} AND r.record_id < {high}
 
 -- name: where_exact
 r.metadata @> %(exact)s::jsonb
