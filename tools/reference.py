@@ -28,9 +28,7 @@ def pages() -> dict[str, str]:
 
 def outdated() -> list[str]:
     """Names of the pages that do not say what is there."""
-    return [
-        name for name, text in pages().items() if not (PAGES / name).exists() or (PAGES / name).read_text() != text
-    ]
+    return [name for name, text in pages().items() if not (PAGES / name).exists() or (PAGES / name).read_text() != text]
 
 
 def _settings() -> str:
