@@ -54,7 +54,7 @@ def _build(image: Image, below: list[Path], target: Path) -> None:
     """Build beside the target and rename: a build that was cut off is never taken for an image."""
     CACHE.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.draft")
-    _discard(draft)
+    discard_draft(draft)
     if image.parent is None:
         _bootstrap(image, draft)
     else:
@@ -65,7 +65,7 @@ def _build(image: Image, below: list[Path], target: Path) -> None:
     draft.rename(target)
 
 
-def _discard(draft: Path) -> None:
+def discard_draft(draft: Path) -> None:
     """Remove what a build that was killed left, and end what may still be at work in it."""
     root = _root_of(draft)
     processes.signal_all([*processes.rooted(draft), *processes.rooted(root), *processes.inits(draft)], signal.SIGKILL)

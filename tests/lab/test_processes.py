@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import processes
+from lab import image, processes
 from lab.errors import LabError
 
 
@@ -39,9 +39,11 @@ def test_signals_reach_the_processes_and_gone_ones_do_no_harm(tmp_path: Path) ->
 
 
 @contextmanager
-def _runner(directory: Path, name: str = "systemd-nspawn") -> Iterator[int]:
-    """A process that looks like one that runs a host."""
-    arguments = [name, "-c", "import sys; print('here', flush=True); sys.stdin.read()", f"--directory={directory}/root"]
+def _runner(directory: Path, name: str = "systemd-nspawn", root: Path = Path("/")) -> Iterator[int]:
+    """A process that looks like one that runs a host, with a root directory."""
+    code = f"import os, sys; os.chroot('{root}'); print('here', flush=True); sys.stdin.read()"
+    arguments = [name, "-c", code if root != Path("/") else code.replace(f"os.chroot('{root}'); ", "")]
+    arguments.append(f"--directory={directory}/root")
     with subprocess.Popen(
         arguments, executable=sys.executable, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -51,3 +53,16 @@ def _runner(directory: Path, name: str = "systemd-nspawn") -> Iterator[int]:
             yield process.pid
         finally:
             process.kill()
+
+
+@pytest.mark.lab
+def test_what_a_killed_build_left_is_ended_and_removed(tmp_path: Path) -> None:
+    draft, below = tmp_path / ".base.draft", tmp_path / "below"
+    for path in (draft, below / "bin", *(tmp_path / f".base.draft.{part}" for part in ("root", "work"))):
+        path.mkdir(parents=True)
+    image.mount(tmp_path / ".base.draft.root", draft, tmp_path / ".base.draft.work", [below])
+    # Something that was sent into the file system and did not end with who sent it.
+    with _runner(tmp_path / "nothing", name="builder", root=tmp_path / ".base.draft.root") as pid:
+        assert processes.rooted(tmp_path / ".base.draft.root") == [pid]
+        image.discard_draft(draft)
+    assert [path.name for path in tmp_path.iterdir()] == ["below"]
