@@ -188,12 +188,13 @@ def report(
     pytestconfig: pytest.Config,
     environment: Environment,
     operator: Operator,
+    hosts: Hosts,
     clean_cluster: None,
     record_testsuite_property: Callable[[str, object], None],
 ) -> None:
     """Gathers the head while the cluster can still be asked, for junit.xml and acceptance.html."""
     options = pytestconfig.option
-    known = head(environment, operator, owner=options.owner, rollback_point=options.rollback_point)
+    known = head(environment, operator, hosts, owner=options.owner, rollback_point=options.rollback_point)
     for name, value in known.properties():
         record_testsuite_property(name, value)
     pytestconfig.stash[RECORDER].head = known

@@ -7,6 +7,10 @@ Feature: Record
     When they are ended
     Then within the publishing deadline the balancer lists a recording of each
 
+  Scenario: node and balancer say the same about a recording
+    Given recordings that the balancer lists
+    Then within the publishing deadline getRecordings of the balancer agrees with the node's
+
   Scenario: a recording plays in a browser
     Given recordings that the balancer lists
     When somebody opens the playback of each format with a browser
@@ -16,7 +20,3 @@ Feature: Record
   Scenario: every file that a player asks for loads over HTTPS
     Given recordings that the balancer lists
     Then within 20 seconds each file of each recording loads as on its node
-
-  Scenario: node and balancer say the same about a recording
-    Given recordings that the balancer lists
-    Then within the publishing deadline getRecordings of the balancer agrees with the node's

@@ -138,14 +138,14 @@ def _new_result(item: pytest.Item) -> Result:
     title = (inspect.getdoc(getattr(item, "function", None)) or check.replace("_", " ")).splitlines()[0]
     if item.path.parent.name == "infra":
         return Result(f"infra/{group}/{check}", f"Hosts: {group}", title + _example(item), Outcome.PASSED)
-    # pytest-bdd documents each scenario's function as "Feature: scenario".
-    feature, _, scenario = title.partition(": ")
+    # pytest-bdd documents each scenario's function as "path of the feature: scenario".
+    scenario = title.partition(": ")[2]
     shown = scenario
     for name, value in (
         getattr(item, "callspec", item).__dict__.get("params", {}).get("_pytest_bdd_example", {}).items()
     ):
         shown = shown.replace(f"<{name}>", value)
-    return Result(f"{group}/{scenario}", feature, shown, Outcome.PASSED)
+    return Result(f"{group}/{scenario}", group.replace("_", " ").capitalize(), shown, Outcome.PASSED)
 
 
 def _example(item: pytest.Item) -> str:
