@@ -8,6 +8,7 @@ spool/failed/NAME.tar   refused, with .reason      .trash/ID/TREE/FORMAT/RECORDI
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -235,6 +236,8 @@ def _make_directory(path: Path, mode: int = 0o755) -> None:
     if path.is_dir():
         return
     path.mkdir(mode, exist_ok=True)
+    # Whatever the umask: the web server has to pass. The set-group-id bit that the parent hands down is kept.
+    path.chmod(stat.S_IMODE(path.stat().st_mode) | mode)
     sync_directory(path.parent)
 
 

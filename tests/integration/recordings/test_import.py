@@ -202,10 +202,19 @@ def test_oldest_archives_come_first(share: Path, importer: Importer, rows: Conne
     ]
 
 
-def test_files_can_be_read_by_the_web_server_and_written_by_nobody_else(share: Path, importer: Importer) -> None:
-    files = archives.presentation()
-    archives.write(share / "spool" / "a.tar", files)
-    importer.run_once()
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_files_can_be_read_by_the_web_server_and_written_by_nobody_else(
+    share: Path, importer: Importer, umask: int
+) -> None:
+    archives.write(share / "spool" / "a.tar", archives.presentation())
+    before = os.umask(umask)
+    try:
+        importer.run_once()
+    finally:
+        os.umask(before)
+    assert (share / "published").stat().st_mode & 0o777 == 0o755
+    assert (share / "published" / "presentation").stat().st_mode & 0o777 == 0o755
+    assert (share / "spool" / ".work").stat().st_mode & 0o777 == 0o750
     directory = share / "published" / "presentation" / RECORD_ID
     modes = {path.stat().st_mode & 0o777 for path in directory.rglob("*") if path.is_file()}
     assert modes == {0o644}
