@@ -1,5 +1,6 @@
 """Structured logs: one JSON object a line on standard error, which systemd keeps. Never a secret, never a checksum."""
 
+import io
 import logging
 import re
 import sys
@@ -10,6 +11,19 @@ import structlog
 
 #: What could let a reader of the log act as somebody else, wherever it turns up in a text.
 _SENSITIVE = re.compile(r"(?i)((?:checksum|secret|password|attendeePW|moderatorPW|sessionToken)=)[^&\s\"']*")
+
+
+class _StandardError(io.TextIOBase):
+    """Whatever is the process's standard error at the moment of writing: tests and daemons exchange it."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+_STANDARD_ERROR = cast(TextIO, _StandardError())
 
 
 def configure(level: str, form: str) -> None:
@@ -24,7 +38,7 @@ def configure(level: str, form: str) -> None:
     structlog.configure(
         processors=shared + final,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(_STANDARD_ERROR),
         cache_logger_on_first_use=True,
     )
     _configure_libraries(shared, final)
@@ -32,7 +46,7 @@ def configure(level: str, form: str) -> None:
 
 def _configure_libraries(shared: list[structlog.typing.Processor], final: list[structlog.typing.Processor]) -> None:
     """What psycopg's pool and others say through the standard library comes out in the same form."""
-    handler = _LibraryHandler(sys.stderr)
+    handler = _LibraryHandler(_STANDARD_ERROR)
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove_meta, *final])

@@ -19,6 +19,7 @@ from balancer.storage import placing
 from balancer.storage.database import Connection, Database
 from balancer.storage.placements import Place, Placements
 from balancer.storage.placing import live
+from balancer.storage.poll_requests import PollRequests
 from balancer.storage.recent_snapshots import RecentSnapshots
 from balancer.storage.sql import queries
 
@@ -33,17 +34,26 @@ class Meetings:
     """The core's MeetingStore. Every method raises StorageUnavailableError where PostgreSQL cannot be used."""
 
     def __init__(
-        self, settings: Settings, database: Database, placements: Placements, snapshots: RecentSnapshots
+        self,
+        settings: Settings,
+        database: Database,
+        placements: Placements,
+        snapshots: RecentSnapshots,
+        polls: PollRequests,
     ) -> None:
         self._settings = settings
         self._database = database
         self._placements = placements
         self._snapshots = snapshots
+        self._polls = polls
 
     def live(self, tenant_id: int, meeting_id: str) -> Placement | None:
-        """The live row of a tenant's meetingID."""
+        """The live row of a tenant's meetingID. Front ends create before every join, so joins find a fresh copy."""
         with self._database.transaction() as connection:
-            return live(connection, tenant_id, meeting_id)
+            found = live(connection, tenant_id, meeting_id)
+        if found and found.node and found.internal_meeting_id:
+            self._copy(tenant_id, meeting_id, Place(found.id, found.node.id, found.internal_meeting_id))
+        return found
 
     def place(self, wanted: Wanted, refused: Collection[int]) -> tuple[Placement, bool]:
         """The live row, or a new one on the best node; whether it is new. Raises NoNodeAvailableError."""
@@ -71,7 +81,9 @@ class Meetings:
             running = self._take(connection, step, row, namesake, found)
         self._log_step(placement, step, running)
         if running:
-            self._note(placement, Place(running, node_id, found.internal_meeting_id))
+            self._copy(placement.tenant_id, placement.meeting_id, Place(running, node_id, found.internal_meeting_id))
+        elif step in (Step.DISOWN, Step.DISOWN_SUCCESSOR):
+            self._poll_soon(node_id)
         return step.hands_out and running is not None
 
     def finish(self, placement: Placement, state: State, cause: str) -> bool:
@@ -81,6 +93,8 @@ class Meetings:
         if changed:
             self._log(placement, placement.state, state, cause)
             self._forget(placement.tenant_id, placement.meeting_id, placement.id)
+            if state is State.LOST and placement.node:
+                self._poll_soon(placement.node.id)
         return changed
 
     def mostly_unreachable(self) -> bool:
@@ -173,15 +187,19 @@ class Meetings:
             cause=cause,
         )
 
-    def _note(self, placement: Placement, place: Place) -> None:
-        self._copy(placement.tenant_id, placement.meeting_id, place)
-
     def _copy(self, tenant_id: int, meeting_id: str, place: Place) -> None:
         """The row is the truth: without its copy joins take the longer way."""
         try:
             self._placements.note(tenant_id, meeting_id, place)
         except StorageUnavailableError as error:
             logger.warning("placement not copied to Redis", meeting_id=meeting_id, reason=str(error))
+
+    def _poll_soon(self, node_id: int) -> None:
+        """A create may have left something there that nobody was told of: the poller closes it."""
+        try:
+            self._polls.ask([node_id])
+        except StorageUnavailableError as error:
+            logger.warning("no poll asked for", node_id=node_id, reason=str(error))
 
     def _forget(self, tenant_id: int, meeting_id: str, row: int) -> None:
         try:

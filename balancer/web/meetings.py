@@ -25,12 +25,19 @@ from balancer.web.services import services
 blueprint = Blueprint("meetings", __name__)
 logger = log.get(__name__)
 
+#: Bytes of a request line that are not the front end's parameters: path, our signature, HTTP's words.
+_AROUND = 250
+
 
 @bbb_call(blueprint, "create", kinds=FORMS | {Kind.XML})
 def create(call: Call) -> Response:
     """Get or create; the node's own answer."""
     settings = services().settings
     upload = _upload(call)
+    sent, limit = len(call.parameters.encode()) + _AROUND, settings.node_url_limit_bytes
+    if upload and sent > limit:
+        # Without a body they would go as a form.
+        raise ValidationError(f"Beside an XML body the parameters are too long: {sent} of at most {limit} bytes")
     wanted = Wanted(
         tenant_id=call.tenant.id,
         meeting_id=new_meeting_id(call.parameters),

@@ -15,6 +15,7 @@ from balancer.storage import cache
 from balancer.storage.database import Database
 from balancer.storage.meetings import Meetings
 from balancer.storage.placements import Placements
+from balancer.storage.poll_requests import PollRequests
 from balancer.storage.recent_snapshots import RecentSnapshots
 from balancer.storage.snapshots import Snapshots
 from balancer.storage.young_meetings import YoungMeetings
@@ -45,7 +46,7 @@ class Services:
         redis = cache.connect(settings.redis_url)
         placements, snapshots = Placements(redis), Snapshots(redis)
         recent = RecentSnapshots(snapshots)
-        meetings = Meetings(settings, database, placements, recent)
+        meetings = Meetings(settings, database, placements, recent, PollRequests(redis))
         nodes = NodeClient(settings)
         return cls(
             settings=settings,

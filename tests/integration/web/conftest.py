@@ -57,8 +57,8 @@ def cluster_on(loop: Loop, tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
 
 
 @pytest.fixture
-def cluster(cluster_on: ClusterMaker, database_url: str, redis_url: str) -> Cluster:
-    """Two nodes, polled once."""
+def cluster(database_url: str, redis_url: str, cluster_on: ClusterMaker) -> Cluster:
+    """Two nodes, polled once. The stores come first, so that they go last."""
     cluster = cluster_on(database_url, redis_url)
     cluster.add("bbb1", "bbb2")
     cluster.poll()

@@ -1,5 +1,6 @@
 """create: one meeting for an id, on the right node, whatever happens meanwhile."""
 
+import hashlib
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from balancer.core.nodes import AdminState
+from balancer.storage.poll_requests import PollRequests
 from tests.integration.web.cluster import API, Answer, Cluster, path, read, sign
 from tests.integration.web.conftest import ClusterMaker
 
@@ -381,7 +383,7 @@ def test_slides_arrive_byte_for_byte(cluster: Cluster) -> None:
     answer = read(cluster.app.test_client().post(target, data=SLIDES, content_type="text/xml; charset=utf-8"))
     assert answer.success
     (seen,) = cluster.requests(cluster.home("course-1"), "create")
-    assert seen.body == SLIDES
+    assert seen.body_sha256 == hashlib.sha256(SLIDES).hexdigest()
     assert dict(seen.headers)[b"Content-Type"] == b"application/xml"
 
 
@@ -392,7 +394,7 @@ def test_slides_go_to_the_second_node_too(cluster: Cluster) -> None:
     target = path("create", meetingID="course-1", name="A meeting")
     assert read(cluster.app.test_client().post(target, data=slides, content_type="text/xml")).success
     (seen,) = cluster.requests("bbb2", "create")
-    assert seen.body == slides
+    assert seen.body_sha256 == hashlib.sha256(slides).hexdigest()
 
 
 def test_every_parameter_arrives_as_it_was_sent(cluster: Cluster) -> None:
@@ -411,6 +413,31 @@ def test_a_form_that_fits_no_url_stays_a_form(cluster: Cluster) -> None:
     (seen,) = cluster.requests(cluster.home("course-1"), "create")
     assert seen.method == "POST"
     assert dict(seen.headers)[b"Content-Type"] == b"application/x-www-form-urlencoded"
+
+
+def test_slides_beside_parameters_that_no_node_takes_fail_readably(cluster: Cluster) -> None:
+    target = path("create", meetingID="course-1", name="A meeting", welcome="w" * 6000)
+    answer = read(cluster.app.test_client().post(target, data=SLIDES, content_type="text/xml"))
+    assert answer.key == "validationError"
+    assert "too long" in answer["message"]
+    assert cluster.rows("course-1") == []
+
+
+def test_every_create_puts_the_copy_for_joins_right(cluster: Cluster) -> None:
+    cluster.create("course-1")
+    (row,) = cluster.rows("course-1")
+    cluster.services.placements.forget(1, "course-1", row["id"])
+    assert cluster.create("course-1").success
+    place = cluster.services.placements.find(1, "course-1")
+    assert place
+    assert (place.row, place.node_id) == (row["id"], row["node_id"])
+
+
+def test_what_a_create_may_have_left_behind_is_looked_for_at_once(cluster: Cluster) -> None:
+    cluster.execute("UPDATE nodes SET weight = 9 WHERE name = 'bbb1'")
+    cluster.misbehave("bbb1", "html", calls=["create"])
+    cluster.create("course-1")
+    assert PollRequests(cluster.services.redis).take(0.1) == cluster.nodes["bbb1"].id
 
 
 def test_with_postgresql_away_a_create_fails_clearly(

@@ -1,0 +1,152 @@
+"""What a process knows of nodes and tenants: from PostgreSQL, else from its host's file."""
+
+import json
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from balancer.core.nodes import AdminState, ObservedState
+from balancer.errors import StorageUnavailableError
+from balancer.registry import Registry, replace_private
+from balancer.settings import Settings
+from balancer.storage import nodes
+from balancer.storage.database import Database, connect
+from balancer.storage.nodes import Declaration
+from tests.integration.web.conftest import settings_for
+
+NODE = Declaration(
+    name="bbb1", url="https://bbb1.example.org/bigbluebutton/api/", secret="secret-of-bbb1", weight=2.5, tags=("gpu",)
+)
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    return settings_for(database_url, "unix:///nowhere.sock", tmp_path)
+
+
+@pytest.fixture
+def registry(settings: Settings) -> Iterator[Registry]:
+    yield from opened(settings)
+
+
+def opened(settings: Settings) -> Iterator[Registry]:
+    database = Database(settings.database_url, application_name="test", size=2)
+    database.open()
+    registry = Registry(settings, database)
+    yield registry
+    registry.close()
+    database.close()
+
+
+def add(settings: Settings, declared: Declaration = NODE) -> int:
+    with connect(settings.database_url) as connection:
+        return nodes.add(connection, declared, AdminState.ENABLED).id
+
+
+def test_it_reads_nodes_and_tenants_and_keeps_them_in_a_private_file(settings: Settings, registry: Registry) -> None:
+    number = add(settings)
+    registry.refresh()
+    node = registry.nodes()[number]
+    assert (node.name, node.secret, node.weight, node.tags) == ("bbb1", "secret-of-bbb1", 2.5, ("gpu",))
+    (tenant,) = registry.tenants()
+    assert (tenant.name, tenant.secrets) == ("default", settings.secrets)
+    file = settings.state_directory / "registry.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    content = file.read_text()
+    assert json.loads(content)["nodes"][0]["url"] == NODE.url
+    assert not any(secret in content for secret in settings.secrets)
+
+
+def test_the_file_is_written_only_when_something_changed(settings: Settings, registry: Registry) -> None:
+    add(settings)
+    registry.refresh()
+    file = settings.state_directory / "registry.json"
+    before = file.stat().st_ino
+    registry.refresh()
+    assert file.stat().st_ino == before
+    with connect(settings.database_url) as connection:
+        nodes.set_admin_state(connection, "bbb1", AdminState.DRAINING)
+    registry.refresh()
+    assert file.stat().st_ino != before
+    assert not list(settings.state_directory.glob(".registry*"))
+
+
+def test_without_postgresql_the_file_serves(settings: Settings, registry: Registry, tmp_path: Path) -> None:
+    number = add(settings)
+    registry.refresh()
+    away = settings_for("postgresql:///x?host=/nowhere", settings.redis_url, tmp_path)
+    for other in opened(away):
+        other.read_file()
+        assert other.nodes()[number] == registry.nodes()[number]
+        assert other.tenants() == registry.tenants()
+        assert other.unreachable(number) is None
+
+
+@pytest.mark.parametrize("content", [None, "", "{}", "[]", '{"version": 99, "nodes": [], "tenants": []}', "\xff"])
+def test_without_either_the_error_is_clear(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "registry.json").write_text(content, encoding="latin-1")
+    for registry in opened(settings_for("postgresql:///x?host=/nowhere", "unix:///nowhere.sock", tmp_path)):
+        registry.read_file()
+        with pytest.raises(StorageUnavailableError):
+            registry.nodes()
+        with pytest.raises(StorageUnavailableError):
+            registry.tenants()
+
+
+def test_a_node_that_is_newer_than_the_last_look_is_found(settings: Settings, registry: Registry) -> None:
+    registry.refresh()
+    number = add(settings)
+    found = registry.node(number)
+    assert found
+    assert found.name == "bbb1"
+    assert registry.node(number + 1) is None
+
+
+def test_changes_are_followed(settings: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("balancer.registry.REFRESH", 0.05)
+    registry.follow()
+    number = add(settings)
+    deadline = time.monotonic() + 10
+    while number not in registry.nodes():
+        assert time.monotonic() < deadline
+
+
+def test_news_of_an_unreachable_node_is_believed_while_it_is_fresh(
+    settings: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = add(settings)
+    for state in (ObservedState.ONLINE, ObservedState.SUSPECT, ObservedState.UNREACHABLE):
+        with connect(settings.database_url) as connection:
+            nodes.observe(connection, number, state, reason="connect", bbb_version="", fencing=1)
+        registry.refresh()
+        found = registry.unreachable(number)
+        assert (found is not None) == (state is ObservedState.UNREACHABLE)
+    assert found
+    assert found.reason == "connect"
+    monkeypatch.setattr("balancer.registry._BELIEVED", 0.0)
+    assert registry.unreachable(number) is None
+
+
+def test_a_directory_that_takes_no_file_is_no_reason_to_fail(database_url: str, tmp_path: Path) -> None:
+    for registry in opened(settings_for(database_url, "unix:///nowhere.sock", tmp_path / "missing")):
+        registry.refresh()
+        assert registry.nodes() == {}
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "registry.json"
+    replace_private(target, "old")
+
+    def full(*_: Any) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        replace_private(target, "new")
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
