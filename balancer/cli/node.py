@@ -170,8 +170,9 @@ def _refuse_if_busy(connection: Connection, known: Node, verb: str, force: bool)
     if rows:
         named = ", ".join(row["meeting_id"] for row in rows[:_NAMED])
         more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
+        count = "1 meeting" if len(rows) == 1 else f"{len(rows)} meetings"
         raise NodeBusyError(
-            f"{known.name} has {len(rows)} meetings: {named}{more}; wait until they ended"
+            f"{known.name} has {count}: {named}{more}; wait until they ended"
             f" (`balancer meeting list --node {known.name}`), or say `{verb} --force`"
         )
 

@@ -33,7 +33,7 @@ def test_a_meeting_being_placed_is_seen_by_whoever_waits_for_it(
         placing.execute(INSERT, [node["id"]])
     thread.join()
     assert results[0].exit_code == 1
-    assert "1 meetings: course" in results[0].stderr
+    assert "1 meeting: course" in results[0].stderr
     assert commands.json("node", "show", "bbb1")["node"]["admin_state"] != "disabled"
 
 

@@ -41,7 +41,7 @@ def test_everything_can_be_declared(commands: Commands) -> None:
     node = commands.add(
         "bbb1", "--state", "enabled", "--weight", "2.5", "--tag", "big", "--tag", "exam", "--tag", "big"
     )
-    assert (node["admin_state"], node["weight"], node["tags"]) == ("enabled", 2.5, ["b", "a"])
+    assert (node["admin_state"], node["weight"], node["tags"]) == ("enabled", 2.5, ["big", "exam"])
 
 
 def test_the_secret_may_come_from_a_file(commands: Commands, rows: Connection, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_removing_wants_a_node_out_of_service_and_empty(commands: Commands, plac
     assert "is enabled" in commands.refused("node", "remove", "bbb1")
     commands.ok("node", "drain", "bbb1")
     row = place("bbb1", "course", "aaa-1")
-    assert "1 meetings: course" in commands.refused("node", "remove", "bbb1")
+    assert "1 meeting: course" in commands.refused("node", "remove", "bbb1")
     assert commands.json("node", "show", "bbb1")["node"]["admin_state"] == "draining"
     rows.execute("UPDATE meetings SET state = 'ended', finished_at = now() WHERE id = %s", [row])
     assert commands.json("node", "remove", "bbb1") == {"version": 1, "changed": True, "lost_meetings": []}
