@@ -96,22 +96,11 @@ class RecordingNotFoundError(BBBError):
     default_message = "We could not find recordings"
 
 
-class IdNotUniqueError(BBBError):
-    message_key = "idNotUnique"
-    default_message = "A meeting already exists with that meeting ID.  Please use a different meeting ID."
-
-
 class ServerUnavailableError(BBBError):
     """Join of a meeting whose node is disabled or cannot be reached (Scalelite's key)."""
 
     message_key = "serverUnavailable"
     default_message = "The server for this meeting is disabled/offline."
-
-
-class ServerTagUnavailableError(BBBError):
-    """No node carries a required tag (Scalelite's key)."""
-
-    message_key = "serverTagUnavailable"
 
 
 class NoNodeAvailableError(BBBError):
