@@ -1,5 +1,6 @@
 """PostgreSQL: the pool, transactions, and the one place where the driver's errors become ours."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,10 @@ Connection = psycopg.Connection[DictRow]
 
 #: Seconds a request waits for a free connection, and for a new one to be made.
 POOL_TIMEOUT = 3.0
+#: Seconds after which one series of tries to connect is given up; the next request begins another.
+_RECONNECT = 2.0
+#: Seconds in which nobody waits after that.
+_PAUSE = 1.0
 _SESSION = "-c timezone=UTC -c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s"
 
 
@@ -23,12 +28,16 @@ class Database:
 
     def __init__(self, url: str, *, application_name: str, size: int = 8) -> None:
         """url: a libpq URI; size: connections at most."""
+        self._away_until = 0.0  #: of time.monotonic()
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             url,
             open=False,
             min_size=1,
             max_size=size,
             timeout=POOL_TIMEOUT,
+            # Its own patience doubles from try to try: after a long outage it would come back minutes late.
+            reconnect_timeout=_RECONNECT,
+            reconnect_failed=self._note_away,
             # A connection that the server closed (a restart, a failover) is found here and not in a request.
             check=ConnectionPool.check_connection,
             kwargs={
@@ -52,8 +61,14 @@ class Database:
 
         Raises StorageUnavailableError where PostgreSQL is away, too busy, or refuses to write.
         """
+        if time.monotonic() < self._away_until:
+            # Whoever waited would keep a thread from those that need no PostgreSQL.
+            raise StorageUnavailableError("PostgreSQL: could not be reached a moment ago")
         with unavailable_as_ours(), self._pool.connection() as connection:
             yield connection
+
+    def _note_away(self, pool: ConnectionPool[Connection]) -> None:
+        self._away_until = time.monotonic() + _PAUSE
 
     def check(self) -> None:
         """Raises StorageUnavailableError unless a query is answered."""

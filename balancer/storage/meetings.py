@@ -3,6 +3,7 @@
 Every transition is a conditional UPDATE that must change exactly one row, recorded with its cause in one statement.
 """
 
+import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -27,6 +28,9 @@ _SQL = queries("meetings")
 #: Key of the advisory lock under which placements are made.
 _PLACEMENT_LOCK = 0x6262_625F_706C_6163
 
+#: Seconds for which Redis is not asked again once it failed.
+_PAUSE = 1.0
+
 logger = log.get(__name__)
 
 
@@ -46,6 +50,7 @@ class Meetings:
         self._placements = placements
         self._snapshots = snapshots
         self._polls = polls
+        self._redis_away_until = 0.0  #: of time.monotonic()
 
     def live(self, tenant_id: int, meeting_id: str) -> Placement | None:
         """The live row of a tenant's meetingID. Front ends create before every join, so joins find a fresh copy."""
@@ -108,12 +113,9 @@ class Meetings:
 
         Raises StorageUnavailableError where neither can tell.
         """
-        try:
-            place = self._placements.find(tenant_id, meeting_id)
-            if place is not None:
-                return place
-        except StorageUnavailableError as error:
-            logger.warning("placement not read from Redis", reason=str(error))
+        place = self._copied(tenant_id, meeting_id)
+        if place is not None:
+            return place
         named = {"tenant_id": tenant_id, "meeting_id": meeting_id}
         with self._database.transaction() as connection:
             row = connection.execute(_SQL["running"], named).fetchone()
@@ -122,6 +124,17 @@ class Meetings:
         place = Place(row["id"], row["node_id"], row["internal_meeting_id"])
         self._copy(tenant_id, row["meeting_id"], place)
         return place
+
+    def _copied(self, tenant_id: int, meeting_id: str) -> Place | None:
+        """From Redis; one that hangs is not waited for by every request."""
+        if time.monotonic() < self._redis_away_until:
+            return None
+        try:
+            return self._placements.find(tenant_id, meeting_id)
+        except StorageUnavailableError as error:
+            self._redis_away_until = time.monotonic() + _PAUSE
+            logger.warning("placement not read from Redis", reason=str(error))
+            return None
 
     def end_requested(self, place: Place) -> None:
         """Its node took an end for it."""

@@ -1,0 +1,64 @@
+"""PostgreSQL away, and back: nobody waits for long, and nobody has to be restarted."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg.errors
+import pytest
+
+from balancer.errors import StorageUnavailableError
+from balancer.storage.database import Database
+
+
+@pytest.fixture
+def database(own_postgresql: Any) -> Iterator[Database]:
+    database = Database(own_postgresql.url(), application_name="test", size=2)
+    database.open()
+    database.check()
+    yield database
+    database.close()
+
+
+def seconds_to_fail(database: Database) -> float:
+    before = time.monotonic()
+    with pytest.raises(StorageUnavailableError, match="PostgreSQL"):
+        database.check()
+    return time.monotonic() - before
+
+
+def test_an_outage_is_told_soon_and_ends_soon(own_postgresql: Any, database: Database) -> None:
+    own_postgresql.stop()
+    end = time.monotonic() + 12
+    waits = []
+    while time.monotonic() < end:
+        waits.append(seconds_to_fail(database))
+        time.sleep(0.1)  # requests that come in one by one
+    assert max(waits) < 5
+    # While it is known to be away most requests do not wait at all.
+    assert sum(wait < 0.1 for wait in waits) > len(waits) / 2
+    own_postgresql.start()
+    back = time.monotonic()
+    while True:
+        try:
+            database.check()
+            break
+        except StorageUnavailableError:
+            assert time.monotonic() - back < 6
+            time.sleep(0.1)
+
+
+def write_where_only_reading_is_allowed(database: Database) -> None:
+    with database.transaction() as connection:
+        connection.execute("SET TRANSACTION READ ONLY")
+        connection.execute("INSERT INTO tenants (name) VALUES ('x')")
+
+
+def test_a_server_that_only_reads_is_told_as_one_that_is_away(database: Database) -> None:
+    with pytest.raises(StorageUnavailableError, match="ReadOnly"):
+        write_where_only_reading_is_allowed(database)
+
+
+def test_a_mistake_of_ours_is_not_hidden(database: Database) -> None:
+    with pytest.raises(psycopg.errors.UndefinedTable), database.transaction() as connection:
+        connection.execute("SELECT 1 FROM nowhere")
