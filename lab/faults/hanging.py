@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 from lab import network, processes, ssh
@@ -12,19 +13,20 @@ from lab.command import wait_until
 from lab.errors import LabError
 from lab.state import Host, Lab
 
-#: Mounts a file system over the share whose server never says a word, and holds it. Runs in the host's mount
-#: namespace with the machine's rights: a host may not make device nodes itself.
+#: Mounts a file system over the share whose server never says a word, and holds it. The device is opened on the
+#: machine, since a host has none; only then is the host's mount namespace entered.
 HOLD = """
 import ctypes, os, signal, sys
 device = os.open("/dev/fuse", os.O_RDWR)
 libc = ctypes.CDLL(None, use_errno=True)
-options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
-if libc.mount(b"hanging", sys.argv[1].encode(), b"fuse.hanging", 0, options):
+if libc.setns(os.open(f"/proc/{sys.argv[1]}/ns/mnt", os.O_RDONLY), 0):
     sys.exit(os.strerror(ctypes.get_errno()))
-open(sys.argv[2], "w").close()
+options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
+if libc.mount(b"hanging", sys.argv[2].encode(), b"fuse", 0, options):
+    sys.exit(os.strerror(ctypes.get_errno()))
+open(sys.argv[3], "w").close()
 signal.pause()
 """
-NODE = "test -e /dev/fuse || mknod -m 600 /dev/fuse c 10 229"
 HELD = "/run/bbb-fleet-share-hangs"
 
 
@@ -34,9 +36,8 @@ def hang(lab: Lab, host: Host, share: str) -> None:
         for storage in lab.in_group("storage"):
             network.cut(lab, host, storage)
         return
-    inside = ["nsenter", f"--target={_init(lab, host)}", "--mount", "--"]
-    subprocess.run([*inside, "sh", "-c", NODE], check=True)
-    holder = subprocess.Popen([*inside, "/usr/bin/python3", "-c", HOLD, share, HELD], start_new_session=True)
+    command = [sys.executable, "-c", HOLD, str(_init(lab, host)), share, HELD]
+    holder = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     _note(lab, host).write_text(str(holder.pid))
     wait_until(lambda: _held(lab, host, holder), what=f"the share of {host.name} hangs", within=20)
 
@@ -49,8 +50,9 @@ def free(lab: Lab, host: Host, share: str) -> None:
     if _note(lab, host).exists():
         _end(int(_note(lab, host).read_text()))
         _note(lab, host).unlink()
-    # Also whatever a service's own namespace still holds of it.
+    # Services have namespaces of their own, which may still hold what hung.
     ssh.run_on(lab, host, f"rm -f {HELD}; ! grep -q ' {share} fuse' /proc/mounts || umount -l {share}")
+    ssh.run_on(lab, host, "systemctl restart balancer-importer nginx-recordings")
 
 
 def _init(lab: Lab, host: Host) -> int:
