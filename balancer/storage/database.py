@@ -17,9 +17,9 @@ Connection = psycopg.Connection[DictRow]
 #: Seconds a request waits for a free connection, and for a new one to be made.
 POOL_TIMEOUT = 3.0
 #: Seconds after which one series of tries to connect is given up; the next request begins another.
-_RECONNECT = 2.0
+_RECONNECT = 0.5
 #: Seconds in which nobody waits after that.
-_PAUSE = 1.0
+_PAUSE = 3.0
 _SESSION = "-c timezone=UTC -c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s"
 
 
