@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -452,4 +453,8 @@ def test_with_postgresql_away_a_create_fails_clearly(
     assert answer.key == "internalError"
     assert "database" in answer["message"]
     own_postgresql.start()
-    assert cluster.create("course-2").success
+    back = time.monotonic()
+    while not cluster.create("course-2").success:
+        assert time.monotonic() - back < 8
+        time.sleep(0.1)
+    assert cluster.states("course-2") == [("bbb1", "running")]
