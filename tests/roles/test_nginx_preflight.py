@@ -1,0 +1,75 @@
+"""The edge's role refuses a certificate that is missing or of no use, and names the variable and the remedy."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.roles.conftest import ANSIBLE, ROOT
+
+NAME = "bbb.example.org"
+PLAY = {
+    "hosts": "localhost",
+    "connection": "local",
+    "gather_facts": False,
+    "tasks": [{"ansible.builtin.include_role": {"name": "nginx", "tasks_from": "preflight"}}],
+}
+
+
+def preflight(directory: Path, **settings: str) -> tuple[int, str]:
+    """Run the role's preflight on this machine; its status, and what a person sees as one line."""
+    variables = {"nginx_server_name": NAME, "nginx_upstreams": ["lb1:8080"]} | settings
+    playbook = directory / "preflight.yml"
+    playbook.write_text(yaml.safe_dump([PLAY | {"vars": variables}]))
+    done = subprocess.run(
+        [str(ANSIBLE), "-i", "localhost,", str(playbook)],
+        cwd=ROOT,
+        env=os.environ | {"ANSIBLE_NOCOLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> dict[str, str]:
+    """A certificate of NAME and its key, as the role's variables name them."""
+    files = {"nginx_certificate_file": str(tmp_path / "chain.pem"), "nginx_certificate_key_file": str(tmp_path / "key")}
+    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"]
+    subject = ["-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}"]
+    out = ["-out", files["nginx_certificate_file"], "-keyout", files["nginx_certificate_key_file"]]
+    subprocess.run([*request, *subject, *out], check=True, capture_output=True)
+    return files
+
+
+def test_a_certificate_of_its_name_is_taken(tmp_path: Path, pair: dict[str, str]) -> None:
+    status, said = preflight(tmp_path, **pair)
+    assert status == 0, said
+
+
+@pytest.mark.parametrize("variable", ["nginx_certificate_file", "nginx_certificate_key_file"])
+def test_a_file_that_is_not_there_is_named(tmp_path: Path, pair: dict[str, str], variable: str) -> None:
+    Path(pair[variable]).unlink()
+    status, said = preflight(tmp_path, **pair)
+    assert status != 0
+    assert f"{variable} names {pair[variable]}, which the controller does not have. Put the file there" in said
+    assert "Traceback" not in said
+    assert "lookup" not in said
+
+
+def test_a_certificate_of_another_name_is_refused(tmp_path: Path, pair: dict[str, str]) -> None:
+    status, said = preflight(tmp_path, **pair, nginx_server_name="other.example.org")
+    assert status != 0
+    assert f"The certificate for other.example.org is of no use: it holds DNS:{NAME}" in said
+
+
+def test_no_certificate_at_all_is_refused(tmp_path: Path) -> None:
+    status, said = preflight(tmp_path)
+    assert status != 0
+    assert "Give the certificate once: nginx_certificate_file" in said
