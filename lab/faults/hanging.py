@@ -37,7 +37,9 @@ def hang(lab: Lab, host: Host, share: str) -> None:
             network.cut(lab, host, storage)
         return
     command = [sys.executable, "-c", HOLD, str(_init(lab, host)), share, HELD]
-    holder = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    # Its own streams: whoever waits for the end of ours must not wait for it.
+    with Path(os.devnull).open("r+b") as quiet:
+        holder = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
     _note(lab, host).write_text(str(holder.pid))
     wait_until(lambda: _held(lab, host, holder), what=f"the share of {host.name} hangs", within=20)
 
