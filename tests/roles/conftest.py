@@ -53,6 +53,8 @@ class Fleet:
     """An inventory folder, and ansible-playbook on it."""
 
     inventory: Path
+    #: What a person saw of the first run, where it was asked for everything.
+    shown: str = ""
 
     @property
     def vault_file(self) -> Path:
@@ -107,8 +109,6 @@ class LabFleet(Fleet):
     """The same on real hosts."""
 
     lab: str = ""
-    #: What a person saw of the first run, where it was asked for everything.
-    shown: str = ""
 
     def host(self, name: str) -> Host:
         """A host as testinfra sees it, as root."""
@@ -139,15 +139,21 @@ def lab_command(lab: str, *words: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def lab_fleet(lab: str, directory: Path, **settings: Any) -> Iterator[LabFleet]:
+def lab_fleet(lab: str, directory: Path) -> Iterator[LabFleet]:
     """Bring three fresh hosts up, yield them with an inventory of the lab, and take them down."""
     lab_command(lab, "down")
+    try:
+        yield _brought_up(lab, directory)
+    finally:
+        lab_command(lab, "down")
+
+
+def _brought_up(lab: str, directory: Path) -> LabFleet:
     lab_command(lab, "up", "storage1", "db1", "lb1")
     fleet = LabFleet(copy_of_the_example(directory).inventory, lab=lab)
     shutil.copy(Path("/var/lib/bbb-fleet-lab") / lab / "inventory" / "hosts.yml", fleet.inventory / "hosts.yml")
-    fleet.settings(**LAB_SETTINGS | settings)
-    yield fleet
-    lab_command(lab, "down")
+    fleet.settings(**LAB_SETTINGS)
+    return fleet
 
 
 @pytest.fixture

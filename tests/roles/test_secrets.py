@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +11,26 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from tests.roles.conftest import Fleet, vault
+from tests.roles.conftest import Fleet, copy_of_the_example, vault
 
 NAMES = {"base_ca_key", "base_ca_certificate", "postgresql_password", "redis_password", "balancer_secrets"}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    """The example inventory after one run, which would have shown all there is to be seen."""
+    fleet = copy_of_the_example(tmp_path_factory.mktemp("first"))
+    run = fleet.run("secrets", options=("-vvv", "--diff"), machine=False)
+    assert run.status == 0, run.output
+    fleet.shown = run.output
+    return fleet
+
+
+@pytest.fixture
+def completed(first: Fleet, tmp_path: Path) -> Fleet:
+    """A copy of it, to be changed."""
+    shutil.copytree(first.inventory, tmp_path / "inventory")
+    return Fleet(tmp_path / "inventory")
 
 
 def rewrite(fleet: Fleet, secrets: dict[str, Any]) -> None:
@@ -19,39 +38,35 @@ def rewrite(fleet: Fleet, secrets: dict[str, Any]) -> None:
     fleet.vault_file.write_bytes(vault().encrypt(yaml.safe_dump(secrets).encode()))
 
 
-def test_the_first_run_makes_all_of_them(example: Fleet) -> None:
-    assert example.run("secrets").status == 0
-    made = example.secrets()
+def test_the_first_run_makes_all_of_them(first: Fleet) -> None:
+    made = first.secrets()
     assert made.keys() == NAMES
-    assert example.vault_file.read_bytes().startswith(b"$ANSIBLE_VAULT;1.1;AES256")
-    assert example.vault_file.stat().st_mode & 0o777 == 0o600
+    assert first.vault_file.read_bytes().startswith(b"$ANSIBLE_VAULT;1.1;AES256")
+    assert first.vault_file.stat().st_mode & 0o777 == 0o600
     passwords = [made["postgresql_password"], made["redis_password"], *made["balancer_secrets"]]
     assert len(set(passwords)) == 3
     assert all(len(password) >= 32 and password.isalnum() for password in passwords)
 
 
-def test_the_authority_signs_with_the_key_beside_it(example: Fleet) -> None:
-    example.run("secrets")
-    certificate = x509.load_pem_x509_certificate(example.secrets()["base_ca_certificate"].encode())
-    key = load_pem_private_key(example.secrets()["base_ca_key"].encode(), None)
+def test_the_authority_signs_with_the_key_beside_it(first: Fleet) -> None:
+    certificate = x509.load_pem_x509_certificate(first.secrets()["base_ca_certificate"].encode())
+    key = load_pem_private_key(first.secrets()["base_ca_key"].encode(), None)
     assert key.public_key() == certificate.public_key()
     assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
 
 
-def test_a_second_run_changes_nothing(example: Fleet) -> None:
-    example.run("secrets")
-    before = example.vault_file.read_bytes()
-    again = example.run("secrets")
+def test_a_second_run_changes_nothing(completed: Fleet) -> None:
+    before = completed.vault_file.read_bytes()
+    again = completed.run("secrets")
     assert (again.status, again.changed) == (0, {})
-    assert example.vault_file.read_bytes() == before
+    assert completed.vault_file.read_bytes() == before
 
 
-def test_a_file_that_lost_one_gets_only_that_one(example: Fleet) -> None:
-    example.run("secrets")
-    before = example.secrets()
-    rewrite(example, {name: value for name, value in before.items() if name != "redis_password"} | {"mine": "kept"})
-    assert example.run("secrets").status == 0
-    after = example.secrets()
+def test_a_file_that_lost_one_gets_only_that_one(completed: Fleet) -> None:
+    before = completed.secrets()
+    rewrite(completed, {name: value for name, value in before.items() if name != "redis_password"} | {"mine": "kept"})
+    assert completed.run("secrets").status == 0
+    after = completed.secrets()
     assert after.pop("redis_password") != before.pop("redis_password")
     assert after == before | {"mine": "kept"}
 
@@ -62,13 +77,11 @@ def test_one_that_the_operator_set_is_left_alone(example: Fleet) -> None:
     assert example.secrets().keys() == NAMES - {"redis_password"}
 
 
-def test_nothing_of_them_is_shown(example: Fleet) -> None:
-    shown = example.run("secrets", options=("-vvv", "--diff"), machine=False)
-    assert shown.status == 0
-    made = example.secrets()
+def test_nothing_of_them_is_shown(first: Fleet) -> None:
+    made = first.secrets()
     for secret in [made["postgresql_password"], made["redis_password"], *made["balancer_secrets"]]:
-        assert secret not in shown.output
-    assert made["base_ca_key"].splitlines()[1] not in shown.output
+        assert secret not in first.shown
+    assert made["base_ca_key"].splitlines()[1] not in first.shown
 
 
 def test_a_check_writes_nothing(example: Fleet) -> None:
@@ -93,9 +106,8 @@ def test_a_file_that_is_not_ours_is_refused(example: Fleet, content: bytes, mess
     assert target.read_bytes() == content
 
 
-def test_half_an_authority_is_refused(example: Fleet) -> None:
-    example.run("secrets")
-    rewrite(example, {name: value for name, value in example.secrets().items() if name != "base_ca_certificate"})
-    refused = example.run("secrets", machine=False)
+def test_half_an_authority_is_refused(completed: Fleet) -> None:
+    rewrite(completed, {name: value for name, value in completed.secrets().items() if name != "base_ca_certificate"})
+    refused = completed.run("secrets", machine=False)
     assert refused.status != 0
     assert "only a part of base_ca" in refused.output
