@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import pytest
 PROJECT = Path(__file__).parents[1]
 #: Not the demo's lab: both may be up at once.
 LAB = "check"
+#: Names a lab that is deployed already and stays, so that a test can be tried again at once.
+STANDING_LAB = "BBB_FLEET_STANDING_LAB"
 SITE = "playbooks/site.yml"
 
 
@@ -84,14 +87,24 @@ def changes(played: dict[str, Any]) -> dict[str, list[str]]:
     return found
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """Six hosts, deployed once for all tests of the run and taken down at its end."""
-    cluster = Cluster(LAB)
+@contextmanager
+def deployed(name: str, *up: str) -> Iterator[Cluster]:
+    """A lab with that name, brought up with these words and deployed; taken down whatever happens."""
+    cluster = Cluster(name)
     cluster.lab("down")
     try:
-        cluster.lab("up")
+        cluster.lab("up", *up)
         cluster.play(SITE)
         yield cluster
     finally:
         cluster.lab("down")
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Six hosts, deployed once for all tests of the run and taken down at its end."""
+    if standing := os.environ.get(STANDING_LAB):
+        yield Cluster(standing)
+        return
+    with deployed(LAB) as cluster:
+        yield cluster
