@@ -11,6 +11,9 @@ OWNER = "bbb-fleet"
 SPOOL_ACCOUNT = "bbb-fleet-spool"
 SPOOL_VARIABLE = "bbb_node_storage_spool"
 SPOOL = "/srv/bbb-fleet/spool"
+#: A node's own place for the mounted spool, where it hands over through NFS.
+NODE_SPOOL_VARIABLE = "bbb_node_spool"
+NODE_SPOOL = "/var/lib/bbb-fleet-handover/spool"
 #: Write, rename, read and delete, as whoever hands over or takes in has to. A dot keeps importers away from it.
 TRY = 'f="$1/.acceptance-$$" && echo probe >"$f" && mv "$f" "$f.moved" && grep -q probe "$f.moved" && rm "$f.moved"'
 #: Leaves nothing behind even where it may write.
@@ -20,6 +23,11 @@ TRESPASS = 'f="$1/.acceptance-$$" && touch "$f" && rm "$f"'
 def spool_on(host: Host, hosts: Hosts) -> str:
     """Where the spool is on a storage host."""
     return hosts.variable(host.name, SPOOL_VARIABLE, SPOOL)
+
+
+def has_mounted_spool(node: Host, hosts: Hosts) -> bool:
+    """True if a node hands recordings over through NFS instead of ssh."""
+    return hosts.variable(node.name, "bbb_node_transport", "ssh") == "nfs"
 
 
 def cannot_write(host: Host, user: str, directory: str) -> str:
