@@ -22,10 +22,13 @@ from balancer.core.node_call import Answer
 from balancer.core.nodes import Node
 from balancer.core.parameters import Parameters
 from balancer.errors import NodeError, NodeTimeoutError, NodeUnreachableError
+from balancer.patience import Patience
 from balancer.settings import Settings
 
 #: Seconds an idle connection is kept: well below what web servers keep it, so that none closes it under a call.
 IDLE = 5.0
+#: A quarter of a process's threads at most waits for one slow node: the others are there for its sisters.
+_WAITING_SHARE = 4
 #: Idle connections kept for one node.
 _KEPT = 8
 #: Bytes of an answer; BBB's largest lists are far below.
@@ -43,6 +46,7 @@ class NodeClient:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._tls = ssl.create_default_context(cafile=settings.node_ca_file)
+        self._patience = Patience(max(1, settings.web_threads // _WAITING_SHARE))
         self._idle: dict[tuple[str, str], list[_Connection]] = defaultdict(list)
         self._lock = threading.Lock()
 
@@ -96,22 +100,27 @@ class NodeClient:
         content_type: str = "",
     ) -> Answer:
         url = node_call.signed_url(node.url, name, query, node.secret, self._settings.node_checksum_algorithm)
-        parts = urlsplit(url)
-        origin = (parts.scheme, parts.netloc)
-        connection = self._connect(origin)
         headers = {"Content-Type": content_type, "Content-Length": str(size)} if body else {}
-        try:
-            status, content = connection.exchange(_target(url), headers, body, timeout)
-        except BaseException:
-            connection.close()
-            raise
-        self._keep(origin, connection)
+        with self._patience.call(node.url):
+            status, content = self._exchange(url, headers, body, timeout)
         if status != 200:
             raise NodeError(f"{node.name} answered {name} with HTTP {status}")
         answer = node_call.parse(content)
         if answer.message_key in _FAULTS and not answer.success:
             raise NodeError(f"{node.name} answered {name} with {answer.message_key}", _FAULTS[answer.message_key])
         return answer
+
+    def _exchange(self, url: str, headers: dict[str, str], body: IO[bytes] | None, timeout: float) -> tuple[int, bytes]:
+        parts = urlsplit(url)
+        origin = (parts.scheme, parts.netloc)
+        connection = self._connect(origin)
+        try:
+            status, content = connection.exchange(_target(url), headers, body, timeout)
+        except BaseException:
+            connection.close()
+            raise
+        self._keep(origin, connection)
+        return status, content
 
     def _connect(self, origin: tuple[str, str]) -> "_Connection":
         with self._lock:

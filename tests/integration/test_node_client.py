@@ -5,96 +5,20 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from balancer import node_client
+from balancer import node_client, patience
 from balancer.core.meetings import Upload
 from balancer.core.nodes import AdminState, Node
 from balancer.core.parameters import Parameters
 from balancer.errors import NodeError, NodeTimeoutError, NodeUnreachableError
 from balancer.node_client import NodeClient
 from balancer.settings import Settings
-
-SUCCESS = b"<response><returncode>SUCCESS</returncode></response>"
-
-Script = Callable[[socket.socket, bytes], None]
-
-
-def answer(body: bytes = SUCCESS, head: bytes = b"") -> bytes:
-    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n%s" % (len(body), head, body)
-
-
-def send(content: bytes) -> Script:
-    return lambda connection, request: connection.sendall(content)
-
-
-@dataclass
-class Peer:
-    """A listening socket that does with each request what it is told to."""
-
-    script: Script = field(default_factory=lambda: send(answer()))
-    requests: list[bytes] = field(default_factory=list)
-    connections: int = 0
-    tls: ssl.SSLContext | None = None
-
-    def __post_init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._threads = [threading.Thread(target=self._accept)]
-        self._open: list[socket.socket] = []
-        self._threads[0].start()
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for connection in self._open:
-            # A socket that TLS took over is closed by its successor.
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            self._open.append(connection)
-            thread = threading.Thread(target=self._serve, args=(connection,))
-            self._threads.append(thread)
-            thread.start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        if self.tls:
-            connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-            self._open.append(connection)
-        # The client may go away: that is what some tests are about.
-        with suppress(OSError), connection:
-            if isinstance(connection, ssl.SSLSocket):
-                connection.do_handshake()
-            while request := self._read(connection):
-                self.requests.append(request)
-                self.script(connection, request)
-
-    def _read(self, connection: socket.socket) -> bytes:
-        request = b""
-        while b"\r\n\r\n" not in request:
-            chunk = connection.recv(65536)
-            if not chunk:
-                return b""
-            request += chunk
-        head, _, body = request.partition(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
-        while len(body) < length:
-            body += connection.recv(65536)
-        return head + b"\r\n\r\n" + body
+from tests.integration.peer import SUCCESS, Peer, Script, answer, send
 
 
 @pytest.fixture
@@ -278,6 +202,33 @@ def test_the_deadline_holds_for_the_whole_answer(client: NodeClient, peer: Peer,
     # The late answer is never taken for the next call's.
     peer.script = send(answer(b"<response><returncode>SUCCESS</returncode><own>yes</own></response>"))
     assert client.call(node(peer.port), "getMeetingInfo", Parameters()).text("own") == "yes"
+
+
+def test_a_node_that_hangs_gets_no_further_call_and_holds_no_further_thread(
+    tmp_path: Path, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "WAITING", 0.0)
+    client = make(tmp_path, web_threads=8)
+    peer.script = never
+
+    def wait() -> None:
+        with suppress(NodeTimeoutError):
+            call(client, peer.port)
+
+    waiting = [threading.Thread(target=wait) for _ in range(2)]
+    for thread in waiting:
+        thread.start()
+    deadline = time.monotonic() + 0.9
+    while len(peer.requests) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    before = time.monotonic()
+    with pytest.raises(NodeUnreachableError, match="2 calls wait"):
+        call(client, peer.port)
+    assert time.monotonic() - before < 0.2
+    for thread in waiting:
+        thread.join()
+    client.close()
+    assert len(peer.requests) == 2
 
 
 def test_a_call_is_sent_once(client: NodeClient, peer: Peer) -> None:

@@ -1,0 +1,74 @@
+"""How many calls may wait for one slow node."""
+
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from balancer.errors import NodeUnreachableError
+from balancer.patience import WAITING, Patience
+
+
+class Clock:
+    """A clock that stands still until it is set forward."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def patience(clock: Clock) -> Patience:
+    return Patience(2, clock)
+
+
+def enter(patience: Patience, node: str, calls: int) -> ExitStack:
+    """Calls to a node that go on until the stack is closed."""
+    stack = ExitStack()
+    for _ in range(calls):
+        stack.enter_context(patience.call(node))
+    return stack
+
+
+def test_a_burst_to_a_node_that_answers_is_let_through(patience: Patience, clock: Clock) -> None:
+    with enter(patience, "bbb1", 50):
+        clock.now += WAITING
+        with patience.call("bbb1"):
+            pass
+
+
+def test_beyond_its_limit_of_waiting_calls_a_node_gets_no_more(patience: Patience, clock: Clock) -> None:
+    with enter(patience, "bbb1", 2):
+        clock.now += WAITING + 0.1
+        with pytest.raises(NodeUnreachableError) as raised, patience.call("bbb1"):
+            pass
+        assert raised.value.reason == "slow"
+
+
+def test_other_nodes_are_not_concerned(patience: Patience, clock: Clock) -> None:
+    with enter(patience, "bbb1", 2):
+        clock.now += 60
+        with patience.call("bbb2"):
+            pass
+
+
+def test_once_they_have_ended_it_gets_calls_again(patience: Patience, clock: Clock) -> None:
+    with enter(patience, "bbb1", 2):
+        clock.now += 60
+    with patience.call("bbb1"):
+        pass
+
+
+def test_a_call_that_fails_waits_no_more(patience: Patience, clock: Clock) -> None:
+    for _ in range(3):
+        with suppress(OSError), patience.call("bbb1"):
+            clock.now += 60
+            raise OSError
+    with patience.call("bbb1"):
+        pass
