@@ -24,6 +24,11 @@ def split(query: bytes) -> tuple[bytes, list[bytes]]:
     return rest, values
 
 
+def digest(given: str) -> str:
+    """Which digest a checksum is of, told by its length; "none" where it is of none that BBB knows."""
+    return _BY_LENGTH.get(len(given), "none")
+
+
 def matches(call: str, query: bytes, given: str, secrets: Iterable[str], allowed: Collection[str]) -> bool:
     """Whether ``given`` signs ``query`` (without checksum) with any of the secrets and an allowed digest.
 

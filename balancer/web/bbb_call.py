@@ -10,6 +10,7 @@ from urllib.parse import quote_plus
 
 from flask import Blueprint, Response, request
 
+from balancer import log
 from balancer.core import checksum
 from balancer.core.parameters import Parameters
 from balancer.core.tenants import Tenant, signer
@@ -25,6 +26,8 @@ from balancer.web.bodies import FORMS, Body, Kind
 from balancer.web.failures import as_bbb
 from balancer.web.paths import API
 from balancer.web.services import services
+
+logger = log.get(__name__)
 
 
 @dataclass(frozen=True)
@@ -99,11 +102,18 @@ def _signer(
 ) -> Tenant:
     # A node also takes "check%73um" for checksum: whatever is disguised so counts as one more.
     if len(given) != 1 or query.get("checksum") is not None:
-        raise error
+        raise _refusal(error, name, given)
     tenant = signer(services().tenants(), name, signed, given[0].decode("latin-1"))
     if tenant is None:
-        raise error
+        raise _refusal(error, name, given)
     return tenant
+
+
+def _refusal(error: type[ChecksumError], name: str, given: Sequence[bytes]) -> ChecksumError:
+    """The error to raise; whoever connects a front end finds in the log what it sent, but never the checksum itself."""
+    digests = [checksum.digest(each.decode("latin-1")) for each in given]
+    logger.info("call refused", call=name, address=request.headers.get("X-Forwarded-For"), digests=digests)
+    return error()
 
 
 def _form(body: Body) -> tuple[Kind, Parameters]:

@@ -1,6 +1,7 @@
 """Who may call, in which ways a request may be written, and in what order it is judged."""
 
 import hashlib
+import json
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -107,6 +108,25 @@ def test_the_raw_query_is_what_was_signed_and_what_is_passed_on(
 def test_anything_but_one_right_checksum_is_refused(client: FlaskClient, seen: list[Call], query: str) -> None:
     assert key(client.get(f"{API}/probe", query_string=query)) == "checksumError"
     assert not seen
+
+
+@pytest.mark.parametrize(
+    ("checksums", "digests"),
+    [([], []), (["0" * 40], ["sha1"]), (["0" * 64, "x"], ["sha256", "none"])],
+)
+def test_a_refused_call_leaves_what_helps_to_connect_a_front_end(
+    client: FlaskClient, capsys: pytest.CaptureFixture[str], checksums: list[str], digests: list[str]
+) -> None:
+    query = "&".join(["a=1", *(f"checksum={each}" for each in checksums)])
+    client.get(f"{API}/probe", query_string=query, headers={"X-Forwarded-For": "192.0.2.1"})
+    (line,) = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert (line["event"], line["call"], line["address"], line["digests"]) == (
+        "call refused",
+        "probe",
+        "192.0.2.1",
+        digests,
+    )
+    assert not [each for each in checksums if each in json.dumps(line) and len(each) > 1]
 
 
 def test_recording_calls_word_it_their_own_way(client: FlaskClient) -> None:
