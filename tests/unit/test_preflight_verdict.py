@@ -104,11 +104,13 @@ def test_nodes_without_ssh_are_not_taken_for_copies() -> None:
 
 
 @pytest.mark.parametrize(
-    "secret", ["", "short", "password-of-the-fleet", "1212121212121212", "<your-secret-goes-here>"]
+    "secret",
+    ["", "short", "password-of-the-fleet", "1212121212121212", "<your-secret-goes-here>", "TODO-make-a-new-one"],
 )
 def test_placeholders_are_told_from_secrets(secret: str) -> None:
     assert len(list(verdict.weak_secrets({"redis_password": secret}))) == 1
 
 
 def test_a_random_secret_is_no_placeholder() -> None:
+    assert list(verdict.weak_secrets({"redis_password": "k7RtoDo2mQ9xWfixMe4bZ1"})) == []
     assert list(verdict.weak_secrets({"balancer_secrets": list(SECRETS.values())})) == []
