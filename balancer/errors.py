@@ -105,7 +105,3 @@ class ServerUnavailableError(BBBError):
 
 class NoNodeAvailableError(BBBError):
     default_message = "Could not find any available servers."
-
-
-class NodeRefusedError(BBBError):
-    """A node's own failure, passed on with its key and message."""
