@@ -74,7 +74,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 node:
-  description: The node as the balancer reports it, without secrets; empty in check mode for a node yet unknown.
+  description: >-
+    The node as the balancer reports it, without secrets; empty in check mode for a node yet unknown, and for
+    C(admitted) where there was nothing to do.
   returned: always
   type: dict
 """
@@ -103,25 +105,29 @@ class Registration:
 
     def register(self) -> dict[str, Any]:
         """Create or update; gives what the module answers."""
-        if not self.module.check_mode and self.known() is None:
-            # Written first: a run that breaks after the registration still knows that the node is to be admitted.
-            self._entering.parent.mkdir(mode=0o750, exist_ok=True)
-            self._entering.touch()
-        answer = call(self.module, *self._apply_words(), secret=self.module.params["secret"])
+        answer = self._apply("--check")
+        if answer["changed"] and not self.module.check_mode:
+            if answer["before"] is None:
+                # Written first: a run that breaks after the registration still knows that the node is to be admitted.
+                self._entering.parent.mkdir(mode=0o750, exist_ok=True)
+                self._entering.touch()
+            answer = self._apply()
         before, after = answer["before"] or {}, answer["after"] or {}
         return {"changed": answer["changed"], "node": after, "diff": {"before": before, "after": after}}
 
-    def _apply_words(self) -> list[str]:
+    def _apply(self, *options: str) -> dict[str, Any]:
         parameters = self.module.params
         words = ["node", "apply", self.name, "--url", parameters["url"], "--secret-stdin"]
         if parameters["weight"] is not None:
             words += ["--weight", str(parameters["weight"])]
         for tag in parameters["tags"] or []:
             words += ["--tag", tag]
-        return words + (["--check"] if self.module.check_mode else [])
+        return call(self.module, *words, *options, secret=parameters["secret"])
 
     def change_state(self, wanted: str) -> dict[str, Any]:
         """Bring the admin state about; gives what the module answers."""
+        if wanted == "admitted" and not self.module.check_mode and not self._entering.exists():
+            return {"changed": False, "node": {}}
         node = self.known()
         if node is None:
             if self.module.check_mode:
