@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from acceptance.support.environment import Node
-from acceptance.support.hosts import Host, Hosts
+from acceptance.support.hosts import HANGS, Host, Hosts
 from acceptance.support.operator import Operator
 from acceptance.support.outcomes import NotProved
 
@@ -13,8 +13,6 @@ SHARE = "/var/bigbluebutton"
 MARKER = f"{SHARE}/.bbb-fleet-share"
 #: The hand-over's own words about one recording; the last ones tell why it waits.
 NODE_LOG = "journalctl --quiet --no-pager --output=cat --unit='bbb-fleet-handover*' | grep -F -- \"$1\" | tail -n 2"
-#: A directory that hangs must not hang the diagnosis.
-PATIENTLY = ("timeout", "10")
 #: Where the importer looks: its process environment wins over the settings file.
 ROOT = """
 pid=$(systemctl show --property=MainPID --value balancer-importer)
@@ -47,8 +45,8 @@ def _on_node(host: Host, record_id: str) -> str:
 
 
 def _on_balancer(host: Host, record_id: str) -> Iterator[str]:
-    marker = host.run(*PATIENTLY, "stat", MARKER)
-    if marker.status == 124:
+    marker = host.patiently("stat", MARKER)
+    if marker.status == HANGS:
         yield f"the share hangs on {host.name}"
         return
     if not marker.ok:

@@ -18,6 +18,19 @@ from acceptance.support.outcomes import NotProved
 GROUPS = ("storage", "database", "cache", "balancer", "edge", "nodes")
 
 
+#: Status of a command that was given up.
+HANGS = 124
+PATIENTLY = f"""
+"$@" >/dev/null 2>&1 & p=$! n=0
+while kill -0 "$p" 2>/dev/null; do
+    n=$((n + 1))
+    if [ "$n" -gt 50 ]; then kill -9 "$p"; exit {HANGS}; fi
+    sleep 0.2
+done
+wait "$p"
+"""
+
+
 @dataclass(frozen=True)
 class Seen:
     """What a command said on one host."""
@@ -64,6 +77,13 @@ class Host:
     def shell(self, script: str, *arguments: str) -> Seen:
         """Runs a shell script with arguments as $1, $2, …, for the few checks that need a pipe or redirection."""
         return self.run("sh", "-c", script, "sh", *arguments)
+
+    def patiently(self, *command: str) -> Seen:
+        """Runs a command without output that may hang, as on a share whose server is away: status HANGS then.
+
+        It is left alone after ten seconds and not waited for: such a process may not even end when it is killed.
+        """
+        return self.shell(PATIENTLY, *command)
 
     def as_user(self, user: str, script: str, *arguments: str) -> Seen:
         """Runs a shell script as another user, to try what that user may really do."""

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import requests
 
-from acceptance.support.bbb import BBB
+from acceptance.support.bbb import BBB, BBBError
 from acceptance.support.environment import Environment
 from acceptance.support.hosts import Host
 
@@ -47,13 +47,13 @@ def pages(bbb: BBB, environment: Environment) -> list[Page]:
         "an unknown call": f"{bbb.url}/noSuchCall?checksum=0",
         "the start page": f"{environment.origin}/",
         "a page that is not there": f"{environment.origin}/no-such-page",
-        "a recording that is not there": f"{environment.origin}/playback/presentation/2.3/{'0' * 40}-1",
     }
-    return [
+    found = [
         _page(what, bbb.get(url, allow_redirects=False, headers={"Accept": accept}), accept)
         for what, url in fetched.items()
         for accept in ("text/html", "*/*")
     ]
+    return [*found, _recording_page(bbb, environment)]
 
 
 def found(secrets: dict[str, str], places: list[Page]) -> list[str]:
@@ -69,6 +69,15 @@ def found(secrets: dict[str, str], places: list[Page]) -> list[str]:
 def logs(host: Host, since: float) -> Page:
     """What a host has logged since a Unix time."""
     return Page(f"the logs of {host.name}", host.shell(LOGS, str(int(since))).output)
+
+
+def _recording_page(bbb: BBB, environment: Environment) -> Page:
+    what = "a recording that is not there"
+    try:
+        return _page(what, bbb.get(f"{environment.origin}/presentation/{'0' * 40}-1000000000000/metadata.xml"), "*/*")
+    except BBBError as error:
+        # Whether recordings are served is for the feature `record` to say; what does not answer shows nothing.
+        return Page(f"{what}: {error}", "")
 
 
 def _page(what: str, response: requests.Response, accept: str) -> Page:

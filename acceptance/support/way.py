@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from acceptance.support.hosts import Host, Hosts
+from acceptance.support.hosts import HANGS, Host, Hosts
 
 SHARE = "/var/bigbluebutton"
 MARKER = ".bbb-fleet-share"
@@ -43,8 +43,8 @@ def can_write(host: Host, user: str, directory: str) -> bool:
 
 def share_missing(host: Host) -> str:
     """What is wrong with the share on a host that needs it; empty if it is mounted and answers."""
-    seen = host.run("timeout", "10", "stat", f"{SHARE}/{MARKER}")
-    if seen.status == 124:
+    seen = host.patiently("stat", f"{SHARE}/{MARKER}")
+    if seen.status == HANGS:
         return f"{host.name}: the share at {SHARE} hangs"
     return "" if seen.ok else f"{host.name}: the share is not mounted, {SHARE}/{MARKER} is not there"
 
