@@ -121,7 +121,7 @@ def test_without_the_balancer_a_call_gets_bbbs_failure(cluster: Cluster, edge: E
         assert "<returncode>FAILED</returncode>" in text(response)
         assert edge.get(f"/presentation/{'a' * 40}-1/metadata.xml").status == 503
     finally:
-        cluster.on("lb1", "systemctl start balancer-web.socket")
+        cluster.on("lb1", "systemctl start balancer-web.socket balancer-web.service")
 
 
 def test_the_recordings_nginx_is_a_service_of_its_own(cluster: Cluster) -> None:
