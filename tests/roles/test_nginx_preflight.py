@@ -20,13 +20,19 @@ PLAY = {
 }
 
 
-def preflight(directory: Path, **settings: str) -> tuple[int, str]:
-    """Run the role's preflight on this machine; its status, and what a person sees as one line."""
+def preflight(directory: Path, *, balancer: dict[str, object] | None = None, **settings: object) -> tuple[int, str]:
+    """Run the role's preflight on this machine; its status, and what a person sees as one line.
+
+    balancer: what the inventory sets for the balancer's host.
+    """
     variables = {"nginx_server_name": NAME, "nginx_upstreams": ["lb1:8080"]} | settings
     playbook = directory / "preflight.yml"
     playbook.write_text(yaml.safe_dump([PLAY | {"vars": variables}]))
+    inventory = directory / "hosts.yml"
+    groups = {"balancer": {"hosts": {"lb1": balancer or {}}}, "edge": {"hosts": {"localhost": {}}}}
+    inventory.write_text(yaml.safe_dump({"all": {"children": groups}}))
     done = subprocess.run(
-        [str(ANSIBLE), "-i", "localhost,", str(playbook)],
+        [str(ANSIBLE), "-i", str(inventory), str(playbook)],
         cwd=ROOT,
         env=os.environ | {"ANSIBLE_NOCOLOR": "1"},
         capture_output=True,
@@ -73,3 +79,28 @@ def test_no_certificate_at_all_is_refused(tmp_path: Path) -> None:
     status, said = preflight(tmp_path)
     assert status != 0
     assert "Give the certificate once: nginx_certificate_file" in said
+
+
+@pytest.mark.parametrize(
+    ("balancer", "edge"),
+    [
+        ({"balancer_body_limit_bytes": 200_000_000}, {}),
+        ({}, {"nginx_body_limit_bytes": 1_000_000}),
+        ({"balancer_create_timeout": 40}, {}),
+        ({}, {"nginx_proxy_read_timeout": "30s"}),
+    ],
+)
+def test_limits_out_of_step_with_the_balancer_are_refused(
+    tmp_path: Path, pair: dict[str, str], balancer: dict[str, object], edge: dict[str, object]
+) -> None:
+    status, said = preflight(tmp_path, balancer=balancer, **pair, **edge)
+    assert status != 0
+    assert "set both to the same" in said
+    assert "twice balancer_create_timeout" in said
+
+
+def test_limits_that_were_changed_on_both_sides_are_taken(tmp_path: Path, pair: dict[str, str]) -> None:
+    limits = {"nginx_body_limit_bytes": 200_000_000, "nginx_proxy_read_timeout": "90s"}
+    balancer = {"balancer_body_limit_bytes": 200_000_000, "balancer_create_timeout": 40}
+    status, said = preflight(tmp_path, balancer=balancer, **pair, **limits)
+    assert status == 0, said

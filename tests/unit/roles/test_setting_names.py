@@ -1,5 +1,7 @@
 """One setting, three spellings: the role knows every setting of the balancer, and no other."""
 
+import re
+
 import yaml
 
 from balancer import settings
@@ -18,3 +20,12 @@ def test_every_setting_is_a_variable_and_secrets_are_marked() -> None:
     assert {f"balancer_{name}" for name in NAMES} <= set(options)
     marked = {name for name in NAMES if options[f"balancer_{name}"].get("no_log")}
     assert marked == {field.name for field in settings.fields() if field.metadata["secret"]}
+
+
+def test_the_edge_knows_the_defaults_that_it_must_be_in_step_with() -> None:
+    text = (PROJECT / "roles/nginx/vars/main.yml").read_text()
+    known = dict(re.findall(r"balancer_([a-z_]+) \| default\(([0-9]+)\)", text))
+    assert {name: float(value) for name, value in known.items()} == {
+        name: next(field.default for field in settings.fields() if field.name == name)
+        for name in ("body_limit_bytes", "create_timeout", "node_connect_timeout")
+    }
