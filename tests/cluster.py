@@ -58,6 +58,20 @@ class Cluster:
         """Run a playbook with its ordinary output."""
         subprocess.run(self._ansible(playbook, *arguments), cwd=PROJECT, env=self.environment, check=True)
 
+    def play_shown(self, playbook: str, *arguments: str) -> str:
+        """Run a playbook that is to succeed; everything that a person sees who asks for all of it."""
+        result = subprocess.run(
+            self._ansible(playbook, "-vvv", "--diff", *arguments),
+            cwd=PROJECT,
+            env=self.environment,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert result.returncode == 0, result.stdout[-5000:]
+        return result.stdout
+
     def play_quietly(self, playbook: str, *arguments: str) -> dict[str, Any]:
         """Run a playbook and read its machine-readable output: plays, tasks and the statistics of each host."""
         result = subprocess.run(
