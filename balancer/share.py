@@ -42,9 +42,9 @@ class Share:
 
     def verify(self) -> None:
         """Raises ShareError unless the share is there, is one mount, and (where required) carries its marker."""
-        if self._marker_required and not (self.root / MARKER).is_file():
+        if self._marker_required and (why := _why_unseen(self.root / MARKER)):
             raise ShareError(
-                f"{self.root / MARKER} is missing: the share is not mounted at {self.root}. Mount it, or set"
+                f"{self.root / MARKER} {why}: the share is not mounted at {self.root}. Mount it, or set"
                 " BALANCER_SHARE_MARKER=off where the recordings lie on a local disk"
             )
         if not self.root.is_dir():
@@ -230,6 +230,15 @@ def _places(directory: Path) -> Iterator[tuple[Path, tuple[str, str, str]]]:
     """TREE/FORMAT/RECORDID below a directory: the path, and the three names."""
     for path in sorted(directory.glob("*/*/*")):
         yield path, (path.parent.parent.name, path.parent.name, path.name)
+
+
+def _why_unseen(path: Path) -> str:
+    """What keeps a file from being seen; empty where it is there."""
+    try:
+        return "" if path.is_file() else "is missing"
+    except PermissionError:
+        # An empty mount point is locked, so that nobody writes below it.
+        return "is out of reach (permission denied)"
 
 
 def _make_directory(path: Path, mode: int = 0o755) -> None:

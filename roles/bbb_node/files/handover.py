@@ -177,8 +177,13 @@ class NfsTransport:
     def check(self) -> str:
         """Say whether the share is there. Raises UnreachableError."""
         # Without it the spool would be a folder of this node's own disk, where nobody looks.
-        if not (self._spool / self.MARKER).is_file():
-            raise UnreachableError(f"{self._spool} is not mounted: {self.MARKER} is missing")
+        try:
+            missing = "" if (self._spool / self.MARKER).is_file() else "is missing"
+        except PermissionError:
+            # The empty mount point is locked.
+            missing = "is out of reach (permission denied)"
+        if missing:
+            raise UnreachableError(f"{self._spool} is not mounted: {self.MARKER} {missing}")
         return f"{self._spool} is mounted, {shutil.disk_usage(str(self._spool)).free} bytes free"
 
     def deliver(self, archive: Path, size: int, digest: str) -> None:
