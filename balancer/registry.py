@@ -24,6 +24,8 @@ from balancer.storage.database import Database
 
 #: Seconds between two looks at PostgreSQL: how late a process learns of a new node or a changed state.
 REFRESH = 2.0
+#: Seconds for which a refusal relies on the last look: a crowd that is refused asks PostgreSQL no more often.
+_AT_ONCE = 0.2
 #: Seconds after which what was observed of a node is no longer believed.
 _BELIEVED = 15.0
 _FILE_NAME = "registry.json"
@@ -117,6 +119,15 @@ class Registry:
             self.refresh()
             node = self._current().nodes.get(node_id)
         return node
+
+    def node_now(self, node_id: int) -> Node | None:
+        """As ``node``, but PostgreSQL is asked where it can be: for a refusal that may be out of date by now."""
+        if time.monotonic() - self._current().read > _AT_ONCE:
+            try:
+                self.refresh()
+            except StorageUnavailableError:
+                logger.debug("node not looked up afresh", node=node_id)
+        return self._current().nodes.get(node_id)
 
     def tenants(self) -> Sequence[Tenant]:
         """Every tenant with its secrets. Raises StorageUnavailableError where nothing was ever read."""

@@ -56,6 +56,9 @@ def join(call: Call) -> Response:
     if place is None:
         raise MeetingEndedError
     node = services().registry.node(place.node_id)
+    if node is not None and node.admin_state is AdminState.DISABLED:
+        # It may have been enabled a moment ago, and been given this very meeting since.
+        node = services().registry.node_now(node.id)
     if node is None or node.admin_state is AdminState.DISABLED or services().registry.unreachable(node.id):
         raise ServerUnavailableError
     url = services().nodes.join_url(node, call.parameters)

@@ -8,7 +8,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
+from balancer import registry
 from balancer.core.nodes import AdminState
+from balancer.storage import nodes
+from balancer.storage.database import connect
 from tests.integration.web.cluster import NODE_SECRET, Cluster, path, read, sign
 from tests.integration.web.conftest import ClusterMaker
 from tests.integration.web.test_create import unreachable
@@ -118,6 +121,16 @@ def test_a_disabled_node_takes_no_joins(cluster: Cluster) -> None:
     cluster.create("course-1")
     cluster.set_state(cluster.home("course-1"), AdminState.DISABLED)
     assert read(cluster.join("course-1")).key == "serverUnavailable"
+
+
+def test_a_node_enabled_a_moment_ago_takes_joins(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_AT_ONCE", 0)
+    cluster.create("course-1")
+    home = cluster.home("course-1")
+    cluster.set_state(home, AdminState.DISABLED)
+    with connect(cluster.settings.database_url) as connection:
+        nodes.set_admin_state(connection, home, AdminState.ENABLED)
+    assert cluster.join("course-1").status_code == 302
 
 
 def test_a_draining_node_does(cluster: Cluster) -> None:
