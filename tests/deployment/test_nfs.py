@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from acceptance.support.eventually import eventually
-from tests.cluster import PROJECT, SITE, Cluster, changes, deployed
+from tests.cluster import PROJECT, Cluster, changes, deployed
 
 pytestmark = [pytest.mark.lab, pytest.mark.nfs, pytest.mark.slow]
 #: As few as have every way in them: bbb1 hands over through NFS, bbb2 over ssh.
@@ -37,14 +37,15 @@ def test_the_share_is_mounted_by_nfs_on_balancer_and_node(nfs_cluster: Cluster) 
     assert mounted(nfs_cluster, "bbb2", SPOOL) == ""
 
 
-def test_a_second_run_changes_nothing(nfs_cluster: Cluster) -> None:
-    assert changes(nfs_cluster.play_quietly(SITE)) == {}
+@pytest.mark.parametrize("stage", ["storage", "nodes"])
+def test_a_second_run_of_what_differs_with_nfs_changes_nothing(nfs_cluster: Cluster, stage: str) -> None:
+    assert changes(nfs_cluster.play_quietly(f"playbooks/{stage}.yml")) == {}
 
 
 def test_without_its_mount_a_balancer_host_writes_nothing_and_goes_on_when_it_is_back(nfs_cluster: Cluster) -> None:
     nfs_cluster.on("lb1", f"systemctl stop bbb-fleet-share.timer && umount {SHARE}")
     try:
-        nfs_cluster.on("storage1", "echo 'no archive' > /srv/bbb-fleet/spool/probe.tar")
+        nfs_cluster.on("storage1", "tar -C /etc -cf /srv/bbb-fleet/spool/probe.tar hostname")
         since = nfs_cluster.on("lb1", "date +%s").strip()
         eventually(
             lambda: importer_says(nfs_cluster, since),
