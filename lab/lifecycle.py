@@ -43,6 +43,7 @@ def down(name: str, report: Report) -> None:
     directory = state.STATE_ROOT / name
     for host_directory in sorted((directory / "machines").glob("*")):
         machines.discard(name, host_directory)
+    ssh.end_connections(directory)
     network.destroy(name)
     with state.locked():
         if directory.exists():

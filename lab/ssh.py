@@ -1,8 +1,11 @@
 """How the lab and Ansible reach hosts: a key of the lab's own, and host keys known beforehand."""
 
+import contextlib
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+
+import psutil
 
 from lab import state
 from lab.command import run
@@ -77,6 +80,20 @@ def answers(lab: Lab, host: Host) -> bool:
         command_line(lab, host, ["systemctl", "is-system-running"]), capture_output=True, text=True, check=False
     )
     return asked.stdout.strip() in {"running", "degraded"}
+
+
+def end_connections(directory: Path) -> None:
+    """End every ssh that uses a lab's files: a killed command leaves its own behind until it gives up."""
+    ours = [
+        process
+        for process in psutil.process_iter(["name", "cmdline"])
+        if process.info["name"] in ("ssh", "scp")
+        and any(f"{directory}/" in word for word in process.info["cmdline"] or ())
+    ]
+    for process in ours:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(ours, timeout=CONNECT_TIMEOUT)
 
 
 def _make_key(path: Path, comment: str) -> None:
