@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
     secrets = (environment.secret, *(node.secret for node in environment.nodes))
     config.stash[ENVIRONMENT] = environment
-    config.stash[RECORDER] = Recorder(config, environment.accepted_gaps, secrets)
+    config.stash[RECORDER] = Recorder(config, environment.accepted_gaps, secrets, patience=environment.patience)
     config.pluginmanager.register(config.stash[RECORDER], "acceptance-recorder")
     for steps in STEPS:
         config.pluginmanager.import_plugin(f"acceptance.steps.{steps}")

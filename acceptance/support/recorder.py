@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import time
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
@@ -16,6 +17,9 @@ from acceptance.support.report import Head
 
 #: How a remark begins that is about what an earlier run left.
 EARLIER = "From an earlier run: "
+#: Seconds by which the last look of a step may end after its deadline.
+GRACE = 2.0
+_DEADLINE = re.compile(r"\bwithin ([0-9.]+) seconds\b")
 _RESULT = pytest.StashKey[Result]()
 _STEP_STARTED = pytest.StashKey[float]()
 
@@ -23,8 +27,12 @@ _STEP_STARTED = pytest.StashKey[float]()
 class Recorder:
     """Gathers one Result for each scenario and host check."""
 
-    def __init__(self, config: pytest.Config, gaps: tuple[Gap, ...], secrets: Iterable[str] = ()) -> None:
+    def __init__(
+        self, config: pytest.Config, gaps: tuple[Gap, ...], secrets: Iterable[str] = (), *, patience: float = 1.0
+    ) -> None:
+        """secrets: never shown; patience: every deadline in the sentences is multiplied by it."""
         self._config = config
+        self._patience = patience
         self.results: list[Result] = []
         self.remarks: list[str] = []
         self.head: Head | None = None
@@ -57,16 +65,22 @@ class Recorder:
         request.node.stash[_STEP_STARTED] = time.monotonic()
 
     def pytest_bdd_after_step(self, request: pytest.FixtureRequest, step: Any) -> None:
-        self._step(request.node, step, ok=True)
+        told = late(step.name, self._seconds(request.node), self._patience)
+        self._step(request.node, step, ok=not told)
+        assert not told, told
 
     def pytest_bdd_step_error(self, request: pytest.FixtureRequest, step: Any) -> None:
         self._step(request.node, step, ok=False)
 
     def _step(self, item: pytest.Item, step: Any, *, ok: bool) -> None:
         result = _result(item)
-        seconds = time.monotonic() - item.stash.get(_STEP_STARTED, time.monotonic())
+        seconds = self._seconds(item)
         result.steps.append(Step(f"{step.keyword.strip()} {step.name}", seconds, ok, tuple(result.seen)))
         result.seen.clear()
+
+    @staticmethod
+    def _seconds(item: pytest.Item) -> float:
+        return time.monotonic() - item.stash.get(_STEP_STARTED, time.monotonic())
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -124,6 +138,14 @@ class Recorder:
                 write(f"{result.outcome.upper()} {result.name}: {result.message}{accepted}")
         for remark in self.remarks:
             write(remark)
+
+
+def late(sentence: str, seconds: float, patience: float) -> str:
+    """What to say of a step that did what it says, but not in the time that it says; else ""."""
+    found = _DEADLINE.search(sentence)
+    if found is None or seconds <= float(found[1]) * patience + GRACE:
+        return ""
+    return f"it came out right, but only after {seconds:.1f} s: {sentence}"
 
 
 def _result(item: pytest.Item) -> Result:
