@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,8 +19,6 @@ from lab.faults.causes import CAUSES
 from tests.cluster import PROJECT, Cluster
 
 FAULTS = load()
-#: Names a lab that is deployed already and stays; without it one is brought up and taken down.
-STANDING_LAB = "BBB_FLEET_FAULTS_LAB"
 #: Seconds. A recording takes a quarter of it when nothing is wrong.
 PUBLISHING_DEADLINE = 40
 
@@ -36,10 +33,8 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def broken_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+def broken_cluster(cluster: Cluster) -> Iterator[Cluster]:
     """A deployed cluster in which nothing is broken yet."""
-    standing = os.environ.get(STANDING_LAB)
-    cluster: Cluster = Cluster(standing) if standing else request.getfixturevalue("cluster")
     cluster.lab("mend")
     yield cluster
     cluster.lab("mend")
