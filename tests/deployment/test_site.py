@@ -2,7 +2,6 @@
 
 import json
 import secrets
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +44,7 @@ def test_every_node_is_enabled_and_online(cluster: Cluster) -> None:
 
 
 @pytest.fixture(scope="module")
-def second_run(cluster: Cluster) -> Iterator[SecondRun]:
+def second_run(cluster: Cluster) -> SecondRun:
     """site.yml once more, after an operator drained a node, disabled one and registered another."""
     add = f"balancer node add {STRANGER} https://{STRANGER}.invalid/bigbluebutton/api --secret-stdin"
     cluster.on("lb1", f"echo {secrets.token_urlsafe(24)} | {add}")
@@ -53,7 +52,7 @@ def second_run(cluster: Cluster) -> Iterator[SecondRun]:
     cluster.on("lb1", "balancer", "node", "drain", "bbb3")
     try:
         played = cluster.play_quietly(SITE)
-        yield SecondRun(played, {name: node["admin_state"] for name, node in nodes(cluster).items()})
+        return SecondRun(played, {name: node["admin_state"] for name, node in nodes(cluster).items()})
     finally:
         cluster.on("lb1", "balancer", "node", "remove", "--force", STRANGER)
         for name in ("bbb2", "bbb3"):
