@@ -19,6 +19,7 @@ from balancer.core.archive import ArchiveRefusedError, ArchiveTruncatedError, Co
 _CHUNK: Final = 1024 * 1024
 _BLOCK: Final = 512
 _MAGIC: Final = slice(257, 262)
+_SIZE: Final = slice(124, 136)
 _FILE_MODE: Final = 0o644
 _DIRECTORY_MODE: Final = 0o755
 _KINDS: Final = {
@@ -133,9 +134,17 @@ def _open(file: IO[bytes]) -> tarfile.TarFile:
     try:
         return tarfile.TarFile(fileobj=_Bounded(file), mode="r", encoding="utf-8", errors="surrogateescape")
     except (tarfile.TarError, ValueError, OverflowError) as error:
+        # Newer tarfile modules refuse such a header themselves, with words that say nothing of the size.
+        if _negative(head):
+            raise ArchiveRefusedError("has a first member with a negative size") from error
         if head[_MAGIC] == b"ustar":
             raise ArchiveTruncatedError(f"ends within its first header ({error})") from error
         raise ArchiveRefusedError(f"is not a tar archive ({error}); send it again") from error
+
+
+def _negative(header: bytes) -> bool:
+    """Whether the size in a header is a negative number; GNU's base-256 form begins with 0xff then."""
+    return header[_SIZE].startswith(b"\xff")
 
 
 def _members(tar: tarfile.TarFile, archive_bytes: int) -> Iterator[Member]:
