@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -31,10 +30,8 @@ def until(importer: Importer, path: Path, seconds: float = 20) -> None:
         assert time.monotonic() < deadline, f"{path} is not there after {seconds} s"
 
 
-def test_importers_side_by_side_take_each_archive_once(settings: Settings, share: Path, rows: Connection) -> None:
-    ids = [f"{number:040x}-1757000000{number:03}" for number in range(24)]
-    for record_id in ids:
-        archives.write(share / "spool" / f"{record_id}.tar", archives.presentation(record_id))
+def import_all(settings: Settings, share: Path, rows: Connection, archives_there: int, *, workers: int) -> list[str]:
+    """Let importers of their own processes work until every archive is in; what each of them logged."""
     environment = {
         "PATH": os.environ["PATH"],
         "BALANCER_DATABASE_URL": settings.database_url,
@@ -45,18 +42,26 @@ def test_importers_side_by_side_take_each_archive_once(settings: Settings, share
         "BALANCER_IMPORT_INTERVAL": "0.1",
     }
     code = "from balancer import importer, settings; importer.main(settings.load())"
-    workers = [
+    running = [
         subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
-        for _ in range(3)
+        for _ in range(workers)
     ]
     deadline = time.monotonic() + 60
     count = "SELECT count(*) AS n FROM imports WHERE state = 'done'"
-    while (rows.execute(count).fetchone() or {"n": 0})["n"] < len(ids) and time.monotonic() < deadline:
+    while (rows.execute(count).fetchone() or {"n": 0})["n"] < archives_there and time.monotonic() < deadline:
         time.sleep(0.1)
-    for worker in workers:
+    for worker in running:
         worker.send_signal(signal.SIGTERM)
-    logs = [worker.communicate(timeout=20)[1] for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0, 0], logs
+    logs = [worker.communicate(timeout=20)[1] for worker in running]
+    assert [worker.returncode for worker in running] == [0] * workers, logs
+    return logs
+
+
+def test_importers_side_by_side_take_each_archive_once(settings: Settings, share: Path, rows: Connection) -> None:
+    ids = [f"{number:040x}-1757000000{number:03}" for number in range(24)]
+    for record_id in ids:
+        archives.write(share / "spool" / f"{record_id}.tar", archives.presentation(record_id))
+    logs = import_all(settings, share, rows, len(ids), workers=3)
     found = rows.execute("SELECT archive, state, attempts FROM imports").fetchall()
     assert sorted((each["archive"], each["state"], each["attempts"]) for each in found) == sorted(
         (f"{record_id}.tar", "done", 1) for record_id in ids
@@ -67,37 +72,15 @@ def test_importers_side_by_side_take_each_archive_once(settings: Settings, share
 
 
 def test_two_archives_of_one_recording_at_once(settings: Settings, share: Path, rows: Connection) -> None:
-    """Each format comes in an archive of its own; two importers take them at the same moment, many times over."""
-    for turn in range(5):
+    """Each format comes in an archive of its own; two importers take them side by side, many times over."""
+    for turn in range(10):
         record_id = f"{turn:040x}-1757000000001"
         archives.write(share / "spool" / f"{turn}-a.tar", archives.presentation(record_id))
         archives.write(share / "spool" / f"{turn}-b.tar", archives.video(record_id))
-    failures: list[BaseException] = []
-
-    def work() -> None:
-        database = Database(settings.database_url, application_name="racer", size=2)
-        database.open()
-        try:
-            importer = Importer(settings, database)
-            # Threads share a process; workers do not.
-            importer._worker += f"-{threading.get_ident()}"
-            deadline = time.monotonic() + 20
-            while len(list((share / "published").glob("*/*"))) < 10 and time.monotonic() < deadline:
-                importer.run_once()
-        except BaseException as error:
-            failures.append(error)
-        finally:
-            database.close()
-
-    (share / "published").mkdir()
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    import_all(settings, share, rows, 20, workers=2)
+    assert len(list((share / "published").glob("*/*"))) == 20
     counted = "SELECT count(*) AS n FROM recordings UNION ALL SELECT count(*) FROM recording_formats"
-    assert [each["n"] for each in rows.execute(counted)] == [5, 10]
+    assert [each["n"] for each in rows.execute(counted)] == [10, 20]
 
 
 @pytest.fixture
