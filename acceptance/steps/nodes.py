@@ -82,7 +82,7 @@ def meetings_reach(operator: Operator, meetings: Meetings, nodes_reached: set[st
 @given("an idle node is disabled", target_fixture="node")
 def idle_node_disabled(operator: Operator, meetings: Meetings, environment: Environment, patience: Patience) -> Node:
     node = _idle_node(operator, meetings, environment, patience(20))
-    operator.set_state(node.name, "disabled")
+    operator.set_state(node.name, "disabled", within=patience(20))
     return node
 
 

@@ -45,9 +45,14 @@ class Seen:
         """True for exit status 0."""
         return self.status == 0
 
+    @property
+    def words(self) -> str:
+        """Host and error text, for messages."""
+        return f"{self.host}: {(self.errors or self.output).strip()[-400:]}"
+
     def succeeded(self) -> Seen:
-        """Itself if the command succeeded; AssertionError with host and error text otherwise."""
-        assert self.ok, f"{self.host}: {(self.errors or self.output).strip()[-400:]}"
+        """Itself if the command succeeded; AssertionError with its words otherwise."""
+        assert self.ok, self.words
         return self
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from acceptance.support.environment import Environment
+from acceptance.support.eventually import eventually
 from acceptance.support.hosts import Hosts, Seen, here
 from acceptance.support.journal import Journal
 
@@ -64,16 +65,22 @@ class Operator:
         assert found, f"the balancer does not know node {name}"
         return found[0]
 
-    def set_state(self, name: str, state: str) -> None:
-        """Enables, drains or disables a node, after noting its present state in the journal."""
+    def set_state(self, name: str, state: str, *, within: float = 0.0) -> None:
+        """Enables, drains or disables a node, after noting its present state in the journal.
+
+        within: seconds in which the command may go on refusing, as it does while a meeting that has just ended is
+        still counted.
+        """
         self._journal.will_change(NODE_STATE, name, self.node(name).admin_state)
-        self._apply(name, state)
+        eventually(
+            lambda: self._command(name, state), lambda seen: seen.ok, within=within, otherwise=lambda seen: seen.words
+        )
 
     def put_back(self) -> list[str]:
         """Gives every changed node its former state; returns one line for each, for the report."""
         done = []
         for change in self._journal.pending(NODE_STATE):
-            self._apply(change.name, change.before)
+            self._command(change.name, change.before).succeeded()
             self._journal.put_back(NODE_STATE, change.name)
             done.append(f"node {change.name} is {change.before} again")
         return done
@@ -93,14 +100,14 @@ class Operator:
         seen = self._run(self._environment.operator.version)
         return seen.output.strip().rsplit("/", 1)[-1] if seen.ok else f"unknown: {seen.errors.strip()}"
 
-    def _apply(self, name: str, state: str) -> None:
+    def _command(self, name: str, state: str) -> Seen:
         commands = self._environment.operator
         command = {
             "enabled": commands.node_enable,
             "draining": commands.node_drain,
             "disabled": commands.node_disable,
         }[state]
-        self._run(command, node=name).succeeded()
+        return self._run(command, node=name)
 
     def _run(self, command: tuple[str, ...], *, here_only: bool = False, **fill: str) -> Seen:
         fill["inventory"] = str(self._environment.inventory or "")
