@@ -27,8 +27,11 @@ fail() {
     exit 1
 }
 
+before_exit() { :; } # what a script has to end
+
 at_exit() {
     local status=$?
+    before_exit
     if [ -n "${service_policy:-}" ]; then rm -f "$service_policy"; fi
     if [ "$status" != 0 ]; then
         printf '\nFAILED after %d s: %s\n' "$((SECONDS - started))" "${reason:-$doing ended with status $status}" >&2
