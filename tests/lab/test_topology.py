@@ -23,7 +23,7 @@ def test_a_host_name_tells_its_kind(described: Topology) -> None:
 
 @pytest.mark.parametrize("name", ["web1", "bbb", "bbb0", "bbb01", "1", ""])
 def test_a_name_that_is_no_host_is_refused_with_those_that_are(described: Topology, name: str) -> None:
-    with pytest.raises(LabError, match=r"storage1…, db1…, lb1…, bbb1…"):
+    with pytest.raises(LabError, match=r"storage1…, db1…, lb1…, balancer1…, edge1…, bbb1…"):
         described.kind_of(name)
 
 
