@@ -26,6 +26,8 @@ from lab.services import PostgreSQL, Process, Redis, ServiceError
 
 #: Nodes are spread over this many processes at most, so that hundreds of them still start in seconds.
 NODE_PROCESSES = 10
+#: How the balancer's settings begin.
+SETTINGS = "BALANCER_"
 BIN = Path(sys.executable).parent
 PROJECT = Path(__file__).parents[1]
 
@@ -53,7 +55,7 @@ class Sandbox:
         """Start one process of a role, to be ended with the sandbox."""
         running = self.processes.setdefault(role, [])
         log = self.directory / f"{role}{len(running) or ''}.log"
-        process = Process(role, command, log, environment=os.environ | self.environment)
+        process = Process(role, command, log, environment=self._whole_environment())
         self.stack.callback(process.stop)
         running.append(process)
         return process
@@ -63,7 +65,7 @@ class Sandbox:
         result = subprocess.run(
             [BIN / "balancer", *arguments],
             input=given,
-            env=os.environ | self.environment,
+            env=self._whole_environment(),
             capture_output=True,
             text=True,
             check=False,
@@ -71,6 +73,17 @@ class Sandbox:
         if result.returncode:
             raise ServiceError(f"balancer {' '.join(arguments)}: {result.stderr.strip()}")
         return result.stdout
+
+    def _whole_environment(self) -> dict[str, str]:
+        # Settings of a balancer that the caller works with are none of this one's.
+        return {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)} | self.environment
+
+    def require_running(self) -> None:
+        """Raises ServiceError, with the end of its log, where a process has ended by itself."""
+        for role, running in self.processes.items():
+            for process in running:
+                if not process.running:
+                    raise ServiceError(f"{role} ended:\n{process.log_end()}")
 
     def write_state(self) -> Path:
         """The JSON file that SANDBOX_STATE names."""
@@ -83,7 +96,7 @@ class Sandbox:
                 "redis": self.environment["BALANCER_REDIS_URL"],
             },
             "secrets": {"balancer": self.secret, "nodes": [node.secret for node in self.nodes]},
-            "environment": {name: value for name, value in self.environment.items() if name.startswith("BALANCER_")},
+            "environment": {name: value for name, value in self.environment.items() if name.startswith(SETTINGS)},
         }
         path = self.directory / "state.json"
         path.touch(mode=0o600)
@@ -98,6 +111,19 @@ def free_ports(count: int) -> list[int]:
         for one in sockets:
             one.bind(("127.0.0.1", 0))
         return [one.getsockname()[1] for one in sockets]
+
+
+def require_free(port: int) -> None:
+    """Raises ServiceError where somebody listens on the port: whoever answers there would be taken for our balancer."""
+    with socket.socket() as one:
+        # As gunicorn binds it: connections that are only being closed do not count.
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ServiceError(
+                f"port {port} of 127.0.0.1 cannot be used ({error.strerror}): give another with --port, or --port 0"
+            ) from error
 
 
 def start_stores(sandbox: Sandbox) -> None:
@@ -170,12 +196,10 @@ def wait_until_ready(sandbox: Sandbox, timeout: float) -> None:
         for node in json.loads(sandbox.balancer("node", "list", "--format", "json"))["nodes"]
         if (node["observed_state"], node["admin_state"]) != ("online", "enabled")
     ]:
-        for role, running in sandbox.processes.items():
-            for process in running:
-                if not process.running:
-                    raise ServiceError(f"{role} ended:\n{process.log_end()}")
+        sandbox.require_running()
         if time.monotonic() > deadline:
             raise ServiceError(f"not online after {timeout:g} s: {', '.join(waiting)}")
+    sandbox.require_running()
 
 
 @contextlib.contextmanager
@@ -188,10 +212,13 @@ def stopping_on_signals() -> Iterator[None]:
             signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    for number in numbers:
-        signal.signal(number, stop)
-    with contextlib.suppress(KeyboardInterrupt):
-        yield
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def watch(sandbox: Sandbox) -> None:
@@ -240,6 +267,7 @@ def main(count: int, given: list[Node], workers: int, port: int, poll_interval: 
         sandbox = Sandbox(directory, origin, secrets.token_hex(20), list(given))
         with sandbox.stack:
             try:
+                require_free(port)
                 start_stores(sandbox)
                 if not given:
                     start_nodes(sandbox, count)

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +23,9 @@ def call(sandbox: RunningSandbox, name: str, query: str) -> requests.Response:
     return requests.get(f"{sandbox.url}/{name}?{query}&checksum={signature}", timeout=10, allow_redirects=False)
 
 
-def test_a_meeting_can_be_created_and_joined_at_once(sandboxes: Start) -> None:
+def test_a_meeting_can_be_created_and_joined_at_once(sandboxes: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of whoever works on another balancer in this shell.
+    monkeypatch.setenv("BALANCER_SECRETS_FILE", "/nonexistent")
     sandbox = sandboxes("--nodes", "2")
     assert sandbox.url.endswith("/bigbluebutton/api")
     created = call(sandbox, "create", "name=First&meetingID=first")
@@ -59,6 +62,17 @@ def test_a_given_node_takes_the_place_of_simulated_ones(sandboxes: Start) -> Non
     second = sandboxes("--node", f"{url},{secret}")
     assert second.state()["urls"]["nodes"] == [url]
     assert "nodes" not in second.state()["pids"]
+
+
+def test_a_port_that_somebody_listens_on_is_refused_before_anything_starts() -> None:
+    """Whoever answers there would be taken for the balancer, and READY would be a lie."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        result = CliRunner().invoke(main, ["--nodes", "1", "--port", str(port)])
+    assert result.exit_code == 1
+    assert f"port {port} of 127.0.0.1" in result.output
+    assert "--port 0" in result.output
+    assert "READY" not in result.output
 
 
 def test_a_malformed_node_is_refused_with_the_remedy() -> None:
