@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
 from acceptance.support.environment import Environment
 from acceptance.support.eventually import eventually
 from acceptance.support.hosts import Hosts, Seen, here
-from acceptance.support.journal import Journal
+from acceptance.support.journal import Change, Journal
 
 NODE_STATE = "node-state"
 
@@ -76,14 +77,34 @@ class Operator:
             lambda: self._command(name, state), lambda seen: seen.ok, within=within, otherwise=lambda seen: seen.words
         )
 
-    def put_back(self) -> list[str]:
-        """Gives every changed node its former state; returns one line for each, for the report."""
-        done = []
+    def changed(self) -> frozenset[str]:
+        """Names of the nodes whose former state is still to be given back to them."""
+        return frozenset(change.name for change in self._journal.pending(NODE_STATE))
+
+    def put_back(self, *, leaving: Collection[str] = ()) -> list[str]:
+        """Gives every changed node but those of `leaving` its former state; one line for each, for the report.
+
+        One that cannot be put back keeps no other waiting; AssertionError then names each of them.
+        """
+        done, troubles = [], []
         for change in self._journal.pending(NODE_STATE):
-            self._command(change.name, change.before).succeeded()
-            self._journal.put_back(NODE_STATE, change.name)
-            done.append(f"node {change.name} is {change.before} again")
+            if change.name in leaving:
+                continue
+            try:
+                done.append(self._put_back(change))
+            except AssertionError as error:
+                troubles.append(f"node {change.name} could not be put back to {change.before}: {error}")
+        assert not troubles, "; ".join(troubles)
         return done
+
+    def _put_back(self, change: Change) -> str:
+        seen = self._command(change.name, change.before)
+        # An operator may have removed it meanwhile: then nobody waits for its state.
+        if known := seen.ok or change.name in {state.name for state in self.nodes()}:
+            seen.succeeded()
+        self._journal.put_back(NODE_STATE, change.name)
+        words = f"{change.before} again" if known else "no longer known to the balancer"
+        return f"node {change.name} is {words}"
 
     def restart_host(self, host: str) -> None:
         """Brings a host down and up again; returns when it answers."""

@@ -63,7 +63,7 @@ class Site:
     def environment(self, **changes: Any) -> Path:
         """An environment file for this sandbox, with some keys changed."""
         path = self.directory / "sandbox.yml"
-        path.write_text(yaml.safe_dump({**self._content(), **changes}))
+        path.write_text(yaml.safe_dump({**self.content(), **changes}))
         return path
 
     def command(self, *arguments: str, environment: Path | None = None) -> list[str]:
@@ -84,7 +84,8 @@ class Site:
         )
         return {node["name"]: node["admin_state"] for node in json.loads(done.stdout)["nodes"]}
 
-    def _content(self) -> dict[str, Any]:
+    def content(self) -> dict[str, Any]:
+        """What stands in the environment file."""
         state = self.sandbox.state()
         pairs = zip(state["urls"]["nodes"], state["secrets"]["nodes"], strict=True)
         balancer = self._balancer()

@@ -103,6 +103,18 @@ def test_the_next_run_restores_what_a_crashed_one_left(site: Site) -> None:
     assert not site.journal.exists()
 
 
+def test_what_cannot_be_put_back_spoils_the_run_and_is_in_its_report(site: Site) -> None:
+    """Scenarios are judged all the same; the page says which node is not as it was, and the journal keeps it."""
+    Journal(site.journal).will_change("node-state", "node1", "enabled")
+    helpless = site.environment(operator={**site.content()["operator"], "node_enable": ["false"]})
+    run = site.accept("-k", "guest", environment=helpless)
+    assert run.status == 1, run.output
+    assert set(run.outcomes().values()) == {"passed"}
+    assert "node node1 could not be put back to enabled" in run.page
+    assert site.accept("-k", "guest").status == 0
+    assert not site.journal.exists()
+
+
 def test_two_runs_do_not_mix(site: Site) -> None:
     """While one run is at work, a second one on the same environment is refused and changes nothing."""
     with Journal(site.journal).held():
