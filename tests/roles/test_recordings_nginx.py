@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -27,6 +28,9 @@ PLAYBOOK = """
   gather_facts: false
   vars_files: ["{role}/defaults/main.yml", "{role}/vars/main.yml"]
   tasks:
+    - ansible.builtin.import_role:
+        name: nginx
+        tasks_from: playback
     - ansible.builtin.template:
         src: "{role}/templates/etc/nginx-recordings/nginx.conf.j2"
         dest: "{root}/nginx.conf"
@@ -62,11 +66,11 @@ class Recordings:
         target.write_bytes(content)
         return target
 
-    def get(self, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    def get(self, path: str, *, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection("localhost")
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.connect(str(self.root / "http.sock"))
-        connection.request("GET", path, headers=headers)
+        connection.request(method, path, headers=headers)
         response = connection.getresponse()
         answer = response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
         connection.close()
@@ -77,11 +81,12 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Recordings]:
+@contextmanager
+def serving(**settings: str) -> Iterator[Recordings]:
+    """nginx as the role configures it with these settings, and the player that the role installs for them."""
     with tempfile.TemporaryDirectory(prefix="bbb-fleet-") as name:
         root, balancer = Path(name), Balancer()
-        _render(root)
+        _render(root, settings)
         server = _Server(str(root / "balancer.sock"), _handler(balancer))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         options = f"daemon off; pid {root}/pid; user {_owner(root)};"
@@ -95,6 +100,12 @@ def running() -> Iterator[Recordings]:
             server.server_close()
 
 
+@pytest.fixture(scope="module")
+def running() -> Iterator[Recordings]:
+    with serving() as running:
+        yield running
+
+
 @pytest.fixture
 def recordings(running: Recordings) -> Recordings:
     running.balancer.asked.clear()
@@ -106,10 +117,11 @@ def _owner(root: Path) -> str:
     return f"{root.owner()} {root.group()}"
 
 
-def _render(root: Path) -> None:
+def _render(root: Path, settings: dict[str, str]) -> None:
     (root / "play.yml").write_text(PLAYBOOK.format(role=ROLE, root=root))
-    shutil.copytree(ROLE / "files/playback", root / "player/plain")
-    variables = {
+    # The role makes it on a host, in /usr/share.
+    (root / "player").mkdir()
+    variables = settings | {
         "ansible_python_interpreter": sys.executable,
         "nginx_recordings_root": f"{root}/share",
         "nginx_upstreams": [f"unix:{root}/balancer.sock"],
@@ -236,3 +248,79 @@ def test_the_players_own_parts_need_no_permission(recordings: Recordings) -> Non
     status, headers, _ = recordings.get("/playback/plain/player.js")
     assert (status, headers["content-type"]) == (200, "application/javascript; charset=utf-8")
     assert recordings.balancer.asked == []
+
+
+#: What `npm run build` of bbb-playback leaves, in small, with the addresses that BBB's package builds it for.
+BUILD = {
+    "index.html": (
+        '<!doctype html><script defer src="/playback/presentation/2.3/static/js/main.8a1c.js"></script>'
+        '<link href="/playback/presentation/2.3/static/css/main.77f0.css" rel="stylesheet"><div id="root"></div>'
+    ),
+    "static/js/main.8a1c.js": "fetch('/presentation/…/metadata.xml')",
+    "static/css/main.77f0.css": "body{}",
+    "static/media/icons.3d2b.woff": "a font",
+    "favicon.ico": "an icon",
+}
+#: What the player asks for, below /presentation/ID/ (bbb-playback, src/config.js).
+ASKED = [
+    "metadata.xml",
+    "shapes.svg",
+    "panzooms.xml",
+    "cursor.xml",
+    "slides_new.xml",
+    "deskshare.xml",
+    "presentation_text.json",
+    "captions.json",
+    "polls.json",
+    "external_videos.json",
+    "notes.html",
+    "tldraw.json",
+]
+
+
+@pytest.fixture(scope="module", params=["folder", "archive"])
+def bbbs_player(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recordings]:
+    """nginx with BBB's own player, given as what was built or as a tar of it."""
+    build = tmp_path_factory.mktemp("player") / "build"
+    for name, content in BUILD.items():
+        (build / name).parent.mkdir(parents=True, exist_ok=True)
+        (build / name).write_text(content)
+    packed = shutil.make_archive(str(build), "tar", build)
+    with serving(nginx_playback_archive=str(build) if request.param == "folder" else packed) as running:
+        yield running
+
+
+def test_bbbs_player_is_served_with_all_its_parts(bbbs_player: Recordings) -> None:
+    for address in (f"/playback/presentation/2.3/{OPEN}", f"/playback/presentation/2.3/{OPEN}/?layout=swap"):
+        status, headers, page = bbbs_player.get(address)
+        assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert page.decode() == BUILD["index.html"]
+    bbbs_player.balancer.asked.clear()
+    for name, content in BUILD.items():
+        status, _, body = bbbs_player.get(f"/playback/presentation/2.3/{name}")
+        assert (status, body.decode()) == (200, content), name
+    assert bbbs_player.balancer.asked == []
+
+
+def test_bbbs_player_gets_every_file_that_it_asks_for(bbbs_player: Recordings) -> None:
+    for name in ASKED:
+        bbbs_player.write(f"published/presentation/{OPEN}/{name}", name.encode())
+        status, _, body = bbbs_player.get(f"/presentation/{OPEN}/{name}")
+        assert (status, body.decode()) == (200, name)
+    # It looks for the film that there is, and takes the sound alone where there is none.
+    bbbs_player.write(f"published/presentation/{OPEN}/video/webcams.webm")
+    found = {
+        name: bbbs_player.get(f"/presentation/{OPEN}/{name}", method="HEAD")[0]
+        for name in ("video/webcams.webm", "video/webcams.mp4", "deskshare/deskshare.webm")
+    }
+    assert found == {"video/webcams.webm": 200, "video/webcams.mp4": 404, "deskshare/deskshare.webm": 404}
+
+
+@pytest.mark.parametrize(("record", "status"), [(HIDDEN, 404), (PROTECTED, 403)])
+def test_bbbs_player_opens_for_what_may_be_seen_alone(bbbs_player: Recordings, record: str, status: int) -> None:
+    assert bbbs_player.get(f"/playback/presentation/2.3/{record}")[0] == status
+
+
+def test_other_formats_keep_their_own_pages_beside_bbbs_player(bbbs_player: Recordings) -> None:
+    bbbs_player.write(f"published/video/{OPEN}/index.html", b"the video's page")
+    assert bbbs_player.get(f"/playback/video/{OPEN}/")[2] == b"the video's page"
