@@ -13,7 +13,7 @@ from acceptance.support.hosts import Host
 GROUP = "edge"
 HANDSHAKE = 'timeout 10 openssl s_client -connect localhost:443 "-$1" -cipher ALL:@SECLEVEL=0 </dev/null 2>&1'
 CALL = (
-    "printf 'GET %s HTTP/1.1\\r\\nHost: %s\\r\\nConnection: close\\r\\n\\r\\n' \"$2\" \"$1\" | "
+    'printf \'GET %s HTTP/1.1\\r\\nHost: %s\\r\\nConnection: close\\r\\n\\r\\n\' "$2" "$1" | '
     'timeout 20 openssl s_client -quiet -servername "$1" -connect localhost:443 2>/dev/null'
 )
 LOG = "/var/log/nginx/access.log"

@@ -81,6 +81,13 @@ def test_settings_of_the_wrong_kind_are_all_named_at_once(example: Fleet) -> Non
         assert expected in said
 
 
+def test_mistakes_of_every_sort_are_told_at_once(example: Fleet) -> None:
+    said = refusal(example, redis_maxmemroy="1gb", postgresql_port="many", redis_password="changeme-changeme-changeme")
+    verdict = said[said.index("Nothing was changed.") :]
+    for expected in ("no role knows redis_maxmemroy", "postgresql_port", "redis_password holds a placeholder"):
+        assert expected in verdict
+
+
 def test_placeholder_secrets(example: Fleet) -> None:
     said = refusal(
         example,
