@@ -45,19 +45,19 @@ def test_recordings_are_closed_to_others(host: Host, user: str) -> None:
 
 @pytest.mark.disruptive
 def test_share_returns_after_a_restart(
-    host: Host, operator: Operator, front_end: BBB, patience: Callable[[float], float]
+    host: Host, operator: Operator, bbb: BBB, patience: Callable[[float], float]
 ) -> None:
     """within 90 seconds after a restart of the host the share is mounted and the balancer answers"""
     if missing := way.share_missing(host):
         raise NotProved(f"blocked: {missing}")
     operator.restart_host(host.name)
     eventually(lambda: way.share_missing(host), lambda trouble: not trouble, within=patience(90), otherwise=str)
-    eventually(lambda: _silence(front_end), lambda why: not why, within=patience(90), otherwise=str)
+    eventually(lambda: _silence(bbb), lambda why: not why, within=patience(90), otherwise=str)
 
 
-def _silence(front_end: BBB) -> str:
+def _silence(bbb: BBB) -> str:
     try:
-        front_end.call("getMeetings").succeeded()
+        bbb.call("getMeetings").succeeded()
     except BBBError as error:
         return str(error)
     return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -45,19 +46,28 @@ def test_every_fault_can_be_injected() -> None:
     assert set(FAULTS) == set(CAUSES)
 
 
-def test_every_fault_names_scenarios_that_exist() -> None:
-    """A misspelt scenario could never fail, nor be blocked."""
-    features = {path.stem: path.read_text() for path in (PROJECT / "acceptance/features").glob("*.feature")}
-    checks = {
-        path.stem.removeprefix("test_"): path.read_text() for path in (PROJECT / "acceptance/infra").glob("test_*")
-    }
+def test_every_fault_names_scenarios_that_are_run() -> None:
+    """What is misspelt or not run could neither fail nor be blocked: the fault would prove less than it says."""
+    known = scenarios()
     for fault in FAULTS.values():
-        group, _, name = fault.fails.partition("/")
-        if group == "infra":
-            group, _, name = name.partition("/")
-            assert f"def test_{name}(" in checks[group], fault.name
-        else:
-            assert f"Scenario: {name}\n" in features[group], fault.name
+        run = [name for name in known if name.partition("/")[0] in (*fault.run, "clean-up")]
+        assert fault.fails in run, fault.name
+        assert {name.partition("/")[0] for name in run} == {*fault.run, "clean-up"}, fault.name
+        idle = [pattern for pattern in fault.blocked if not any(fnmatchcase(name, pattern) for name in run)]
+        assert not idle, f"{fault.name}: nothing that is run is called {idle}"
+
+
+def scenarios() -> list[str]:
+    """Every scenario and check of the suite, by its name in the report."""
+    names = ["clean-up/everything is as it was"]
+    for feature in (PROJECT / "acceptance/features").glob("*.feature"):
+        names += [
+            f"{feature.stem}/{name}" for name in re.findall(r"Scenario(?: Outline)?: (.+)\n", feature.read_text())
+        ]
+    for module in (PROJECT / "acceptance/infra").glob("test_*.py"):
+        group = module.stem.removeprefix("test_")
+        names += [f"infra/{group}/{name}" for name in re.findall(r"def test_(\w+)\(", module.read_text())]
+    return names
 
 
 @pytest.mark.lab
