@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -203,6 +203,27 @@ def wait_until_ready(sandbox: Sandbox, timeout: float) -> None:
 
 
 @contextlib.contextmanager
+def empty(origin: str, given: Sequence[Node] = ()) -> Iterator[Sandbox]:
+    """A sandbox in which nothing runs yet, with nodes that run elsewhere; gone with all that it ran when left."""
+    with tempfile.TemporaryDirectory(prefix="bbb-fleet-") as name:
+        directory = Path(name)
+        # PostgreSQL's user passes through here to its own directory; nobody may list it.
+        directory.chmod(0o711)
+        sandbox = Sandbox(directory, origin, secrets.token_hex(20), list(given))
+        with sandbox.stack:
+            yield sandbox
+
+
+def fill(sandbox: Sandbox, count: int, *, workers: int, poll_interval: float, timeout: float) -> None:
+    """Start everything; ``count`` nodes where none were given. Raises ServiceError where it does not get ready."""
+    start_stores(sandbox)
+    if not sandbox.nodes:
+        start_nodes(sandbox, count)
+    start_balancer(sandbox, workers=workers, poll_interval=poll_interval)
+    wait_until_ready(sandbox, timeout)
+
+
+@contextlib.contextmanager
 def stopping_on_signals() -> Iterator[None]:
     """Leave the block at Ctrl-C or SIGTERM; a second one does not cut its tidying short."""
     numbers = (signal.SIGINT, signal.SIGTERM)
@@ -259,28 +280,19 @@ def node_option(context: click.Context, parameter: click.Parameter, values: tupl
 @click.option("--timeout", type=float, default=60, show_default=True, help="Seconds until all must be ready.")
 def main(count: int, given: list[Node], workers: int, port: int, poll_interval: float, timeout: float) -> None:
     began = time.monotonic()
-    with stopping_on_signals(), tempfile.TemporaryDirectory(prefix="bbb-fleet-") as name:
-        directory = Path(name)
-        # PostgreSQL's user passes through here to its own directory; nobody may list it.
-        directory.chmod(0o711)
-        origin = f"http://127.0.0.1:{port or free_ports(1)[0]}"
-        sandbox = Sandbox(directory, origin, secrets.token_hex(20), list(given))
-        with sandbox.stack:
-            try:
-                require_free(port)
-                start_stores(sandbox)
-                if not given:
-                    start_nodes(sandbox, count)
-                start_balancer(sandbox, workers=workers, poll_interval=poll_interval)
-                wait_until_ready(sandbox, timeout)
-            except ServiceError as error:
-                raise click.ClickException(str(error)) from error
-            click.echo(f"BBB_URL={origin}/bigbluebutton/api")
-            click.echo(f"BBB_SECRET={sandbox.secret}")
-            click.echo(f"SANDBOX_STATE={sandbox.write_state()}")
-            click.echo(f"Started in {time.monotonic() - began:.1f} s; Ctrl-C ends it.", err=True)
-            click.echo("READY")
-            watch(sandbox)
+    origin = f"http://127.0.0.1:{port or free_ports(1)[0]}"
+    with stopping_on_signals(), empty(origin, given) as sandbox:
+        try:
+            require_free(port)
+            fill(sandbox, count, workers=workers, poll_interval=poll_interval, timeout=timeout)
+        except ServiceError as error:
+            raise click.ClickException(str(error)) from error
+        click.echo(f"BBB_URL={origin}/bigbluebutton/api")
+        click.echo(f"BBB_SECRET={sandbox.secret}")
+        click.echo(f"SANDBOX_STATE={sandbox.write_state()}")
+        click.echo(f"Started in {time.monotonic() - began:.1f} s; Ctrl-C ends it.", err=True)
+        click.echo("READY")
+        watch(sandbox)
 
 
 if __name__ == "__main__":

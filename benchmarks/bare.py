@@ -1,0 +1,33 @@
+"""What everything is compared with: Flask and gunicorn, set up like the balancer's, that answer and do nothing else."""
+
+from pathlib import Path
+
+import requests
+from flask import Flask, Response
+
+from lab.sandbox import BIN, PROJECT, Sandbox, free_ports
+
+app = Flask(__name__, static_folder=None)
+ANSWER = "<response><returncode>SUCCESS</returncode><running>true</running></response>"
+
+
+@app.get("/bigbluebutton/api/isMeetingRunning")
+def is_meeting_running() -> Response:
+    return Response(ANSWER, 200, {"Content-Type": "text/xml;charset=utf-8"})
+
+
+def start(sandbox: Sandbox, workers: int, threads: int) -> str:
+    """Serve it beside a sandbox; its origin."""
+    origin = f"http://127.0.0.1:{free_ports(1)[0]}"
+    shape = ["--workers", str(workers), "--threads", str(threads), "--worker-class", "gthread", "--keep-alive", "75"]
+    where: list[str | Path] = ["--bind", origin.removeprefix("http://"), "--chdir", PROJECT]
+    process = sandbox.run("bare", [BIN / "gunicorn", *shape, *where, "benchmarks.bare:app"])
+
+    def ready() -> bool:
+        try:
+            return requests.get(f"{origin}/bigbluebutton/api/isMeetingRunning", timeout=2).ok
+        except requests.RequestException:
+            return False
+
+    process.wait_until(ready)
+    return origin

@@ -1,0 +1,66 @@
+"""What a benchmark found: a table for people, JSON for machines, and how both compare with the stored baseline."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+BASELINE = Path(__file__).parent / "baseline.json"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured value."""
+
+    name: str
+    value: float
+    unit: str
+    limit: float | None = None  #: the promise; None where nothing is promised
+    at_least: bool = False  #: the limit is a minimum
+
+    @property
+    def kept(self) -> bool:
+        """Whether the promise is kept."""
+        if self.limit is None:
+            return True
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+
+def table(question: str, figures: Iterable[Figure]) -> str:
+    """Value, promise and baseline side by side."""
+    before = json.loads(BASELINE.read_text()).get(question, {}) if BASELINE.exists() else {}
+    lines = [f"{question:44} {'now':>10} {'promised':>10} {'baseline':>10}"]
+    for each in figures:
+        promised = "" if each.limit is None else f"{'≥' if each.at_least else '≤'} {each.limit:g}"
+        stored = f"{before[each.name]:.3g}" if each.name in before else ""
+        broken = "" if each.kept else "  MISSED"
+        lines.append(f"{each.name:44} {each.value:>10.3g} {promised:>10} {stored:>10} {each.unit}{broken}")
+    return "\n".join(lines)
+
+
+def write_baseline(question: str, figures: Iterable[Figure]) -> None:
+    """Replace what the baseline says about a question."""
+    known = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
+    known[question] = {each.name: float(f"{each.value:.4g}") for each in figures}
+    BASELINE.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n")
+
+
+def answer(question: str, measure: Callable[[], Iterable[Figure]]) -> None:
+    """The command of a question: measure, print, and fail where a promise is not kept."""
+
+    @click.command(help=f"Measure: {question}.")
+    @click.option("--json", "as_json", type=click.Path(dir_okay=False, path_type=Path), help="Also write JSON here.")
+    @click.option("--write-baseline", "store", is_flag=True, help="Store the figures as the baseline.")
+    def command(as_json: Path | None, store: bool) -> None:
+        figures = list(measure())
+        click.echo(table(question, figures))
+        if as_json:
+            as_json.write_text(json.dumps([asdict(each) for each in figures], indent=2) + "\n")
+        if store:
+            write_baseline(question, figures)
+        if not all(each.kept for each in figures):
+            raise SystemExit(1)
+
+    command()

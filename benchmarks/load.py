@@ -1,0 +1,88 @@
+"""A client that costs little: keep-alive connections over raw asyncio streams, bounded in count and time."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+#: Longest time for one answer, in seconds; a load that meets it has failed.
+PATIENCE = 30.0
+
+
+class LoadError(Exception):
+    """An answer was not what the benchmark is about: its time would say nothing."""
+
+
+@dataclass
+class Outcome:
+    """How a load went; all times in seconds."""
+
+    waits: list[float] = field(default_factory=list)  #: from request to whole answer
+    elapsed: float = 0.0
+    answers: list[bytes] = field(default_factory=list)  #: kept where asked for
+
+    def percentile(self, share: float) -> float:
+        """Seconds within which this share of the answers came."""
+        ordered = sorted(self.waits)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return len(self.waits) / self.elapsed
+
+
+@dataclass(frozen=True)
+class Load:
+    """Requests to send, each once, in order."""
+
+    origin: str
+    targets: Sequence[str]  #: path and query
+    expected: bytes = b"<returncode>SUCCESS</returncode>"  #: what every answer holds
+    connections: int = 16
+    every: float = 0.0  #: seconds between two requests of the whole load; 0: as fast as it goes
+    keep_answers: bool = False
+
+    async def run(self) -> Outcome:
+        """Raises LoadError where an answer is not the expected one or comes too late."""
+        outcome = Outcome()
+        began = time.perf_counter()
+        queue = iter(enumerate(self.targets))
+        await asyncio.gather(*(self._connection(queue, began, outcome) for _ in range(self.connections)))
+        outcome.elapsed = time.perf_counter() - began
+        return outcome
+
+    async def _connection(self, queue: Iterator[tuple[int, str]], began: float, outcome: Outcome) -> None:
+        parts = urlsplit(self.origin)
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=2**24)
+        try:
+            for number, target in queue:
+                if self.every:
+                    await asyncio.sleep(max(0.0, began + number * self.every - time.perf_counter()))
+                sent = time.perf_counter()
+                writer.write(f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
+                answer = await asyncio.wait_for(_answer(reader), PATIENCE)
+                outcome.waits.append(time.perf_counter() - sent)
+                if self.expected not in answer:
+                    raise LoadError(f"{target.partition('?')[0]} was answered {answer[:2000]!r}")
+                if self.keep_answers:
+                    outcome.answers.append(answer)
+        except TimeoutError as error:
+            raise LoadError(f"no answer within {PATIENCE:g} s") from error
+        finally:
+            writer.close()
+
+
+async def _answer(reader: asyncio.StreamReader) -> bytes:
+    """Head and body of one answer. Raises LoadError where its length is not told."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    _, found, rest = head.lower().partition(b"\r\ncontent-length:")
+    if not found:
+        raise LoadError(f"an answer without a length: {head!r}")
+    return head + await reader.readexactly(int(rest.partition(b"\r\n")[0]))
+
+
+def drive(load: Load) -> Outcome:
+    """Run one load by itself."""
+    return asyncio.run(load.run())

@@ -1,0 +1,40 @@
+"""CPU time and memory of a process and those that it started."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import psutil
+
+from lab.services import Process
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """A process and all below it."""
+    root = psutil.Process(pid)
+    return [root, *root.children(recursive=True)]
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """User and system time of these processes and all below them, also of those that have ended."""
+    total = 0.0
+    for pid in pids:
+        for process in tree(pid):
+            times = process.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+def largest_megabytes(pid: int) -> float:
+    """Resident memory of the largest process below ``pid``, in 10^6 bytes."""
+    return float(max(process.memory_info().rss for process in tree(pid)[1:])) / 1e6
+
+
+@dataclass(frozen=True)
+class Meter:
+    """Reads the CPU time of groups of processes."""
+
+    groups: Mapping[str, list[Process]]
+
+    def read(self) -> dict[str, float]:
+        """Seconds so far, by group."""
+        return {name: cpu_seconds(each.pid for each in group) for name, group in self.groups.items()}

@@ -1,0 +1,122 @@
+"""CPU time of a request, against a bare Flask and gunicorn answer measured in the same run.
+
+Two simulated nodes, 100 meetings, 1,000 recordings, 16 keep-alive connections. The ratio is the median of several
+rounds, each of which measures the bare answer too: what else the machine does falls on both.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from benchmarks import bare
+from benchmarks.cluster import THREADS, WORKERS, front_end, make_recordings, running
+from benchmarks.figures import Figure, answer
+from benchmarks.front_end import FrontEnd
+from benchmarks.load import Load, Outcome, drive
+from benchmarks.processes import Meter
+from lab.sandbox import Sandbox
+
+ROUNDS = 3
+REQUESTS = 200
+POLL_INTERVAL = 2.0
+MEETINGS = 100
+RECORDINGS = 1000
+
+
+@dataclass
+class Question:
+    """One kind of call, and what was measured of it; CPU time in milliseconds a request, by group of processes."""
+
+    name: str
+    target: Callable[[int], str]  #: of the n-th request
+    limit: float | None = None  #: times the bare answer's CPU time
+    expected: bytes = b"<returncode>SUCCESS</returncode>"
+    ends_them: bool = False  #: whether what it created is ended afterwards
+    cpu: list[dict[str, float]] = field(default_factory=list)  #: one a round
+    walls: list[Outcome] = field(default_factory=list)
+
+
+def questions(client: FrontEnd, ids: Sequence[str]) -> list[Question]:
+    """The calls of the table; create adds meetings, so they are ended before the next round."""
+
+    def about(meeting: Callable[[str, int], str]) -> Callable[[int], str]:
+        return lambda number: meeting(ids[number % len(ids)], number)
+
+    def call(name: str) -> Callable[[int], str]:
+        return about(lambda meeting_id, _: client.target(name, meetingID=meeting_id))
+
+    page = client.target("getRecordings", offset=200, limit=10)
+    every = client.target("getMeetings")
+    return [
+        Question("join", about(client.join), 2.5, b"HTTP/1.1 302"),
+        Question("isMeetingRunning", call("isMeetingRunning"), 3),
+        Question("getMeetingInfo", call("getMeetingInfo"), 3),
+        Question("getMeetings (100)", lambda _: every, 4),
+        Question("getRecordings (10 of 1,000)", call("getRecordings"), 6),
+        Question("getRecordings (page of 10)", lambda _: page, 6),
+        Question("create (again)", about(lambda meeting_id, _: client.create(meeting_id))),
+        Question("create", lambda number: client.create(f"new-{number}"), 5, ends_them=True),
+    ]
+
+
+def take(question: Question, origin: str, meter: Meter, numbers: range) -> None:
+    """One round of a question."""
+    targets = [question.target(number) for number in numbers]
+    before = meter.read()
+    outcome = drive(Load(origin, targets, question.expected))
+    spent = {name: (after - before[name]) * 1000 / len(numbers) for name, after in meter.read().items()}
+    question.cpu.append(spent)
+    question.walls.append(outcome)
+
+
+def end(client: FrontEnd, numbers: range, settled: float) -> None:
+    """End what a round of create made, and wait until the poller has seen it."""
+    targets = [client.target("end", meetingID=f"new-{number}", password="moderator") for number in numbers]
+    drive(Load(client.origin, targets))
+    time.sleep(settled)
+
+
+def figures_of(question: Question, nothing: Question, web: str) -> Iterator[Figure]:
+    name = question.name
+    ratios = [mine[web] / its["bare"] for mine, its in zip(question.cpu, nothing.cpu, strict=True)]
+    yield Figure(f"{name}: web CPU to bare", median(ratios), "times", question.limit)
+    for group in (web, "postgresql", "redis"):
+        yield Figure(f"{name}: {group} CPU", median(each[group] for each in question.cpu), "ms")
+    for share in (0.5, 0.95):
+        wall = median(each.percentile(share) for each in question.walls) * 1000
+        yield Figure(f"{name}: wall p{share * 100:.0f}", wall, "ms")
+
+
+def ask(sandbox: Sandbox) -> Iterator[Figure]:
+    client = front_end(sandbox)
+    ids = client.make_meetings(MEETINGS)
+    make_recordings(sandbox, RECORDINGS)
+    origin = bare.start(sandbox, WORKERS, THREADS)
+    meter = Meter({name: sandbox.processes[name] for name in ("web", "postgresql", "redis", "bare")})
+    target = client.target("isMeetingRunning", meetingID=ids[0])
+    nothing = Question("bare", lambda _: target)
+    asked = questions(client, ids)
+    for number in range(ROUNDS + 1):
+        numbers = range(number * REQUESTS, (number + 1) * REQUESTS)
+        take(nothing, origin, meter, numbers)
+        for question in asked:
+            take(question, client.origin, meter, numbers)
+            if question.ends_them:
+                end(client, numbers, settled=2 * POLL_INTERVAL)
+    for question in (nothing, *asked):
+        # The first round only warms up.
+        del question.cpu[0], question.walls[0]
+    yield from figures_of(nothing, nothing, "bare")
+    for question in asked:
+        yield from figures_of(question, nothing, "web")
+
+
+def measure() -> Iterator[Figure]:
+    """The table of the design's speed limits."""
+    with running(nodes=2, poll_interval=POLL_INTERVAL) as sandbox:
+        yield from ask(sandbox)
+
+
+if __name__ == "__main__":
+    answer("web", measure)
