@@ -1,5 +1,6 @@
 """PostgreSQL: the pool, transactions, and the one place where the driver's errors become ours."""
 
+import select
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,27 @@ POOL_TIMEOUT = 3.0
 _RECONNECT = 0.5
 #: Seconds in which nobody waits after that.
 _PAUSE = 3.0
+#: Seconds after which a connection's silence proves nothing any more: a firewall may have forgotten it.
+_TRUSTED = 5.0
 _SESSION = "-c timezone=UTC -c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s"
+
+
+class _PooledConnection(psycopg.Connection[DictRow]):
+    """Remembers when it was last of use."""
+
+    used = float("-inf")  #: of time.monotonic()
+
+
+def _check(connection: _PooledConnection) -> None:
+    """Raises psycopg.Error where the server has closed the connection, which is then replaced.
+
+    A server that goes (a restart, a failover) says so, or its host does: there is something to read. Only for a
+    connection that has been idle for a while is a round trip paid.
+    """
+    silent = select.poll()
+    silent.register(connection.fileno(), select.POLLIN)
+    if time.monotonic() - connection.used > _TRUSTED or silent.poll(0):
+        ConnectionPool.check_connection(connection)
 
 
 class Database:
@@ -29,8 +50,9 @@ class Database:
     def __init__(self, url: str, *, application_name: str, size: int = 8) -> None:
         """url: a libpq URI; size: connections at most."""
         self._away_until = 0.0  #: of time.monotonic()
-        self._pool: ConnectionPool[Connection] = ConnectionPool(
+        self._pool: ConnectionPool[_PooledConnection] = ConnectionPool(
             url,
+            connection_class=_PooledConnection,
             open=False,
             min_size=1,
             max_size=size,
@@ -39,7 +61,7 @@ class Database:
             reconnect_timeout=_RECONNECT,
             reconnect_failed=self._note_away,
             # A connection that the server closed (a restart, a failover) is found here and not in a request.
-            check=ConnectionPool.check_connection,
+            check=_check,
             kwargs={
                 "row_factory": dict_row,
                 "application_name": application_name,
@@ -66,8 +88,9 @@ class Database:
             raise StorageUnavailableError("PostgreSQL: could not be reached a moment ago")
         with unavailable_as_ours(), self._pool.connection() as connection:
             yield connection
+            connection.used = time.monotonic()
 
-    def _note_away(self, pool: ConnectionPool[Connection]) -> None:
+    def _note_away(self, pool: ConnectionPool[_PooledConnection]) -> None:
         self._away_until = time.monotonic() + _PAUSE
 
     def check(self) -> None:

@@ -48,6 +48,15 @@ def test_an_outage_is_told_soon_and_ends_soon(own_postgresql: Any, database: Dat
             time.sleep(0.1)
 
 
+def test_a_connection_that_the_server_closed_a_moment_ago_fails_nobody(own_postgresql: Any, database: Database) -> None:
+    for _ in range(3):
+        with database.transaction() as connection:
+            used = connection.info.backend_pid
+        with psycopg.connect(own_postgresql.url()) as operator:
+            operator.execute("SELECT pg_terminate_backend(%s, 5000)", (used,))
+        database.check()
+
+
 def write_where_only_reading_is_allowed(database: Database) -> None:
     with database.transaction() as connection:
         connection.execute("SET TRANSACTION READ ONLY")
