@@ -3,10 +3,7 @@ bbb-web (get-meetings.ftlx, api-error.ftlx, api-errors.ftlx), 2.5 to 3.0.
 """
 
 from dataclasses import dataclass
-from xml.etree.ElementTree import Element, ParseError, tostring
-
-import defusedxml.ElementTree
-from defusedxml import DefusedXmlException
+from xml.etree.ElementTree import Element, ParseError, fromstring, tostring
 
 from balancer.core import checksum
 from balancer.errors import NodeError
@@ -36,9 +33,13 @@ class Answer:
 
 def parse(body: bytes) -> Answer:
     """Read a node's XML. Raises NodeError where it is no BBB answer (HTML, truncated, hostile, no returncode)."""
+    # Entities need a DTD, and a DTD these words. All encodings that expat knows spell them as ASCII does, but for
+    # UTF-16, which cannot do without a NUL. Without either, the parser in C is safe, at half the cost of defusedxml's.
+    if b"<!DOCTYPE" in body or b"\0" in body:
+        raise NodeError("the node's answer is not XML: it has a DTD, or NULs")
     try:
-        root: Element = defusedxml.ElementTree.fromstring(body, forbid_dtd=True)
-    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+        root = fromstring(body)  # noqa: S314 - see above
+    except (ParseError, ValueError, LookupError) as error:
         raise NodeError(f"the node's answer is not XML: {error.__class__.__name__}") from error
     returncode = root.findtext("returncode")
     if root.tag != "response" or returncode not in ("SUCCESS", "FAILED"):

@@ -58,6 +58,7 @@ def test_the_list_of_errors_gives_its_first_key() -> None:
         b"\xff\xfe\x00",
         b'<?xml version="1.0" encoding="no-such"?><response/>',
         b'<!DOCTYPE r [<!ENTITY a "aa">]><response><returncode>SUCCESS</returncode></response>',
+        '<!DOCTYPE r [<!ENTITY a "aa">]><response><returncode>SUCCESS</returncode></response>'.encode("utf-16"),
         b"<response><returncode>SUCCESS</returncode>\x00</response>",
     ],
 )
