@@ -79,6 +79,12 @@ class ValidationError(BBBError):
     message_key = "validationError"
 
 
+class NoRoomError(BBBError):
+    """A body that is too large for memory, while the disk is full."""
+
+    default_message = "The balancer has no room for this request at the moment. Please try again later."
+
+
 class MeetingNotFoundError(BBBError):
     message_key = "notFound"
     default_message = "A meeting with that ID does not exist"

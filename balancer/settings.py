@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
                 values[field.name], sources[field.name] = taken
         except ValueError as error:
             problems.append(str(error))
-    problems += [f"{name} ({source}) is not a setting of the balancer" for name, (_, source) in sorted(found.items())]
+    problems += [_unknown(name, source) for name, (_, source) in sorted(found.items())]
     if problems:
         raise SettingsError("; ".join(problems))
     return Settings(**values, sources={field.name: sources.get(field.name, "default") for field in fields()})
@@ -196,6 +197,15 @@ def _read_env_file(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
             raise SettingsError(f"{path}:{number} is not a new {PREFIX}NAME=value line")
         found[name.strip()] = (value.strip(), f"{path}:{number}")
     return found
+
+
+def _unknown(name: str, source: str) -> str:
+    known = [field.name.upper() for field in fields()]
+    known += [field.name.upper() + FILE_SUFFIX for field in fields() if field.metadata["secret"]]
+    # Without the prefix: it would make all names alike.
+    like = get_close_matches(name.removeprefix(PREFIX), known, n=1, cutoff=0.75)
+    remedy = f"is {PREFIX}{like[0]} meant?" if like else "take it out"
+    return f"{name} ({source}) is not a setting of the balancer: {remedy}"
 
 
 def _take(field: dataclasses.Field[Any], found: dict[str, tuple[str, str]]) -> tuple[Any, str] | None:

@@ -52,7 +52,7 @@ class Root(click.Group):
         except SettingsError as error:
             raise BadSettings(str(error)) from error
         except StorageUnavailableError as error:
-            raise StoresAway(f"{error}{_cause(error)}") from error
+            raise StoresAway(f"{error}{_cause(error)}{_remedy(error)}") from error
         except BalancerError as error:
             raise Refusal(str(error)) from error
 
@@ -61,6 +61,12 @@ def _cause(error: StorageUnavailableError) -> str:
     """The driver's own first line: it names host, database and user, never a password."""
     lines = str(error.__cause__ or "").strip().splitlines()
     return f": {lines[0]}" if lines else ""
+
+
+def _remedy(error: StorageUnavailableError) -> str:
+    store, _, _ = str(error).partition(":")
+    setting = {"PostgreSQL": "BALANCER_DATABASE_URL", "Redis": "BALANCER_REDIS_URL"}.get(store)
+    return f". See that {store} runs, has room on its disk, and is where {setting} says" if setting else ""
 
 
 @click.group(cls=Root, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

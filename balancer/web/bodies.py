@@ -1,6 +1,7 @@
 """A request's body: what kind it is, its form fields, and the whole of it at hand, so that it can be sent twice."""
 
 import tempfile
+from contextlib import suppress
 from enum import Enum
 from types import TracebackType
 from typing import IO, Self
@@ -8,8 +9,11 @@ from typing import IO, Self
 from flask import Request
 from werkzeug.exceptions import HTTPException
 
+from balancer import log
 from balancer.core.parameters import Parameters
-from balancer.errors import ValidationError
+from balancer.errors import NoRoomError, ValidationError
+
+logger = log.get(__name__)
 
 #: Bytes of a body kept in memory; a longer one goes to a temporary file.
 _IN_MEMORY = 1_000_000
@@ -105,11 +109,21 @@ class Body:
                 self._size += len(chunk)
                 if self._size > self._limit:
                     raise self._too_long()
-                spooled.write(chunk)
+                _keep(spooled, chunk)
         except BaseException:
-            spooled.close()
+            # What is buffered still does not fit.
+            with suppress(OSError):
+                spooled.close()
             raise
         return spooled
 
     def _too_long(self) -> ValidationError:
         return ValidationError(f"The request body is longer than {self._limit} bytes")
+
+
+def _keep(file: IO[bytes], chunk: bytes) -> None:
+    try:
+        file.write(chunk)
+    except OSError as error:
+        logger.error("request body cannot be kept", directory=tempfile.gettempdir(), reason=str(error))
+        raise NoRoomError from error

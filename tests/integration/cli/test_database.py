@@ -66,6 +66,7 @@ def test_a_database_that_is_away_is_told_in_one_line(commands: Commands, words: 
     said = commands.refused(*words, given=NODE_SECRET, code=4)
     assert "PostgreSQL" in said
     assert "127.0.0.1" in said
+    assert "is where BALANCER_DATABASE_URL says" in said
     assert "hidden-password" not in said
 
 

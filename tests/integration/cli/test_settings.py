@@ -35,7 +35,8 @@ def test_secrets_are_never_shown(commands: Commands) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("BALANCER_POLL_INTERVALL", "10", "BALANCER_POLL_INTERVALL (environment) is not a setting"),
+        ("BALANCER_POLL_INTERVALL", "10", "is not a setting of the balancer: is BALANCER_POLL_INTERVAL meant?"),
+        ("BALANCER_COLOUR", "blue", "BALANCER_COLOUR (environment) is not a setting of the balancer: take it out"),
         ("BALANCER_POLL_INTERVAL", "soon", "BALANCER_POLL_INTERVAL (environment) is not a number of seconds"),
         ("BALANCER_ENV_FILE", "/nonexistent/balancer.env", "/nonexistent/balancer.env cannot be read"),
     ],

@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import resource
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -243,6 +246,24 @@ def test_what_no_url_can_carry_is_encoded_on_the_way_out(client: FlaskClient) ->
 def test_a_body_too_long_is_refused(client: FlaskClient, size: int, label: str | None) -> None:
     content: dict[str, Any] = {"data": b"<" * size, "content_type": label} if label else {"data": {"a": "x" * size}}
     assert key(client.post(signed("probe", "a=1"), **content)) == "validationError"
+
+
+def test_a_body_for_which_the_disk_has_no_room_is_refused(
+    client: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BBB's failure instead of a mistake of ours, and the next call is served."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The kernel refuses what goes beyond, as it does on a disk that is full.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, before[1]))
+    try:
+        answer = client.post(signed("probe", "a=1"), data=b"<" * 1_500_000, content_type="text/xml")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert answer.status_code == 200
+    assert key(answer) == "internalError"
+    assert b"no room for this request" in answer.data
+    assert client.post(signed("probe", "a=1"), data=b"<x/>", content_type="text/xml").status_code == 200
 
 
 def test_a_stranger_s_body_is_not_even_read(client: FlaskClient) -> None:
