@@ -32,6 +32,8 @@ _CHANGEABLE: dict[str, Callable[[Any], object]] = {
     "fetch_all_recordings": bool,
     "requests_without_session": bool,
     "reveal_version": bool,
+    "service_enabled": bool,
+    "hooks_broken": bool,
     "authenticated_guest": bool,
     "max_request_line": int,
     "profile": PROFILES.__getitem__,

@@ -37,6 +37,8 @@ def answer(node: Node, call: Call) -> Answer:
 
 
 def _checked(node: Node, call: Call, rule: Rule) -> Answer:
+    if rule.of_api and not node.settings.service_enabled:
+        raise CallError("apiNotEnabled", "API Not Enabled.")
     if rule.signed_first:
         node.check_signature(call)
     enforced = node.settings.profile.checks_content_type and call.method == "POST"

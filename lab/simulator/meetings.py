@@ -76,6 +76,8 @@ class Meeting:
     voice_bridge: str
     dial_number: str
     created: float
+    #: Another number of the same conference; usually the voice bridge.
+    web_voice: str = ""
     duration: int = 0
     max_users: int = 0
     record: bool = False
@@ -169,7 +171,8 @@ class MeetingTable:
     def add(self, meeting: Meeting) -> None:
         """Take a meeting in."""
         self._by_internal[meeting.internal_id] = meeting
-        self._bridges[meeting.voice_bridge] = meeting
+        for bridge in (meeting.voice_bridge, meeting.web_voice):
+            self._bridges[bridge] = meeting
         if meeting.is_breakout:
             self._rooms.setdefault(meeting.parent_id, []).append(meeting)
         if not meeting.internal_id.startswith(_TEST_CONFERENCE):
@@ -180,7 +183,8 @@ class MeetingTable:
         if self._by_internal.pop(meeting.internal_id, None) is None:
             return False
         self._by_external.pop(meeting.meeting_id, None)
-        self._bridges.pop(meeting.voice_bridge, None)
+        for bridge in (meeting.voice_bridge, meeting.web_voice):
+            self._bridges.pop(bridge, None)
         self._rooms.pop(meeting.internal_id, None)
         if meeting.is_breakout and meeting in (rooms := self._rooms.get(meeting.parent_id, [])):
             rooms.remove(meeting)

@@ -44,11 +44,12 @@ class Node:
         for listen in (callbacks.on_event, self.hooks.on_event, self.recorder.on_event, self._drop_sessions):
             self.life.listeners.append(listen)
 
-    def signature_is_right(self, call: Call, checksum: str) -> bool:
-        """Verify a checksum over the raw query string."""
+    def signature_is_right(self, call: Call, checksum: str, *, webhooks: bool = False) -> bool:
+        """Verify a checksum over the raw query string, as bbb-web does it or, more strictly, as bbb-webhooks."""
+        profile = self.settings.profile
         if not self.settings.secret:
             return True
-        if self.settings.profile.refuses_repeated_checksum and call.parameters.count("checksum") > 1:
+        if profile.refuses_repeated_checksum and call.parameters.count("checksum") > 1:
             return False
         if self.misbehaviour.strike(call.name, ("checksum",)):
             return False
@@ -57,8 +58,8 @@ class Node:
             call.query,
             checksum,
             self.settings.secret,
-            algorithms=self.settings.algorithms,
-            any_case=self.settings.profile.ignores_checksum_case,
+            algorithms=("sha1",) if webhooks and profile.signs_hooks_with_sha1 else self.settings.algorithms,
+            any_case=profile.ignores_checksum_case and not webhooks,
         )
 
     def check_signature(self, call: Call) -> None:

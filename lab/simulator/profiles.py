@@ -37,6 +37,12 @@ class Profile:
     always_redirects_errors: bool = False
     #: Malformed XML in a body is named, not an HTTP 500 (reference 3.2.8).
     names_malformed_xml: bool = True
+    #: Slides are fetched from the allowed protocols and hosts only (3.0, reference 3.2.8).
+    limits_document_sources: bool = True
+    #: create knows preUploadedPresentation (2.7.2).
+    links_slides: bool = True
+    #: bbb-webhooks knows no other digest than SHA-1 (before 3.0, reference 3.14).
+    signs_hooks_with_sha1: bool = False
     #: messageKey for a breakout without parentMeetingID.
     missing_parent_key: str = "parentMeetingIDMissing"
 
@@ -47,6 +53,8 @@ _2_7 = Profile(
     ignores_checksum_case=False,
     refuses_repeated_checksum=False,
     names_malformed_xml=False,
+    limits_document_sources=False,
+    signs_hooks_with_sha1=True,
     has_graphql=False,
     keeps_left_users=False,
     sessions_at_once=0,
@@ -60,6 +68,7 @@ _2_6 = replace(
     groups_thousands=True,
     has_error_redirect=False,
     always_redirects_errors=True,
+    links_slides=False,
     missing_parent_key="parentMeetingIdMissing",
 )
 

@@ -47,6 +47,12 @@ class NodeSettings:
     guest_policy: str = "ALWAYS_ACCEPT"
     #: "insertDocumentSupportedProtocols".
     document_protocols: tuple[str, ...] = ("https",)
+    #: "insertDocumentBlockedHosts".
+    document_blocked_hosts: tuple[str, ...] = ("localhost",)
+    #: "serviceEnabled": without it every call of bbb-web's ApiController answers apiNotEnabled.
+    service_enabled: bool = True
+    #: bbb-webhooks cannot reach its Redis: calls to it fail, deliveries go on.
+    hooks_broken: bool = False
     #: Longest request line in bytes; a longer one is nginx's 414.
     max_request_line: int = 8190
     #: Largest request body in bytes.

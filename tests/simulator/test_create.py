@@ -202,3 +202,50 @@ async def test_a_node_may_make_up_no_passwords(start_node: StartNode) -> None:
     assert said.get("attendeePW") is None
     assert said.get("moderatorPW") is None
     assert (await front.create()).key == "duplicateWarning"
+
+
+@pytest.mark.parametrize(
+    ("profile", "taken"),
+    [("3.0", ["a.pdf", "inline.pdf"]), ("2.7", ["a.pdf", "plain.pdf", "local.pdf", "inline.pdf"])],
+)
+async def test_3_0_fetches_slides_from_allowed_places_only(
+    start_node: StartNode, profile: str, taken: list[str]
+) -> None:
+    """The create succeeds all the same: what a node may not download is dropped in silence."""
+    front = await start_node(profile=profile)
+    body = (
+        b'<modules><module name="presentation"><document url="https://x.org/a.pdf" filename="a.pdf"/>'
+        b'<document url="http://x.org/plain.pdf" filename="plain.pdf"/>'
+        b'<document url="https://localhost/local.pdf" filename="local.pdf"/>'
+        b'<document name="inline.pdf">AAAA</document></module></modules>'
+    )
+    options = {"method": "POST", "data": body, "headers": {"Content-Type": "application/xml"}}
+    assert (await front.call("create", options, name="Algebra", meetingID="course-77")).ok
+    assert (await front.control("GET", "/meetings"))["meetings"][0]["documents"] == taken
+
+
+@pytest.mark.parametrize(("profile", "taken"), [("3.0", ["a.pdf"]), ("2.6", [])])
+async def test_slides_may_be_linked_without_a_body_from_2_7_2(
+    start_node: StartNode, profile: str, taken: list[str]
+) -> None:
+    front = await start_node(profile=profile)
+    await front.create(preUploadedPresentation="https://x.org/slides/a.pdf")
+    assert (await front.control("GET", "/meetings"))["meetings"][0]["documents"] == taken
+
+
+async def test_a_web_voice_number_in_use_is_refused_like_a_bridge(front: Front) -> None:
+    await front.create("one", voiceBridge="71111", webVoice="72222")
+    for taken in ({"voiceBridge": "72222"}, {"webVoice": "71111"}):
+        said = await front.call("create", name="Two", meetingID="two", **taken)
+        assert said.get("errors/error/key") == "nonUniqueVoiceBridge"
+    await front.create("three", voiceBridge="73333")
+
+
+@pytest.mark.parametrize("call", ["create", "join", "getMeetings", "end", ""])
+async def test_a_node_whose_service_is_switched_off_says_so(front: Front, call: str) -> None:
+    await front.control("POST", "/settings", service_enabled=False)
+    said = await front.raw(call)
+    assert (said.status, said.key) == (200, "apiNotEnabled")
+    assert (await front.call("getRecordings")).ok
+    await front.control("POST", "/settings", service_enabled=True)
+    assert (await front.raw("getMeetings")).ok

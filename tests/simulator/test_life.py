@@ -8,7 +8,7 @@ import pytest
 
 from tests.simulator.conftest import StartNode
 from tests.simulator.eventually import eventually
-from tests.simulator.front import Front
+from tests.simulator.front import Front, sign
 from tests.simulator.receiver import Receiver
 from tests.simulator.receiver import receiver as receiver
 
@@ -173,3 +173,41 @@ async def test_hooks_refuse_in_their_own_words(front: Front) -> None:
     said = await front.fetch("/bigbluebutton/api/hooks/list?checksum=0")
     assert said.get("message") == "You did not pass the checksum security check."
     assert (await front.fetch("/bigbluebutton/api/hooks/ping")).text == "bbb-webhooks API up!"
+
+
+@pytest.mark.parametrize(
+    ("call", "parameters", "key"),
+    [
+        ("hooks/create", {"callbackURL": "https://lms.example.org/cb"}, "createHookError"),
+        ("hooks/destroy", {"hookID": "1"}, "destroyHookError"),
+        ("hooks/list", {}, "listHookError"),
+    ],
+)
+async def test_hooks_fail_in_their_own_words_without_redis(
+    front: Front, call: str, parameters: dict[str, str], key: str
+) -> None:
+    await front.call("hooks/create", callbackURL="https://lms.example.org/first")
+    await front.control("POST", "/settings", hooks_broken=True)
+    said = await front.call(call, **parameters)
+    assert (said.status, said.get("returncode"), said.key) == (200, "FAILED", key)
+    await front.control("POST", "/settings", hooks_broken=False)
+    assert len((await front.raw("hooks/list")).xml.findall("hooks/hook")) == 1
+
+
+@pytest.mark.parametrize(
+    ("profile", "algorithm", "taken"),
+    [("3.0", "sha256", True), ("3.0", "sha1", True), ("2.7", "sha256", False), ("2.7", "sha1", True)],
+)
+async def test_hooks_before_3_0_take_sha_1_alone(
+    start_node: StartNode, profile: str, algorithm: str, taken: bool
+) -> None:
+    front = await start_node(profile=profile)
+    assert (await front.raw("hooks/list", algorithm=algorithm)).ok is taken
+    assert (await front.raw("getMeetings", algorithm=algorithm)).ok
+
+
+async def test_hooks_compare_checksums_to_the_letter(front: Front) -> None:
+    """bbb-web takes upper case from 3.0 on; bbb-webhooks does not."""
+    for call, taken in (("hooks/list", False), ("getMeetings", True)):
+        said = await front.fetch(f"/bigbluebutton/api/{call}?checksum={sign(call, '').upper()}")
+        assert said.ok is taken

@@ -345,6 +345,18 @@ async def test_text_tracks_are_listed_fetched_once_and_uploaded(node: Front, tmp
     assert [(track["lang"], track["source"]) for track in again] == [("en-US", "live"), ("de-DE", "upload")]
 
 
+async def test_a_track_that_cannot_be_stored_is_told(node: Front, tmp_path: Path) -> None:
+    record_id = await record(node, tmp_path)
+    inbox = base(tmp_path) / "captions/inbox"
+    inbox.rmdir()
+    inbox.touch()
+    query = f"recordID={record_id}&kind=captions&lang=de"
+    url = f"{node.base}/bigbluebutton/api/putRecordingTextTrack?{query}&checksum={sign('putRecordingTextTrack', query)}"
+    async with node.session.post(url, data={"file": io.BytesIO(b"1\n")}) as answer:
+        said = (await answer.json())["response"]
+    assert (said["returncode"], said["messageKey"]) == ("FAILED", "upload_text_track_failed")
+
+
 @pytest.mark.parametrize(
     ("query", "key"),
     [

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from lab.simulator.answers import Answer, CallError, ListedError, element, message, optional, response
 from lab.simulator.clock import java_date
-from lab.simulator.documents import documents_in
+from lab.simulator.documents import documents_in, linked_document
 from lab.simulator.meetings import Meeting, token
 from lab.simulator.node import Node
 from lab.simulator.request import Call, Parameters
@@ -63,12 +63,14 @@ def _validate_names(violations: Violations, sent: Parameters) -> None:
 
 
 def _documents(node: Node, call: Call) -> list[str]:
+    settings, sent = node.settings, call.parameters
     if not call.body or call.content_type in ("application/x-www-form-urlencoded", "multipart/form-data"):
-        return []
+        linked = sent.text("preUploadedPresentation") if settings.profile.links_slides else ""
+        return linked_document(linked, sent.text("preUploadedPresentationName"), settings)
     try:
-        return documents_in(call.body)
+        return documents_in(call.body, settings)
     except ElementTree.ParseError:
-        if not node.settings.profile.names_malformed_xml:
+        if not settings.profile.names_malformed_xml:
             raise
         raise CallError("malformedXml", "The request body contains malformed XML.") from None
 
@@ -91,7 +93,8 @@ def _duplicate(existing: Meeting, sent: Parameters) -> Answer:
 def _new_meeting(node: Node, sent: Parameters) -> Meeting:
     parent = _parent(node, sent)
     bridge = sent.text("voiceBridge") or (_room_bridge(parent, sent) if parent else node.meetings.free_bridge())
-    if node.meetings.with_bridge(bridge) is not None:
+    web_voice = sent.text("webVoice") or bridge
+    if node.meetings.with_bridge(bridge) or node.meetings.with_bridge(web_voice):
         raise ListedError("nonUniqueVoiceBridge", "The selected voice bridge is already in use.")
     meeting_id = sent.text("meetingID")
     create_time = node.clock.milliseconds()
@@ -103,6 +106,7 @@ def _new_meeting(node: Node, sent: Parameters) -> Meeting:
         attendee_password=sent.text("attendeePW") or _password(node),
         moderator_password=sent.text("moderatorPW") or _password(node),
         voice_bridge=bridge,
+        web_voice=web_voice,
         dial_number=sent.text("dialNumber", _DIAL_NUMBER),
         created=node.life.now(),
         duration=sent.number("duration", 0),

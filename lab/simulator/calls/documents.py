@@ -17,7 +17,7 @@ def insert_document(node: Node, call: Call) -> Answer:
         return _failed("Presentation feature is disabled, ignoring.")
     if not call.body:
         return Answer()
-    meeting.documents += documents_in(call.body)
+    meeting.documents += documents_in(call.body, node.settings)
     return response(element("message", "Presentation is being uploaded"))
 
 

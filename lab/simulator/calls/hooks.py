@@ -13,6 +13,7 @@ def hooks_create(node: Node, call: Call) -> Answer:
     url = sent.text("callbackURL")
     if not url:
         raise CallError("missingParamCallbackURL", "You must specify a callbackURL in the parameters.")
+    _require_redis(node, "createHookError", "An error happened while creating your hook. Check the logs.")
     events = tuple(filter(None, sent.text("eventID").lower().split(",")))
     hook, known = node.hooks.add(url, sent.text("meetingID"), events, raw=sent.flag("getRaw"))
     if known:
@@ -27,6 +28,7 @@ def hooks_destroy(node: Node, call: Call) -> Answer:
     number = call.parameters.text("hookID")
     if not number:
         raise CallError("missingParamHookID", "You must specify a hookID in the parameters.")
+    _require_redis(node, "destroyHookError", "An error happened while removing your hook. Check the logs.")
     if not is_integer(number) or not node.hooks.remove(int(number)):
         raise CallError("destroyMissingHook", "The hook informed was not found.")
     return response(element("removed", True))
@@ -35,6 +37,7 @@ def hooks_destroy(node: Node, call: Call) -> Answer:
 def hooks_list(node: Node, call: Call) -> Answer:
     """List registrations."""
     _sign(node, call)
+    _require_redis(node, "listHookError", "An error happened while listing registered hooks. Check the logs.")
     listed = "".join(map(_listed, node.hooks.list(call.parameters.get("meetingID"))))
     return response(f"<hooks>{listed}</hooks>")
 
@@ -60,7 +63,12 @@ def _cdata(text: str) -> str:
     return "<![CDATA[" + text.replace("]]>", "]]]]><![CDATA[>") + "]]>"
 
 
+def _require_redis(node: Node, key: str, text: str) -> None:
+    if node.settings.hooks_broken:
+        raise CallError(key, text)
+
+
 def _sign(node: Node, call: Call) -> None:
     checksum = call.parameters.raw("checksum")
-    if node.settings.secret and not (checksum and node.signature_is_right(call, checksum)):
+    if node.settings.secret and not (checksum and node.signature_is_right(call, checksum, webhooks=True)):
         raise CallError("checksumError", "You did not pass the checksum security check.")

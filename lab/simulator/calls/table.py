@@ -33,6 +33,8 @@ class Rule:
     body_types: frozenset[str] = _FORM
     #: The signature is checked before the call is looked at; otherwise the call does it itself.
     signed_first: bool = True
+    #: Answered by bbb-web's ApiController, which serviceEnabled=false closes.
+    of_api: bool = True
     #: "2" or "3" for a call that only that major release has.
     only: str = ""
 
@@ -52,16 +54,16 @@ RULES = {
     "stuns": Rule(stuns, signed_first=False),
     "signOut": Rule(sign_out, signed_first=False),
     "getJoinUrl": Rule(get_join_url, signed_first=False, only="3"),
-    "getRecordings": Rule(get_recordings, signed_first=False),
-    "publishRecordings": Rule(publish_recordings, ("GET",), signed_first=False),
-    "deleteRecordings": Rule(delete_recordings, ("GET",), signed_first=False),
-    "updateRecordings": Rule(update_recordings, signed_first=False),
-    "getRecordingTextTracks": Rule(get_text_tracks, signed_first=False),
-    "putRecordingTextTrack": Rule(put_text_track, ("POST",), signed_first=False),
-    "hooks/create": Rule(hooks_create, ("GET",), signed_first=False),
-    "hooks/list": Rule(hooks_list, ("GET",), signed_first=False),
-    "hooks/destroy": Rule(hooks_destroy, ("GET",), signed_first=False),
-    "hooks/ping": Rule(hooks_ping, ("GET",), signed_first=False),
+    "getRecordings": Rule(get_recordings, signed_first=False, of_api=False),
+    "publishRecordings": Rule(publish_recordings, ("GET",), signed_first=False, of_api=False),
+    "deleteRecordings": Rule(delete_recordings, ("GET",), signed_first=False, of_api=False),
+    "updateRecordings": Rule(update_recordings, signed_first=False, of_api=False),
+    "getRecordingTextTracks": Rule(get_text_tracks, signed_first=False, of_api=False),
+    "putRecordingTextTrack": Rule(put_text_track, ("POST",), signed_first=False, of_api=False),
+    "hooks/create": Rule(hooks_create, ("GET",), signed_first=False, of_api=False),
+    "hooks/list": Rule(hooks_list, ("GET",), signed_first=False, of_api=False),
+    "hooks/destroy": Rule(hooks_destroy, ("GET",), signed_first=False, of_api=False),
+    "hooks/ping": Rule(hooks_ping, ("GET",), signed_first=False, of_api=False),
 }
 
 

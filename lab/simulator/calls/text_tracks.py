@@ -50,7 +50,10 @@ def put_text_track(node: Node, call: Call) -> Answer:
         return _failed("empty_uploaded_text_track", "Empty uploaded text track.")
     language = language.replace("_", "-")
     about = {"kind": kind, "label": sent.text("label", language), "lang": language}
-    node.tracks.put(record_id, about, content, node.clock.milliseconds())
+    try:
+        node.tracks.put(record_id, about, content, node.clock.milliseconds())
+    except OSError:
+        return _failed("upload_text_track_failed", "Text track upload failed.")
     return json_response(
         returncode="SUCCESS",
         messageKey="upload_text_track_success",
