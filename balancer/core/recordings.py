@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import unquote
 
 #: BBB's recordID (sha1 of the meetingID, createTime), as loosely as rap-starter reads it.
 RECORD_ID: Final = re.compile(r"[0-9a-f]{1,64}-[0-9]{1,20}")
@@ -142,8 +143,8 @@ def query(parameters: Mapping[str, str]) -> Query:
 
     recordID wins over meetingID. Without a numeric limit there is no paging; the limit is held to 1..100.
     """
-    record_ids = split_ids(parameters.get("recordID", ""))
-    meeting_ids = split_ids(parameters.get("meetingID", ""))
+    record_ids = named_ids(parameters.get("recordID", ""))
+    meeting_ids = named_ids(parameters.get("meetingID", ""))
     offset, limit = _whole(parameters.get("offset")), _whole(parameters.get("limit"))
     return Query(
         # An id that could not be one matches nothing; it must not turn into "no filter".
@@ -154,6 +155,11 @@ def query(parameters: Mapping[str, str]) -> Query:
         offset=0 if limit is None else min(max(offset or 0, 0), _MAX_OFFSET),
         limit=None if limit is None else min(max(limit, 1), MAX_LIMIT),
     )
+
+
+def named_ids(text: str) -> list[str]:
+    """The ids of a list, and those that it names when it is decoded once more: some front ends encode ids twice."""
+    return list(dict.fromkeys(split_ids(text) + split_ids(unquote(text))))
 
 
 def split_ids(text: str) -> list[str]:

@@ -17,9 +17,12 @@ from balancer.core.tenants import Tenant, signer
 from balancer.errors import (
     BBBError,
     ChecksumError,
+    MeetingNotFoundError,
     NodeError,
+    RecordingNotFoundError,
     StorageUnavailableError,
     UnsupportedContentTypeError,
+    UnsupportedRequestError,
 )
 from balancer.web import xml
 from balancer.web.bodies import FORMS, Body, Kind
@@ -60,8 +63,12 @@ def bbb_call(
         @blueprint.route(f"{API}/{name}", endpoint=name, methods=list(methods), provide_automatic_options=False)
         @wraps(view)
         def answer() -> Response:
+            tenant: Tenant | None = None
             parameters: Parameters | None = None
             try:
+                # Werkzeug lets HEAD in where GET is: a link scanner's HEAD would create meetings.
+                if request.method not in methods:
+                    raise UnsupportedRequestError
                 with Body(request, services().settings.body_limit_bytes) as body:
                     tenant, parameters, kind = _authenticate(name, body, checksum_error)
                     if kind not in kinds and kind is not Kind.NONE:
@@ -70,6 +77,8 @@ def bbb_call(
                     return view(Call(name, tenant, parameters, body, kind))
             except (BBBError, StorageUnavailableError, NodeError) as error:
                 told = as_bbb(error)
+                if told is error:
+                    _note(name, tenant, parameters, told)
                 return failure(told, parameters) if failure else xml.failure(told)
 
         return answer
@@ -88,11 +97,13 @@ def _authenticate(name: str, body: Body, error: type[ChecksumError]) -> tuple[Te
         # Nothing in the body matters to the signature, so a stranger's body is not even read.
         tenant = _signer(name, signed, given, parameters, error)
         kind, form = _form(body)
-        return tenant, parameters + form.without("checksum"), kind
+        if in_form := form.all("checksum"):
+            raise _refusal(error, name, given + [value.encode() for value in in_form])
+        return tenant, parameters + form, kind
     kind, form = _form(body)
     if not query and len(form):
         signed.append(_sorted_form(form))
-    given = given or [value.encode() for value in form.all("checksum")]
+    given = given + [value.encode() for value in form.all("checksum")]
     tenant = _signer(name, signed, given, parameters, error)
     return tenant, parameters + form.without("checksum"), kind
 
@@ -114,6 +125,20 @@ def _refusal(error: type[ChecksumError], name: str, given: Sequence[bytes]) -> C
     digests = [checksum.digest(each.decode("latin-1")) for each in given]
     logger.info("call refused", call=name, address=request.headers.get("X-Forwarded-For"), digests=digests)
     return error()
+
+
+def _note(name: str, tenant: Tenant | None, parameters: Parameters | None, error: BBBError) -> None:
+    """A refusal and its reason in the log. A checksum's has its own line; what is not there was no decision."""
+    if isinstance(error, ChecksumError | MeetingNotFoundError | RecordingNotFoundError):
+        return
+    logger.info(
+        "call refused",
+        call=name,
+        tenant=None if tenant is None else tenant.name,
+        meeting_id=None if parameters is None else parameters.get("meetingID"),
+        key=error.message_key,
+        reason=str(error),
+    )
 
 
 def _form(body: Body) -> tuple[Kind, Parameters]:

@@ -96,7 +96,7 @@ def insert_document(call: Call) -> Response:
     return _forward(call, _place(call, named))
 
 
-@bbb_call(blueprint, "sendChatMessage")
+@bbb_call(blueprint, "sendChatMessage", methods=("GET",))
 def send_chat_message(call: Call) -> Response:
     """Say something in a meeting's public chat."""
     named = meeting_id(call.parameters)

@@ -85,14 +85,15 @@ def update_recordings(call: Call) -> Response:
 @bbb_call(blueprint, "getRecordingTextTracks", checksum_error=RecordingChecksumError)
 def get_recording_text_tracks(call: Call) -> Response:
     """Captions are part of a format's files here; as tracks of their own they are not known to the balancer."""
-    record_id = ",".join(_record_ids(call))
-    failed = {"returncode": "FAILED", "messageKey": "noRecordings", "message": f"No recording found for {record_id}"}
+    _record_ids(call)
+    message = f"No recording found for {call.parameters.text('recordID')}"
+    failed = {"returncode": "FAILED", "messageKey": "noRecordings", "message": message}
     return jsonify({"response": failed})
 
 
 def _record_ids(call: Call) -> list[str]:
     """The ids that were named. Raises MissingRecordIDError where there is none."""
-    record_ids = rules.split_ids(call.parameters.text("recordID"))
+    record_ids = rules.named_ids(call.parameters.text("recordID"))
     if not record_ids:
         raise MissingRecordIDError
     return record_ids

@@ -60,6 +60,10 @@ def test_nothing_asked_is_everything_that_is_not_deleted() -> None:
         ({"meetingID": "a,b"}, Query(meeting_ids=("a", "b"))),
         ({"meetingID": " a , ,b,"}, Query(meeting_ids=("a", "b"))),
         ({"meetingID": ","}, Query()),
+        # Encoded twice; an id may also hold a percent sign of its own.
+        ({"meetingID": "a%20b%2Cc"}, Query(meeting_ids=("a%20b%2Cc", "a b", "c"))),
+        ({"meetingID": "a+b,a+b"}, Query(meeting_ids=("a+b",))),
+        ({"recordID": f"{ID}%2Cab"}, Query(record_ids=(ID, "ab"))),
         ({"recordID": f"{ID},ab"}, Query(record_ids=(ID, "ab"))),
         # An impossible id matches nothing: it must not become "no filter".
         ({"recordID": "../.."}, Query(record_ids=())),

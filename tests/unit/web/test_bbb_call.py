@@ -1,5 +1,6 @@
 """Who may call, in which ways a request may be written, and in what order it is judged."""
 
+import dataclasses
 import hashlib
 import json
 import resource
@@ -19,6 +20,7 @@ from balancer.settings import Settings
 from balancer.web.app import create_app
 from balancer.web.bbb_call import Call, bbb_call
 from balancer.web.bodies import FORMS, Kind
+from balancer.web.services import of
 from tests.unit.web.conftest import SECRETS
 
 API = "/bigbluebutton/api"
@@ -185,6 +187,40 @@ def test_a_form_may_carry_everything_even_the_checksum(client: FlaskClient) -> N
 def test_a_form_beside_a_signed_query_is_taken_too(client: FlaskClient) -> None:
     answer = client.post(signed("probe", "a=1"), data={"b": "2"})
     assert answer.data == b"a=1&b=2|"
+
+
+@pytest.mark.parametrize("query", ["", "a=1"])
+def test_a_checksum_in_query_and_form_is_one_too_many(client: FlaskClient, seen: list[Call], query: str) -> None:
+    answer = client.post(signed("probe", query), data={"b": "2", "checksum": sign("probe", query)})
+    assert key(answer) == "checksumError"
+    assert not seen
+
+
+@pytest.mark.usefixtures("app")  # writes the registry
+def test_a_tenant_s_digests_are_the_only_ones(settings: Settings) -> None:
+    app = create_app(dataclasses.replace(settings, checksum_algorithms=("sha256", "sha512")))
+    of(app).registry.read_file()
+    for algorithm, expected in {"sha1": "checksumError", "sha384": "checksumError", "sha256": "internalError"}.items():
+        query = f"meetingID=x&checksum={sign('getMeetingInfo', 'meetingID=x', algorithm=algorithm)}"
+        # With the right digest it is asked for, in a database that is not there.
+        assert key(app.test_client().get(f"{API}/getMeetingInfo?{query}")) == expected
+
+
+def test_a_refusal_and_its_reason_are_one_line_of_the_log(
+    client: FlaskClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client.get(signed("probe", "meetingID=course-1&name=%zz&password=a-password"))
+    (line,) = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert {name: line[name] for name in ("event", "call", "tenant", "meeting_id", "key", "reason")} == {
+        "event": "call refused",
+        "call": "probe",
+        "tenant": "default",
+        "meeting_id": "course-1",
+        "key": "validationError",
+        "reason": "Param 'name' is not properly encoded",
+    }
+    assert "a-password" not in json.dumps(line)
+    assert "checksum" not in json.dumps(line)
 
 
 def test_a_form_signed_as_before_bbb_2_6_is_taken(client: FlaskClient) -> None:
