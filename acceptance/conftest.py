@@ -138,7 +138,11 @@ def operator(environment: Environment, hosts: Hosts, journal: Journal) -> Operat
 
 @pytest.fixture(scope="session", autouse=True)
 def clean_cluster(
-    pytestconfig: pytest.Config, all_meetings: Meetings, operator: Operator, unreachable: str
+    pytestconfig: pytest.Config,
+    all_meetings: Meetings,
+    operator: Operator,
+    unreachable: str,
+    record_testsuite_property: Callable[[str, object], None],
 ) -> Iterator[None]:
     """Puts back what a crashed run left, and at the end what this one changed; the report judges that too."""
     recorder = pytestconfig.stash[RECORDER]
@@ -150,7 +154,9 @@ def clean_cluster(
             # No reason to look at nothing: it is tried again at the end, and the report judges it then.
             recorder.remarks.append(f"{EARLIER}{error}")
     yield
-    recorder.clean_up(duties)
+    result = recorder.clean_up(duties)
+    # junit.xml has no case for it, but whoever reads it alone must learn of it.
+    record_testsuite_property("clean_up", ": ".join(filter(None, (result.outcome, result.message.strip()))))
 
 
 @pytest.fixture

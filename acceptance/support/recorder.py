@@ -43,7 +43,7 @@ class Recorder:
         """Adds something seen to the scenario that runs now; the report shows it under its step."""
         _result(item).seen.append(self._without_secrets(text))
 
-    def clean_up(self, duties: Iterable[Callable[[], list[str]]]) -> None:
+    def clean_up(self, duties: Iterable[Callable[[], list[str]]]) -> Result:
         """Runs the duties at the end of a run, each one though another fails, and judges the result."""
         result = Result("clean-up/everything is as it was", "Clean-up", "everything is as it was", Outcome.PASSED)
         started = time.monotonic()
@@ -60,6 +60,7 @@ class Recorder:
             result.outcome, result.message = Outcome.NOT_PROVED, "\n".join(later)
         result.seconds = time.monotonic() - started
         self.results.append(result)
+        return result
 
     def pytest_bdd_before_step_call(self, request: pytest.FixtureRequest) -> None:
         request.node.stash[_STEP_STARTED] = time.monotonic()

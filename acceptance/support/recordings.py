@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 from xml.etree.ElementTree import Element
 
 import requests
@@ -78,10 +78,11 @@ def files(api: BBB, origin: str, recording: Recording) -> Iterator[tuple[str, bo
         if one.type == "presentation":
             base = f"{origin}/presentation/{recording.id}/"
             yield from ((base + name, name in PRESENTATION_NEEDED) for name in PRESENTATION_FILES)
-            yield from ((url, True) for url in _linked(api, base, ("shapes.svg",)))
+            yield from ((url, True) for url in [*_linked(api, base, ("shapes.svg",)), *_captions(api, base)])
         elif one.type == "video":
             base = f"{origin}/playback/video/{recording.id}/"
             yield from ((base + name, name in VIDEO_NEEDED) for name in VIDEO_FILES)
+            yield from ((url, True) for url in _captions(api, base))
         else:
             yield urljoin(origin, urlsplit(one.url).path), True
         yield from ((urljoin(origin, urlsplit(image).path), True) for image in one.images)
@@ -106,6 +107,13 @@ def _linked(api: BBB, base: str, names: tuple[str, ...]) -> Iterator[str]:
         response = api.get(base + name, allow_redirects=False)
         if response.ok:
             yield from (urljoin(base, link) for link in sorted(set(LINKED.findall(response.text))))
+
+
+def _captions(api: BBB, base: str) -> Iterator[str]:
+    """A player takes each language of captions.json from a file of its own."""
+    response = api.get(f"{base}captions.json", allow_redirects=False)
+    if response.ok:
+        yield from (f"{base}caption_{quote(each['locale'])}.vtt" for each in response.json())
 
 
 def _recording(element: Element) -> Recording:

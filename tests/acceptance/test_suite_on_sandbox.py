@@ -41,6 +41,7 @@ def test_both_reports_have_the_same_head(site: Site) -> None:
     head = run.properties()
     assert head["owner"] == "Ada"
     assert head["rollback_point"] == "snapshot 7"
+    assert head["clean_up"] == "passed"
     assert {"environment", "time", "balancer_version", "node_versions", "connector_version", "recordings_share"} <= set(
         head
     )
@@ -111,6 +112,7 @@ def test_what_cannot_be_put_back_spoils_the_run_and_is_in_its_report(site: Site)
     assert run.status == 1, run.output
     assert set(run.outcomes().values()) == {"passed"}
     assert "node node1 could not be put back to enabled" in run.page
+    assert run.properties()["clean_up"].startswith("failed: node node1 could not be put back")
     assert site.accept("-k", "guest").status == 0
     assert not site.journal.exists()
 
