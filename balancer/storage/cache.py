@@ -1,7 +1,9 @@
 """Redis: the client, and the one place where its errors become ours."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -11,6 +13,8 @@ from balancer.errors import StorageUnavailableError
 
 #: Seconds for a connection and for an answer: Redis is near and fast, or it is away.
 TIMEOUT = 2.0
+#: Seconds in which one caller finds out whether a Redis that let somebody wait answers again; nobody else waits.
+_PAUSE = TIMEOUT + 1.0
 
 Redis = redis.Redis
 
@@ -18,16 +22,38 @@ Redis = redis.Redis
 def connect(url: str, *, timeout: float = TIMEOUT) -> Redis:
     """A client with a pool of its own. Nothing connects before the first command.
 
-    url: redis://, rediss:// or unix://. One retry, because Redis may have closed an idle connection.
+    url: redis://, rediss:// or unix://. One retry, because Redis may have closed an idle connection; none of a command
+    that was not answered in time.
     """
-    return redis.Redis.from_url(
+    return _Client.from_url(
         url,
         decode_responses=True,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
         health_check_interval=0,
-        retry=Retry(NoBackoff(), 1),
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
     )
+
+
+class _Client(redis.Redis):
+    """A Redis that hangs costs one caller the timeout, not every step of every request. Threads share it."""
+
+    _away_until = 0.0  #: of time.monotonic(); 0 while it answers
+
+    def execute_command(self, *arguments: Any, **options: Any) -> Any:
+        now = time.monotonic()
+        if now < self._away_until:
+            raise redis.ConnectionError("it did not answer in time a moment ago")
+        if self._away_until:
+            self._away_until = now + _PAUSE
+        away_until = 0.0
+        try:
+            return super().execute_command(*arguments, **options)  # type: ignore[no-untyped-call]
+        except redis.TimeoutError:
+            away_until = time.monotonic() + _PAUSE
+            raise
+        finally:
+            self._away_until = away_until
 
 
 @contextmanager

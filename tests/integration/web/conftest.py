@@ -1,5 +1,6 @@
 """The balancer's app on real stores, among simulated nodes."""
 
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -7,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from balancer.settings import Settings, load
+from balancer.storage import database, schema
 from balancer.web.app import create_app
 from balancer.web.services import of
+from lab.services import PostgreSQL, Redis
 from tests.integration.web.cluster import SECRET, Cluster, Loop
+from tests.integration.web.site import Site, running, until
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +67,38 @@ def cluster(database_url: str, redis_url: str, cluster_on: ClusterMaker) -> Clus
     cluster.add("bbb1", "bbb2")
     cluster.poll()
     return cluster
+
+
+@pytest.fixture(scope="session")
+def whole_site(loop: Loop) -> Iterator[Site]:
+    """One for all tests of the run: each leaves it in health, which is a part of what it tests."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bbb-fleet-")))
+        directory.chmod(0o711)
+        postgresql = PostgreSQL(directory / "pg").create().start()
+        stack.callback(postgresql.stop)
+        with database.connect(postgresql.url()) as migrating:
+            schema.migrate(migrating)
+        cache = Redis(directory / "redis").start()
+        stack.callback(cache.stop)
+        settings = settings_for(postgresql.url(), cache.url(), directory)
+        app = create_app(settings)
+        of(app).open()
+        stack.callback(of(app).close)
+        cluster = Cluster(app, settings, loop, directory)
+        stack.callback(cluster.close)
+        cluster.add("bbb1", "bbb2")
+        yield stack.enter_context(running(cluster, postgresql, cache, directory))
+
+
+@pytest.fixture
+def site(whole_site: Site, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """With a meeting of the test's own name; afterwards everything is as it should be."""
+    # Each worker finds out by itself that a store is back.
+    until(lambda: whole_site.created(request.node.name))
+    yield whole_site
+    until(lambda: whole_site.created(f"{request.node.name}-later"))
+    before = whole_site.polls()
+    until(lambda: whole_site.polls() > before + 3)
+    whole_site.sound(request.node.name, f"{request.node.name}-later")
+    whole_site.unlogged()

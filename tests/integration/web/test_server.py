@@ -1,85 +1,14 @@
 """The app under gunicorn, as the unit starts it."""
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import requests
 
-from lab.sandbox import free_ports
 from tests.integration.web.cluster import SECRET, path
-
-GUNICORN = Path(sys.executable).parent / "gunicorn"
-
-
-@dataclass
-class Server:
-    """A running gunicorn."""
-
-    origin: str
-    port: int
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def raw(self, request: bytes) -> bytes:
-        """The answer to bytes that no client library would send."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
-            connection.sendall(request)
-            answer = b""
-            while b"\r\n\r\n" not in answer and (chunk := connection.recv(65536)):
-                answer += chunk
-            return answer
-
-
-@contextmanager
-def serving(database_url: str, redis_url: str, directory: Path) -> Iterator[Server]:
-    (port,) = free_ports(1)
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("BALANCER_")},
-        "BALANCER_ENV_FILE": "/dev/null",
-        "BALANCER_DATABASE_URL": database_url,
-        "BALANCER_REDIS_URL": redis_url,
-        "BALANCER_SECRETS": SECRET,
-        "BALANCER_PUBLIC_URL": "https://bbb.example.org",
-        "BALANCER_STATE_DIRECTORY": str(directory),
-        "BALANCER_WEB_BIND": f"127.0.0.1:{port}",
-        "BALANCER_WEB_WORKERS": "2",
-    }
-    log = directory / "web.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [GUNICORN, "--config", "python:balancer.web.server", "balancer.web.wsgi:app"],
-            env=environment,
-            stdout=output,
-            stderr=output,
-        )
-    server = Server(f"http://127.0.0.1:{port}", port, process, log)
-    try:
-        deadline = time.monotonic() + 30
-        while not alive(server):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-        yield server
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-
-
-def alive(server: Server) -> bool:
-    try:
-        return requests.get(f"{server.origin}/livez", timeout=5).ok
-    except requests.ConnectionError:
-        time.sleep(0.05)
-        return False
+from tests.integration.web.server import Server, serving
 
 
 @pytest.fixture
@@ -133,22 +62,6 @@ def test_the_log_is_json_and_holds_no_secret(server: Server) -> None:
     assert decision["meeting_id"] == "course-1"
     assert SECRET not in text
     assert "checksum=" not in text
-
-
-def test_a_reload_loses_no_request(server: Server) -> None:
-    target = f"{server.origin}{path('getMeetings')}"
-    workers = _workers(server)
-    server.process.send_signal(signal.SIGHUP)
-    deadline = time.monotonic() + 30
-    while _workers(server) & workers:
-        assert time.monotonic() < deadline
-        assert requests.get(target, timeout=10).status_code == 200
-    assert requests.get(target, timeout=10).status_code == 200
-
-
-def _workers(server: Server) -> set[str]:
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
-    return set(children.split())
 
 
 def test_it_starts_and_says_so_without_any_store(tmp_path: Path) -> None:

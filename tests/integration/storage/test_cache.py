@@ -1,0 +1,48 @@
+"""A Redis that hangs: one caller finds out, the others do not wait."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from balancer.errors import StorageUnavailableError
+from balancer.storage import cache
+from balancer.storage.placements import Place, Placements
+from lab.services import Redis
+
+
+@pytest.fixture
+def placements(own_redis: Redis) -> Iterator[Placements]:
+    with cache.connect(own_redis.url()) as client:
+        yield Placements(client)
+
+
+def seconds_to_fail(placements: Placements) -> float:
+    before = time.monotonic()
+    with pytest.raises(StorageUnavailableError, match="Redis"):
+        placements.find(1, "course-1")
+    return time.monotonic() - before
+
+
+def test_only_one_caller_waits_for_a_redis_that_hangs(own_redis: Redis, placements: Placements) -> None:
+    place = Place(1, 1, "internal")
+    placements.note(1, "course-1", place)
+    assert own_redis.process
+    os.kill(own_redis.process.pid, signal.SIGSTOP)
+    try:
+        waits = [seconds_to_fail(placements) for _ in range(30)]
+    finally:
+        os.kill(own_redis.process.pid, signal.SIGCONT)
+    # The timeout once, without a second try.
+    assert waits[0] >= cache.TIMEOUT * 0.9
+    assert sum(waits) < cache.TIMEOUT * 2
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            assert placements.find(1, "course-1") == place
+            return
+        except StorageUnavailableError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)

@@ -1,0 +1,140 @@
+"""PostgreSQL and Redis fail under a running site: what goes on, what fails clearly; nothing is lost or doubled.
+
+What nobody lost is found out by the fixture, when the test is over.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+import redis
+
+from tests.integration.web.site import Site, until
+
+
+@pytest.fixture
+def known(request: pytest.FixtureRequest) -> str:
+    """The meeting that was there before the fault."""
+    return str(request.node.name)
+
+
+def goes_on(site: Site, known: str) -> None:
+    """What users in a running meeting, and those who come to it, need."""
+    assert site.joins(known)
+    assert site.succeeds("getMeetingInfo", meetingID=known)
+    assert site.succeeds("isMeetingRunning", meetingID=known)
+
+
+def test_postgresql_restarts_under_creates(site: Site, known: str) -> None:
+    names = [f"{known}-{number}" for number in range(30)]
+
+    def create_all() -> None:
+        for name in names:
+            site.create(name)
+
+    creating = threading.Thread(target=create_all)
+    creating.start()
+    site.postgresql.stop()
+    site.postgresql.start()
+    creating.join()
+    until(lambda: all(site.created(name) for name in names))
+    site.sound(known, *names)
+
+
+def test_postgresql_is_gone(site: Site, known: str) -> None:
+    site.postgresql.stop()
+    try:
+        end = time.monotonic() + 10  # longer than the pool's patience and its pause
+        while time.monotonic() < end:
+            goes_on(site, known)
+            refused = site.create(f"{known}-later")
+            assert refused.findtext("messageKey") == "internalError"
+            assert "database" in (refused.findtext("message") or "")
+            assert site.succeeds("getMeetings")
+    finally:
+        site.postgresql.start()
+    assert site.cluster.rows(f"{known}-later") == []
+
+
+def test_postgresql_only_reads(site: Site, known: str) -> None:
+    def only_reads(value: str) -> None:
+        with psycopg.connect(site.postgresql.url(), autocommit=True) as connection:
+            connection.execute("SET default_transaction_read_only = off")
+            connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}".encode())
+            connection.execute("SELECT pg_reload_conf()")
+
+    only_reads("on")
+    try:
+        until(lambda: "database" in (site.create(f"{known}-x").findtext("message") or ""))
+        goes_on(site, known)
+        assert site.succeeds("getMeetings")
+        # A create of a meeting that runs writes nothing.
+        assert site.created(known)
+    finally:
+        only_reads("off")
+
+
+def test_redis_is_wiped(site: Site, known: str) -> None:
+    with client(site) as redis_client:
+        redis_client.flushall()
+    goes_on(site, known)
+    assert site.create(known).findtext("messageKey") == "duplicateWarning"
+    until(lambda: known in listed(site))
+
+
+def test_redis_restarts_empty(site: Site, known: str) -> None:
+    site.redis.stop()
+    site.redis.start()
+    goes_on(site, known)
+    until(lambda: known in listed(site))
+
+
+def test_redis_is_gone(site: Site, known: str) -> None:
+    site.redis.stop()
+    try:
+        goes_on(site, known)
+        assert site.created(f"{known}-later")
+        assert site.call("getMeetings").findtext("messageKey") == "internalError"
+    finally:
+        site.redis.start()
+
+
+def test_redis_hangs(site: Site, known: str) -> None:
+    assert site.redis.process
+    os.kill(site.redis.process.pid, signal.SIGSTOP)
+    try:
+        goes_on(site, known)
+        assert site.created(f"{known}-later")
+        assert site.call("getMeetings").findtext("messageKey") == "internalError"
+    finally:
+        os.kill(site.redis.process.pid, signal.SIGCONT)
+
+
+def test_redis_is_full(site: Site, known: str) -> None:
+    with client(site) as redis_client:
+        redis_client.config_set("maxmemory", "1")
+        try:
+            with pytest.raises(redis.exceptions.OutOfMemoryError):
+                redis_client.set("x", "y")
+            goes_on(site, known)
+            assert site.created(f"{known}-later")
+            assert site.joins(f"{known}-later")
+            assert known in listed(site)
+        finally:
+            redis_client.config_set("maxmemory", "0")
+    until(lambda: f"{known}-later" in listed(site))
+
+
+def listed(site: Site) -> set[str]:
+    return {each.text or "" for each in site.call("getMeetings").iterfind("meetings/meeting/meetingID")}
+
+
+@contextmanager
+def client(site: Site) -> Iterator["redis.Redis"]:
+    with redis.Redis.from_url(site.redis.url()) as opened:
+        yield opened
