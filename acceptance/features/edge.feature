@@ -10,7 +10,8 @@ Feature: Edge
     Then within 5 seconds they are redirected to https on the same host
 
   Scenario: no page, header or log holds a secret
-    Given pages, answers and failures of every kind, fetched within 30 seconds
+    Given a meeting
+    And pages, answers and failures of every kind, fetched within 30 seconds
     Then none of them holds a secret
     And no log of this run holds a secret
 

@@ -18,7 +18,7 @@ from acceptance.support.environment import Environment
 from acceptance.support.hosts import Hosts
 from acceptance.support.identity import fetch_certificate
 from acceptance.support.leaks import Page
-from acceptance.support.meetings import Meetings
+from acceptance.support.meetings import Meeting, Meetings
 from acceptance.support.outcomes import NotProved
 
 Note = Callable[[str], None]
@@ -73,8 +73,8 @@ def redirected(plain: requests.Response, environment: Environment, seconds: floa
     parsers.parse("pages, answers and failures of every kind, fetched within {seconds:g} seconds"),
     target_fixture="pages",
 )
-def fetch_pages(bbb: BBB, environment: Environment, seconds: float) -> list[Page]:
-    return leaks.pages(bbb, environment)
+def fetch_pages(bbb: BBB, environment: Environment, meeting: Meeting, seconds: float) -> list[Page]:
+    return leaks.pages(bbb, environment, meeting)
 
 
 @then("none of them holds a secret")

@@ -10,6 +10,7 @@ import requests
 from acceptance.support.bbb import BBB, BBBError
 from acceptance.support.environment import Environment
 from acceptance.support.hosts import Host
+from acceptance.support.meetings import Meeting
 
 #: Units and files that serve requests; only what they wrote since the run began is read.
 LOGS = """
@@ -34,13 +35,20 @@ def secrets_of(environment: Environment) -> dict[str, str]:
     }
 
 
-def pages(bbb: BBB, environment: Environment) -> list[Page]:
-    """Fetches answers of every kind: success, BBB's failures, pages for people, the web server's own errors."""
+def pages(bbb: BBB, environment: Environment, meeting: Meeting) -> list[Page]:
+    """Fetches answers of every kind: success, BBB's failures, pages for people, the web server's own errors.
+
+    meeting: one of ours that runs; nobody joins it by this.
+    """
     stranger = {"fullName": "Nobody", "meetingID": "acceptance-never-was", "role": "VIEWER"}
     wrong = f"{bbb.url}/create?name=x&meetingID=acceptance-never-was&checksum={'0' * 64}"
     fetched = {
         "the version": bbb.url,
         "a list of recordings": bbb.signed("getRecordings", {"recordID": "0" * 40}),
+        "a repeated create": bbb.signed("create", meeting.parameters),
+        "a getMeetingInfo": bbb.signed("getMeetingInfo", {"meetingID": meeting.id}),
+        "the list of meetings": bbb.signed("getMeetings", {}),
+        "a join": bbb.signed("join", meeting.join("Reader", "VIEWER")),
         "a failed getMeetingInfo": bbb.signed("getMeetingInfo", {"meetingID": "acceptance-never-was"}),
         "a refused signature": wrong,
         "a failed join": bbb.signed("join", stranger),
