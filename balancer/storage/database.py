@@ -83,10 +83,26 @@ class Database:
 
         Raises StorageUnavailableError where PostgreSQL is away, too busy, or refuses to write.
         """
+        with self._connection(autocommit=False) as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection outside any transaction, which costs two round trips less: for a query that stands alone.
+
+        Raises StorageUnavailableError where PostgreSQL is away or too busy.
+        """
+        with self._connection(autocommit=True) as connection:
+            yield connection
+
+    @contextmanager
+    def _connection(self, *, autocommit: bool) -> Iterator[Connection]:
         if time.monotonic() < self._away_until:
             # Whoever waited would keep a thread from those that need no PostgreSQL.
             raise StorageUnavailableError("PostgreSQL: could not be reached a moment ago")
         with unavailable_as_ours(), self._pool.connection() as connection:
+            if connection.autocommit is not autocommit:
+                connection.autocommit = autocommit
             yield connection
             connection.used = time.monotonic()
 
@@ -95,7 +111,7 @@ class Database:
 
     def check(self) -> None:
         """Raises StorageUnavailableError unless a query is answered."""
-        with self.transaction() as connection:
+        with self.reading() as connection:
             connection.execute("SELECT 1")
 
 

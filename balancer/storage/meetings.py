@@ -4,10 +4,11 @@ Every transition is a conditional UPDATE that must change exactly one row, recor
 """
 
 import time
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
 
 import psycopg.errors
+from psycopg import Cursor
+from psycopg.rows import DictRow, args_row
 
 from balancer import log
 from balancer.core.listing import Listed
@@ -54,7 +55,7 @@ class Meetings:
 
     def live(self, tenant_id: int, meeting_id: str) -> Placement | None:
         """The live row of a tenant's meetingID. Front ends create before every join, so joins find a fresh copy."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             found = live(connection, tenant_id, meeting_id)
         if found and found.node and found.internal_meeting_id:
             self._copy(tenant_id, meeting_id, Place(found.id, found.node.id, found.internal_meeting_id))
@@ -65,8 +66,9 @@ class Meetings:
         # Older than the transaction, which does no harm: what was placed since a snapshot's poll is counted from rows.
         snapshots = self._snapshots.all()
         with self._database.transaction() as connection:
-            connection.execute(_SQL["lock"], {"key": _PLACEMENT_LOCK})
-            there = live(connection, wanted.tenant_id, wanted.meeting_id)
+            with connection.pipeline():
+                connection.execute(_SQL["lock"], {"key": _PLACEMENT_LOCK})
+                there = live(connection, wanted.tenant_id, wanted.meeting_id)
             if there is not None:
                 return there, False
             return placing.place(connection, wanted, refused, snapshots, self._settings), True
@@ -75,10 +77,12 @@ class Meetings:
         """Make the rows say what the node answered; whether the meeting may be handed out. One transaction."""
         node_id = placement.node.id if placement.node else 0
         with self._database.transaction() as connection:
-            node = connection.execute(_SQL["lock_node"], {"id": node_id}).fetchone()
-            row = _row(connection, "row", {"id": placement.id})
             named = {"internal_meeting_id": found.internal_meeting_id, "id": placement.id}
-            namesake = _row(connection, "namesake", named)
+            with connection.pipeline():
+                nodes = connection.execute(_SQL["lock_node"], {"id": node_id})
+                rows = connection.execute(_SQL["row"], {"id": placement.id})
+                namesakes = connection.execute(_SQL["namesake"], named)
+            node, row, namesake = nodes.fetchone(), _row(rows), _row(namesakes)
             if row is None:
                 return False
             enabled = node is not None and node["admin_state"] == AdminState.ENABLED
@@ -104,7 +108,7 @@ class Meetings:
 
     def mostly_unreachable(self) -> bool:
         """Whether more than half of the nodes in service are unreachable."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(_SQL["unreachable"]).fetchone()
         return bool(row and row["unreachable"] * 2 > row["nodes"])
 
@@ -117,7 +121,7 @@ class Meetings:
         if place is not None:
             return place
         named = {"tenant_id": tenant_id, "meeting_id": meeting_id}
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(_SQL["running"], named).fetchone()
         if row is None:
             return None
@@ -151,8 +155,8 @@ class Meetings:
 
     def listed(self, tenant_id: int) -> list[Listed]:
         """A tenant's running meetings."""
-        with self._database.transaction() as connection:
-            return [Listed(**row) for row in connection.execute(_SQL["listed"], {"tenant_id": tenant_id})]
+        with self._database.reading() as connection, connection.cursor(row_factory=args_row(Listed)) as cursor:
+            return cursor.execute(_SQL["listed"], {"tenant_id": tenant_id}).fetchall()
 
     def _take(self, connection: Connection, step: Step, row: Row, namesake: Row | None, found: Identity) -> int | None:
         """Carry a step out; the id of the row that runs then, None where none does."""
@@ -221,8 +225,8 @@ class Meetings:
             logger.warning("placement not forgotten in Redis", meeting_id=meeting_id, reason=str(error))
 
 
-def _row(connection: Connection, query: str, values: Mapping[str, Any]) -> Row | None:
-    row = connection.execute(_SQL[query], values).fetchone()
+def _row(found: Cursor[DictRow]) -> Row | None:
+    row = found.fetchone()
     return None if row is None else Row(**{**row, "state": State(row["state"])})
 
 
