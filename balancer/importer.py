@@ -105,6 +105,8 @@ class Importer:
         self._share.prepare()
         if self._swept_at is None or time.monotonic() - self._swept_at > _SWEEP_EVERY:
             self._sweep()
+            with self._database.transaction() as connection:
+                recordings.gather_totals(connection)
             self._swept_at = time.monotonic()
         # Not "or": none of the three may keep the others waiting.
         return any([self._move_next(), self._resume_next(), self._claim_next()])

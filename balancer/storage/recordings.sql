@@ -12,6 +12,20 @@ WHERE
 -- name: count
 SELECT count(*) AS total FROM recordings r WHERE
 
+-- name: total
+-- As count without any filter but tenant and states, at the same cost for a million.
+SELECT coalesce(sum(change), 0)::bigint AS total FROM recording_totals
+WHERE tenant_id = %(tenant)s AND state = ANY (%(states)s)
+
+-- name: gather_totals
+-- The ledger's rows become one for each tenant and state, once they are many. Who adds at the same time is not held up.
+WITH gathered AS (
+    DELETE FROM recording_totals WHERE (SELECT count(*) FROM recording_totals) > %(many)s
+    RETURNING tenant_id, state, change
+)
+INSERT INTO recording_totals (tenant_id, state, change)
+SELECT tenant_id, state, sum(change) FROM gathered GROUP BY tenant_id, state
+
 -- name: where_tenant
 r.tenant_id = %(tenant)s
 
