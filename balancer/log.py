@@ -56,6 +56,16 @@ def _configure_libraries(shared: list[structlog.typing.Processor], final: list[s
     root.addHandler(handler)
 
 
+class HidesSensitive(logging.Filter):
+    """For a library that writes its log by itself, and quotes what it was sent."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = without_sensitive(record.getMessage()), None
+        if record.exc_info:
+            record.exc_text = without_sensitive(logging.Formatter().formatException(record.exc_info))
+        return True
+
+
 class _LibraryHandler(logging.StreamHandler[TextIO]):
     """Told apart from others' handlers when ``configure`` runs again."""
 
@@ -65,9 +75,14 @@ def get(name: str) -> structlog.typing.FilteringBoundLogger:
     return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger(module=name))
 
 
+def without_sensitive(text: str) -> str:
+    """The text, with what follows ``checksum=`` and its like blanked."""
+    return _SENSITIVE.sub(r"\1…", text)
+
+
 def hide_sensitive(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Blank what follows ``checksum=`` and its like in every text, in tracebacks too."""
     for key, value in event.items():
         if isinstance(value, str):
-            event[key] = _SENSITIVE.sub(r"\1…", value)
+            event[key] = without_sensitive(value)
     return event

@@ -3,10 +3,13 @@
 gunicorn reads the names below. A HUP reloads it all: new workers read the settings anew, old ones finish first.
 """
 
+import logging
+import re
 from typing import Any
 
 from gunicorn.http import message  # type: ignore[import-untyped]
 
+from balancer import log
 from balancer.settings import load
 from balancer.web.services import of
 
@@ -16,6 +19,10 @@ _settings = load()
 limit_request_line = 65_536
 message.MAX_REQUEST_LINE = limit_request_line
 limit_request_field_size = 16_384
+#: Some front ends send UTF-8 as it is, not percent-encoded; gunicorn would answer that with HTML and 400.
+message.RFC9112_TARGET_INVALID = re.compile(r"[\x00-\x20\x7f]")
+#: What gunicorn refuses by itself it quotes in its log, checksums and passwords too.
+logging.getLogger("gunicorn.error").addFilter(log.HidesSensitive())
 
 bind = _settings.web_bind
 worker_class = "gthread"

@@ -54,6 +54,21 @@ def test_signatures_and_passwords_are_blanked_wherever_they_stand(lines: pytest.
         assert "0123abcd" not in json.dumps(entry)
 
 
+def test_a_library_that_writes_by_itself_writes_none_either(lines: pytest.CaptureFixture[str]) -> None:
+    logger = logging.Logger("gunicorn.error")
+    logger.addHandler(logging.StreamHandler())
+    logger.addFilter(log.HidesSensitive())
+    logger.warning("Invalid request: %s", LINK)
+    try:
+        raise ValueError(LINK)
+    except ValueError:
+        logger.exception("Error handling request %s", LINK)
+    text = lines.readouterr().err
+    assert text.count("fullName=Ann") == 3
+    assert "open-sesame" not in text
+    assert "0123abcd" not in text
+
+
 def test_configuring_twice_doubles_nothing(lines: pytest.CaptureFixture[str]) -> None:
     log.configure("info", "json")
     logging.getLogger("library").warning("once")

@@ -35,7 +35,7 @@ def test_a_request_line_of_64_kb_is_taken_and_a_longer_one_gets_a_short_414(serv
 
 
 def test_raw_bytes_reach_the_checksum_as_they_were_sent(server: Server) -> None:
-    target = path("getMeetings", "x[y]=%c3%a9&z=*'()!~&&")
+    target = path("getMeetings", "x[y]=%c3%a9&z=*'()!~é🎓&&")
     answer = server.raw(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     assert b"200 OK" in answer
     assert b"checksumError" not in answer
@@ -62,6 +62,16 @@ def test_the_log_is_json_and_holds_no_secret(server: Server) -> None:
     assert decision["meeting_id"] == "course-1"
     assert SECRET not in text
     assert "checksum=" not in text
+
+
+def test_what_gunicorn_refuses_leaves_no_secret_in_its_log(server: Server) -> None:
+    query = "fullName=\x01&password=the-moderators&checksum=0123456789abcdef"
+    answer = server.raw(f"GET /bigbluebutton/api/join?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    text = server.log.read_text()
+    assert "Invalid request from ip=" in text
+    assert "the-moderators" not in text
+    assert "0123456789abcdef" not in text
 
 
 def test_it_starts_and_says_so_without_any_store(tmp_path: Path) -> None:
