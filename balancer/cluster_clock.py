@@ -10,6 +10,10 @@ from balancer.errors import StorageUnavailableError
 
 #: Seconds without asking again once PostgreSQL did not answer: every poll would wait for it otherwise.
 PAUSE = 5.0
+#: Seconds for which an answer serves the polls that follow: hundreds of nodes would ask fifty times a second.
+LIFE = 1.0
+#: How much faster our clock may run than PostgreSQL's while both are being set right (ntpd and chrony slew less).
+_DRIFT = 0.001
 
 
 @dataclass(frozen=True)
@@ -19,11 +23,12 @@ class Moment:
 
 
 class ClusterClock:
-    """Asks PostgreSQL; many that ask at one time share an answer."""
+    """Asks PostgreSQL; many that ask at one time, or soon after, share an answer."""
 
-    def __init__(self, ask: Callable[[], Awaitable[datetime]]) -> None:
-        """ask: PostgreSQL's time, or StorageUnavailableError."""
+    def __init__(self, ask: Callable[[], Awaitable[datetime]], clock: Callable[[], float] = time.monotonic) -> None:
+        """ask: PostgreSQL's time, or StorageUnavailableError; clock: seconds."""
         self._ask = ask
+        self._clock = clock
         self._asking: asyncio.Task[datetime] | None = None
         self._last: tuple[datetime, float] | None = None
         self._away_until = 0.0
@@ -33,22 +38,24 @@ class ClusterClock:
 
         Raises StorageUnavailableError where PostgreSQL never answered since this process began.
         """
-        if time.monotonic() < self._away_until and self._last is not None:
-            return self._reckoned()
+        if self._clock() < self._away_until and self._last is not None:
+            return self._reckoned(exact=False)
+        if self._last is not None and self._clock() - self._last[1] < LIFE:
+            return self._reckoned(exact=True)
         if self._asking is None or self._asking.done():
             self._asking = asyncio.ensure_future(self._ask())
         try:
             # An answer that was asked for before this call tells an earlier time: that errs to the safe side.
             at = await asyncio.shield(self._asking)
         except StorageUnavailableError:
-            self._away_until = time.monotonic() + PAUSE
+            self._away_until = self._clock() + PAUSE
             if self._last is None:
                 raise
-            return self._reckoned()
-        self._last = (at, time.monotonic())
+            return self._reckoned(exact=False)
+        self._last = (at, self._clock())  # later than it was told: what is reckoned from it errs to the safe side
         return Moment(at, exact=True)
 
-    def _reckoned(self) -> Moment:
-        assert self._last is not None  # noqa: S101 - both callers looked
+    def _reckoned(self, *, exact: bool) -> Moment:
+        assert self._last is not None  # noqa: S101 - every caller looked
         at, then = self._last
-        return Moment(at + timedelta(seconds=time.monotonic() - then), exact=False)
+        return Moment(at + timedelta(seconds=(self._clock() - then) * (1 - _DRIFT)), exact)

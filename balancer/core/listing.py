@@ -7,8 +7,9 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from html import unescape
 from typing import NamedTuple
-from xml.sax.saxutils import escape, unescape
+from xml.sax.saxutils import escape
 
 from balancer.core.node_call import Answer
 from balancer.core.parameters import Parameters
@@ -84,7 +85,7 @@ def _breakouts(part: Part, parents: Collection[str]) -> list[str]:
 
 
 def _text(xml: str, tag: str) -> str:
-    """Text of the first such element of a ``<meeting>``, which ElementTree wrote."""
+    """Text of the first such element of a ``<meeting>``, which is well-formed; HTML's entities include all of XML's."""
     return unescape(xml.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0])
 
 

@@ -2,11 +2,17 @@
 bbb-web (get-meetings.ftlx, api-error.ftlx, api-errors.ftlx), 2.5 to 3.0.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, ParseError, fromstring, tostring
 
 from balancer.core import checksum
 from balancer.errors import NodeError
+
+#: The only XML declarations after which the bytes are known to be UTF-8.
+_DECLARATION = re.compile(rb'\s*<\?xml version="1\.0"(?: encoding="[Uu][Tt][Ff]-8")?\s*\?>')
+_MEETING_TAG = re.compile(r"</?meeting(?=[\s/>])[^>]*>")
 
 
 def signed_url(base: str, call: str, query: bytes, secret: str, algorithm: str) -> str:
@@ -70,11 +76,36 @@ class SeenMeeting:
 
 def seen_meetings(answer: Answer) -> list[SeenMeeting]:
     """The meetings of a getMeetings answer. Raises NodeError where one of them lacks its identity."""
-    return [_seen_meeting(element) for element in answer.root.iterfind("meetings/meeting")]
+    elements = answer.root.findall("meetings/meeting")
+    sources = _as_written(answer.body, len(elements)) or [_written_anew(element) for element in elements]
+    return [_seen_meeting(element, xml) for element, xml in zip(elements, sources, strict=True)]
 
 
-def _seen_meeting(element: Element) -> SeenMeeting:
+def _as_written(body: bytes, count: int) -> Sequence[str]:
+    """The ``count`` ``<meeting>`` elements of a well-formed answer, cut out of its text; none where a cut is not safe.
+
+    Cutting costs a hundredth of serializing. It is safe where every tag of that name belongs to one of the elements,
+    and nothing can look like a tag without being one.
+    """
+    content = _DECLARATION.sub(b"", body, count=1) if _DECLARATION.match(body) else body
+    if b"<!" in content or b"<?" in content:
+        return ()
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return ()
+    tags = list(_MEETING_TAG.finditer(text))
+    if [tag[0] for tag in tags] != ["<meeting>", "</meeting>"] * count:
+        return ()
+    return [text[first.start() : last.end()] for first, last in zip(tags[::2], tags[1::2], strict=True)]
+
+
+def _written_anew(element: Element) -> str:
     element.tail = None
+    return tostring(element, encoding="unicode")
+
+
+def _seen_meeting(element: Element, xml: str) -> SeenMeeting:
     meeting_id, internal = element.findtext("meetingID", ""), element.findtext("internalMeetingID", "")
     create_time = _number(element, "createTime")
     if not (meeting_id and internal and create_time):
@@ -91,7 +122,7 @@ def _seen_meeting(element: Element) -> SeenMeeting:
         forcibly_ended=_true(element, "hasBeenForciblyEnded"),
         breakout=_true(element, "isBreakout"),
         parent_meeting_id=element.findtext("parentMeetingID", ""),
-        xml=tostring(element, encoding="unicode"),
+        xml=xml,
     )
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from balancer.cluster_clock import ClusterClock, Moment
+from balancer.cluster_clock import LIFE, ClusterClock, Moment
 from balancer.errors import StorageUnavailableError
 
 EIGHT = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
@@ -32,11 +32,23 @@ async def test_its_answer_is_exact() -> None:
     assert await ClusterClock(PostgreSQL()).now() == Moment(EIGHT, exact=True)
 
 
-async def test_each_time_it_is_asked_anew() -> None:
-    server = PostgreSQL()
-    clock = ClusterClock(server)
+async def test_an_answer_serves_for_a_moment_and_what_is_reckoned_from_it_is_never_late() -> None:
+    server, now = PostgreSQL(), 0.0
+    clock = ClusterClock(server, lambda: now)
     await clock.now()
+    now = LIFE / 2
+    moment = await clock.now()
+    assert moment.exact
+    assert EIGHT <= moment.at < EIGHT + timedelta(seconds=LIFE / 2)
+    assert server.asked == 1
+
+
+async def test_an_old_answer_is_asked_anew() -> None:
+    server, now = PostgreSQL(), 0.0
+    clock = ClusterClock(server, lambda: now)
     await clock.now()
+    now = LIFE
+    assert await clock.now() == Moment(EIGHT, exact=True)
     assert server.asked == 2
 
 
@@ -71,10 +83,10 @@ async def test_away_from_the_start_there_is_no_time() -> None:
 
 
 async def test_away_later_it_is_reckoned_and_said_to_be() -> None:
-    server = PostgreSQL()
-    clock = ClusterClock(server)
+    server, now = PostgreSQL(), 0.0
+    clock = ClusterClock(server, lambda: now)
     await clock.now()
-    server.away = True
+    server.away, now = True, LIFE
     moment = await clock.now()
     assert not moment.exact
     assert EIGHT <= moment.at < EIGHT + timedelta(seconds=30)

@@ -2,6 +2,7 @@
 
 import hashlib
 
+import defusedxml.ElementTree
 import pytest
 
 from balancer.core import node_call
@@ -74,6 +75,43 @@ def test_meetings_are_read_with_grouped_digits() -> None:
     assert (seen.create_time, seen.participants, seen.voice, seen.video) == (1757000000123, 1204, 3, 2)
     assert (seen.running, seen.user_joined, seen.forcibly_ended, seen.breakout) == (True, True, False, False)
     assert seen.xml.startswith("<meeting><meetingName>A &amp; B</meetingName>")
+
+
+def test_a_meeting_is_kept_as_the_node_wrote_it() -> None:
+    second = MEETING.replace(b"course-77", b"course-\xc3\xa9&#x1F600;&quot;")
+    body = answer(b"\n <meetings>\n" + MEETING + b"\n" + second + b"\n</meetings>")
+    for prolog in (b"", b'<?xml version="1.0" encoding="UTF-8"?>\n'):
+        seen = node_call.seen_meetings(node_call.parse(prolog + body))
+        assert [each.xml.encode() for each in seen] == [MEETING, second]
+        assert seen[1].meeting_id == 'course-\u00e9\U0001f600"'
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"<metadata><meeting>of minds</meeting></metadata>",
+        b"<metadata><x><![CDATA[</meeting><meeting>]]></x></metadata>",
+        b"<metadata><x>1</x><!-- </meeting><meeting> --></metadata>",
+        b"<metadata><?x </meeting><meeting> ?></metadata>",
+        b'<metadata><meeting at=">"/></metadata>',
+    ],
+)
+def test_what_only_looks_like_a_meeting_is_no_place_to_cut(wrong: bytes) -> None:
+    meeting = MEETING.replace(b"</meeting>", wrong + b"</meeting>")
+    seen = node_call.seen_meetings(node_call.parse(answer(b"<meetings>" + meeting + MEETING + b"</meetings>")))
+    assert [each.meeting_id for each in seen] == ["course-77", "course-77"]
+    first, second = (defusedxml.ElementTree.fromstring(each.xml) for each in seen)
+    assert first.find("metadata") is not None
+    assert second.find("metadata") is None
+
+
+def test_an_answer_in_another_encoding_is_written_anew() -> None:
+    body = answer(b"<meetings>" + MEETING.replace(b"course", b"caf\xc3\xa9") + b"</meetings>").decode()
+    for encoding in ("iso-8859-1", "windows-1252"):
+        declared = f'<?xml version="1.0" encoding="{encoding}"?>{body}'.encode(encoding)
+        [seen] = node_call.seen_meetings(node_call.parse(declared))
+        assert seen.meeting_id == "caf\u00e9-77"
+        assert "<meetingID>caf\u00e9-77</meetingID>" in seen.xml
 
 
 def test_no_meetings_is_an_empty_list() -> None:
