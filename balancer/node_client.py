@@ -24,6 +24,7 @@ from balancer.core.parameters import Parameters
 from balancer.errors import NodeError, NodeTimeoutError, NodeUnreachableError
 from balancer.patience import Patience
 from balancer.settings import Settings
+from balancer.shared_answers import SharedAnswers
 
 #: Seconds an idle connection is kept: well below what web servers keep it, so that none closes it under a call.
 IDLE = 5.0
@@ -47,6 +48,7 @@ class NodeClient:
         self._settings = settings
         self._tls = ssl.create_default_context(cafile=settings.node_ca_file)
         self._patience = Patience(max(1, settings.web_threads // _WAITING_SHARE))
+        self._questions: SharedAnswers[Answer] = SharedAnswers()
         self._idle: dict[tuple[str, str], list[_Connection]] = defaultdict(list)
         self._lock = threading.Lock()
 
@@ -71,15 +73,36 @@ class NodeClient:
             return self._send(node, name, parameters.encode(), timeout)
         return self._send(node, name, parameters.encode(), timeout, upload.open(), upload.size, _XML)
 
+    def ask(self, node: Node, name: str, parameters: Parameters, *, asker: int) -> Answer:
+        """The node's answer to a call that changes nothing; the same askers' equal calls in flight share one.
+
+        asker: the tenant's id. Raises NodeError.
+        """
+        query = parameters.encode()
+        url = self._url(node, name, query)
+        # Who waits for another's answer holds a thread too, so patience comes first.
+        with self._patience.call(node.url):
+            return self._questions.ask(
+                node.url,
+                (asker, name, query),
+                lambda: _read(node, name, *self._exchange(url, {}, None, self._settings.node_info_timeout)),
+            )
+
+    def list_meetings(self, node: Node, timeout: float) -> Answer:
+        """getMeetings; timeout: seconds. Raises NodeError, also where the node says FAILED."""
+        answer = self._send(node, "getMeetings", b"", timeout)
+        if not answer.success:
+            raise NodeError(f"{node.name} answered getMeetings with {answer.message_key}")
+        return answer
+
     def line_length(self, node: Node, name: str, query: bytes) -> int:
         """Bytes of the request line that a call makes."""
-        url = node_call.signed_url(node.url, name, query, node.secret, self._settings.node_checksum_algorithm)
+        url = self._url(node, name, query)
         return len("GET  HTTP/1.1\r\n") + len(_target(url))
 
     def join_url(self, node: Node, parameters: Parameters) -> str:
         """Where a user is sent to."""
-        algorithm = self._settings.node_checksum_algorithm
-        return node_call.signed_url(node.url, "join", parameters.encode(), node.secret, algorithm)
+        return self._url(node, "join", parameters.encode())
 
     def close(self) -> None:
         """Close what is idle."""
@@ -99,30 +122,32 @@ class NodeClient:
         size: int = 0,
         content_type: str = "",
     ) -> Answer:
-        url = node_call.signed_url(node.url, name, query, node.secret, self._settings.node_checksum_algorithm)
         headers = {"Content-Type": content_type, "Content-Length": str(size)} if body else {}
-        with self._patience.call(node.url):
-            status, content = self._exchange(url, headers, body, timeout)
-        if status != 200:
-            raise NodeError(f"{node.name} answered {name} with HTTP {status}")
-        answer = node_call.parse(content)
-        if answer.message_key in _FAULTS and not answer.success:
-            raise NodeError(f"{node.name} answered {name} with {answer.message_key}", _FAULTS[answer.message_key])
-        return answer
+        try:
+            with self._patience.call(node.url):
+                return _read(node, name, *self._exchange(self._url(node, name, query), headers, body, timeout))
+        finally:
+            self._questions.outdate(node.url)
+
+    def _url(self, node: Node, name: str, query: bytes) -> str:
+        return node_call.signed_url(node.url, name, query, node.secret, self._settings.node_checksum_algorithm)
 
     def _exchange(self, url: str, headers: dict[str, str], body: IO[bytes] | None, timeout: float) -> tuple[int, bytes]:
         parts = urlsplit(url)
         origin = (parts.scheme, parts.netloc)
-        connection = self._connect(origin)
+        if timeout <= 0:
+            raise NodeUnreachableError("no time was left for the call", "slow")
+        began = time.monotonic()
+        connection = self._connect(origin, timeout)
         try:
-            status, content = connection.exchange(_target(url), headers, body, timeout)
+            status, content = connection.exchange(_target(url), headers, body, timeout, began + timeout)
         except BaseException:
             connection.close()
             raise
         self._keep(origin, connection)
         return status, content
 
-    def _connect(self, origin: tuple[str, str]) -> "_Connection":
+    def _connect(self, origin: tuple[str, str], timeout: float) -> "_Connection":
         with self._lock:
             connections = self._idle[origin]
             while connections:
@@ -131,7 +156,8 @@ class NodeClient:
                     return connection
                 connection.close()
         scheme, address = origin
-        return _Connection(address, self._tls if scheme == "https" else None, self._settings.node_connect_timeout)
+        patience = min(timeout, self._settings.node_connect_timeout)
+        return _Connection(address, self._tls if scheme == "https" else None, patience)
 
     def _keep(self, origin: tuple[str, str], connection: "_Connection") -> None:
         with self._lock:
@@ -179,11 +205,12 @@ class _Connection:
         return not poller.poll(0)
 
     def exchange(
-        self, target: str, headers: dict[str, str], body: IO[bytes] | None, timeout: float
+        self, target: str, headers: dict[str, str], body: IO[bytes] | None, timeout: float, deadline: float
     ) -> tuple[int, bytes]:
-        """One request and its whole answer within ``timeout`` seconds: status and body."""
+        """One request and its whole answer until ``deadline`` (of time.monotonic(), ``timeout`` seconds after the call
+        began): status and body."""
         self.reusable = False
-        self._timed.deadline = time.monotonic() + timeout
+        self._timed.deadline = deadline
         try:
             self._http.putrequest("POST" if body else "GET", target)
             for name, value in {"User-Agent": "bbb-fleet", "Accept": "text/xml, */*;q=0.1"}.items():
@@ -251,6 +278,16 @@ class _Reader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         return self._source.receive_into(buffer)
+
+
+def _read(node: Node, name: str, status: int, content: bytes) -> Answer:
+    """What the node said. Raises NodeError where that is no answer to the call."""
+    if status != 200:
+        raise NodeError(f"{node.name} answered {name} with HTTP {status}")
+    answer = node_call.parse(content)
+    if answer.message_key in _FAULTS and not answer.success:
+        raise NodeError(f"{node.name} answered {name} with {answer.message_key}", _FAULTS[answer.message_key])
+    return answer
 
 
 def _target(url: str) -> str:

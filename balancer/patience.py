@@ -6,14 +6,20 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from balancer.errors import NodeUnreachableError
+from balancer import log
+from balancer.core.circuit import FAILURES, Circuit
+from balancer.errors import NodeError, NodeUnreachableError
 
 #: Seconds after which a call counts as one that waits; a node in health answers well within.
 WAITING = 1.0
+#: With any other reason the node answered, whatever it said.
+_NO_ANSWER = frozenset({"dns", "connect", "tls", "slow"})
+
+logger = log.get(__name__)
 
 
 class Patience:
-    """Calls under way, by node. Threads share it."""
+    """Calls under way and the circuit, by node. Threads share it."""
 
     def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
         """limit: calls that may wait for one node at a time; clock: seconds."""
@@ -21,20 +27,49 @@ class Patience:
         self._clock = clock
         self._lock = threading.Lock()
         self._under_way: dict[str, list[float]] = defaultdict(list)
+        self._circuits: dict[str, Circuit] = {}  #: of nodes that failed last
 
     @contextmanager
     def call(self, node: str) -> Iterator[None]:
-        """One call to the node. Raises NodeUnreachableError, before anything is sent, where too many wait for it."""
-        began = self._clock()
-        with self._lock:
-            waiting = sum(began - since > WAITING for since in self._under_way[node])
-            if waiting >= self._limit:
-                raise NodeUnreachableError(f"{waiting} calls wait for its answer already", "slow")
-            self._under_way[node].append(began)
+        """One call to the node. Raises NodeUnreachableError, before anything is sent, where too many wait for it or
+        the last ones all went without an answer."""
+        began = self._begin(node)
         try:
             yield
+        except NodeError as error:
+            self._learn(node, answered=error.reason not in _NO_ANSWER)
+            raise
+        else:
+            self._learn(node, answered=True)
         finally:
             with self._lock:
                 self._under_way[node].remove(began)
                 if not self._under_way[node]:
                     del self._under_way[node]
+
+    def _begin(self, node: str) -> float:
+        began = self._clock()
+        with self._lock:
+            circuit = self._circuits.get(node)
+            if circuit and not circuit.admits(began):
+                raise NodeUnreachableError(f"the last {circuit.failures} calls went without an answer", "slow")
+            waiting = sum(began - since > WAITING for since in self._under_way.get(node, ()))
+            if waiting >= self._limit:
+                raise NodeUnreachableError(f"{waiting} calls wait for its answer already", "slow")
+            if circuit:
+                self._circuits[node] = circuit.tried(began)
+            self._under_way[node].append(began)
+        return began
+
+    def _learn(self, node: str, *, answered: bool) -> None:
+        with self._lock:
+            before = self._circuits.get(node, Circuit())
+            if answered:
+                self._circuits.pop(node, None)
+            else:
+                self._circuits[node] = before.failed(self._clock())
+            opened = not answered and before.failures == FAILURES - 1
+        if opened:
+            logger.warning("node left alone", url=node, failures=FAILURES)
+        elif answered and before.failures >= FAILURES:
+            logger.info("node answers again", url=node)

@@ -113,6 +113,9 @@ class Settings:
     )
     node_connect_timeout: float = _setting(_seconds, "Seconds to wait for a connection to a node.", 3.0)
     node_read_timeout: float = _setting(_seconds, "Seconds to wait for a node's answer.", 10.0)
+    node_info_timeout: float = _setting(
+        _seconds, "Seconds to wait for a node's answer to isMeetingRunning and getMeetingInfo.", 1.5
+    )
     create_timeout: float = _setting(_seconds, "Seconds to wait for a node's answer to create.", 20.0)
     node_url_limit_bytes: int = _setting(
         _count, "Longest request line sent to a node; a longer create is sent as a form.", 6000

@@ -5,13 +5,15 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from balancer import node_client, patience
+from balancer.core import circuit
 from balancer.core.meetings import Upload
 from balancer.core.nodes import AdminState, Node
 from balancer.core.parameters import Parameters
@@ -37,6 +39,7 @@ def make(tmp_path: Path, **given: object) -> NodeClient:
         "state_directory": tmp_path,
         "node_connect_timeout": 1.0,
         "node_read_timeout": 1.0,
+        "node_info_timeout": 1.0,
         "create_timeout": 1.5,
     }
     return NodeClient(Settings(**{**values, **given}))  # type: ignore[arg-type]
@@ -229,6 +232,60 @@ def test_a_node_that_hangs_gets_no_further_call_and_holds_no_further_thread(
         thread.join()
     client.close()
     assert len(peer.requests) == 2
+
+
+def ask(client: NodeClient, port: int, asker: int = 1, query: bytes = b"meetingID=x") -> None:
+    assert client.ask(node(port), "getMeetingInfo", Parameters.parse(query), asker=asker).success
+
+
+def test_equal_questions_in_flight_are_put_once_for_each_asker(client: NodeClient, peer: Peer) -> None:
+    release = threading.Event()
+
+    def late(connection: socket.socket, request: bytes) -> None:
+        assert release.wait(5)
+        connection.sendall(answer())
+
+    peer.script = late
+    with ThreadPoolExecutor(12) as pool:
+        wanted = [(1, b"meetingID=x"), (2, b"meetingID=x"), (1, b"meetingID=y")]
+        asked = [pool.submit(ask, client, peer.port, *one) for one in wanted for _ in range(4)]
+        until(lambda: len(client._patience._under_way[node(peer.port).url]) == len(asked))
+        release.set()
+        for one in asked:
+            one.result(5)
+    assert len(peer.requests) == len(wanted)
+    ask(client, peer.port)
+    assert len(peer.requests) == len(wanted) + 1
+
+
+def test_a_node_that_hangs_is_soon_refused_at_once_and_asked_again_later(
+    client: NodeClient, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(circuit, "REST", 0.3)
+    peer.script = never
+    for _ in range(circuit.FAILURES):
+        with pytest.raises(NodeTimeoutError):
+            ask(client, peer.port)
+    with pytest.raises(NodeUnreachableError, match="without an answer"):
+        ask(client, peer.port)
+    assert len(peer.requests) == circuit.FAILURES
+    peer.script = send(answer())
+    until(lambda: succeeds(client, peer.port))
+
+
+def succeeds(client: NodeClient, port: int) -> bool:
+    try:
+        ask(client, port)
+    except NodeError:
+        return False
+    return True
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_a_call_is_sent_once(client: NodeClient, peer: Peer) -> None:

@@ -4,7 +4,8 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from balancer.errors import NodeUnreachableError
+from balancer.core.circuit import FAILURES, REST
+from balancer.errors import NodeError, NodeTimeoutError, NodeUnreachableError
 from balancer.patience import WAITING, Patience
 
 
@@ -70,5 +71,46 @@ def test_a_call_that_fails_waits_no_more(patience: Patience, clock: Clock) -> No
         with suppress(OSError), patience.call("bbb1"):
             clock.now += 60
             raise OSError
+    with patience.call("bbb1"):
+        pass
+
+
+def fail(patience: Patience, node: str, error: NodeError, times: int = FAILURES) -> None:
+    for _ in range(times):
+        with suppress(NodeError), patience.call(node):
+            raise error
+
+
+@pytest.mark.parametrize("error", [NodeTimeoutError("hangs"), NodeUnreachableError("away"), NodeError("", "connect")])
+def test_after_failures_in_a_row_a_node_is_left_alone_for_a_while(
+    patience: Patience, clock: Clock, error: NodeError
+) -> None:
+    fail(patience, "bbb1", error)
+    with pytest.raises(NodeUnreachableError, match="without an answer") as raised, patience.call("bbb1"):
+        pass
+    assert raised.value.reason == "slow"
+    with patience.call("bbb2"):
+        pass
+    clock.now += REST
+    with patience.call("bbb1"), pytest.raises(NodeUnreachableError), patience.call("bbb1"):
+        pass  # one call tries, and no other beside it
+    with patience.call("bbb1"):
+        pass
+
+
+def test_a_node_that_answers_with_an_error_gets_calls_still(patience: Patience) -> None:
+    fail(patience, "bbb1", NodeTimeoutError("hangs"), FAILURES - 1)
+    fail(patience, "bbb1", NodeError("HTTP 500"), 1)
+    fail(patience, "bbb1", NodeTimeoutError("hangs"), 1)
+    with patience.call("bbb1"):
+        pass
+
+
+def test_a_refusal_of_ours_is_no_failure_of_the_node(patience: Patience, clock: Clock) -> None:
+    with enter(patience, "bbb1", 2):
+        clock.now += 60
+        for _ in range(FAILURES):
+            with pytest.raises(NodeUnreachableError), patience.call("bbb1"):
+                pass
     with patience.call("bbb1"):
         pass
