@@ -1,4 +1,7 @@
-"""getMeetings: from the nodes' last polls and what happened since. No node is asked, so none can hold it up."""
+"""getMeetings: from the nodes' last polls and what happened since. No node is asked, so none can hold it up.
+
+With ``live=true`` the nodes are asked after all, until a deadline; for those that miss it the last poll stands.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,6 +11,7 @@ from flask import Blueprint, Response
 from balancer import log
 from balancer.core.listing import Listed, Part, external_ids, merge, unseen
 from balancer.errors import StorageUnavailableError
+from balancer.storage import clock
 from balancer.web import xml
 from balancer.web.bbb_call import Call, bbb_call
 from balancer.web.services import services
@@ -24,6 +28,8 @@ def get_meetings(call: Call) -> Response:
     """A tenant's meetings on all nodes, those of unreachable nodes as they were last seen."""
     found = services().snapshots.xml(list(services().registry.nodes()))
     parts = {node_id: Part(part.poll_started, part.meetings) for node_id, part in found.items()}
+    if call.parameters.flag("live"):
+        parts |= _live()
     rows = _rows(call.tenant.id, parts)
     young = services().young_meetings.find(unseen(rows, parts))
     answer = _answer(merge(rows, parts, young))
@@ -31,6 +37,21 @@ def get_meetings(call: Call) -> Response:
         oldest = min(part.poll_started for part in parts.values())
         answer.headers[AGE_HEADER] = f"{max(0.0, (datetime.now(UTC) - oldest).total_seconds()):.0f}"
     return answer
+
+
+def _live() -> Mapping[int, Part]:
+    registry = services().registry
+    nodes = [node for node in registry.nodes().values() if not registry.unreachable(node.id)]
+    try:
+        return services().live.parts(nodes, _now)
+    except StorageUnavailableError as error:
+        logger.warning("not listed live", reason=str(error))
+        return {}
+
+
+def _now() -> datetime:
+    with services().database.transaction() as connection:
+        return clock.now(connection)
 
 
 def _answer(meetings: list[str]) -> Response:

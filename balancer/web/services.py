@@ -8,6 +8,7 @@ from flask import Flask, current_app
 
 from balancer.core.creation import Creation
 from balancer.core.tenants import Tenant
+from balancer.live_listing import LiveListing
 from balancer.node_client import NodeClient
 from balancer.registry import Registry
 from balancer.settings import Settings
@@ -37,6 +38,7 @@ class Services:
     young_meetings: YoungMeetings
     meetings: Meetings
     nodes: NodeClient
+    live: LiveListing
     creation: Creation
 
     @classmethod
@@ -59,6 +61,7 @@ class Services:
             young_meetings=YoungMeetings(redis),
             meetings=meetings,
             nodes=nodes,
+            live=LiveListing(settings, nodes),
             creation=Creation(store=meetings, nodes=nodes, move_after=settings.move_after),
         )
 
@@ -70,6 +73,7 @@ class Services:
 
     def close(self) -> None:
         self.registry.close()
+        self.live.close()
         self.nodes.close()
         self.database.close()
         self.redis.close()

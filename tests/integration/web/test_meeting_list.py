@@ -1,6 +1,7 @@
 """getMeetings: from polls and rows, at once, whatever a node does."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from xml.etree.ElementTree import Element
 
@@ -11,8 +12,8 @@ from tests.integration.web.cluster import NODE_SECRET, Cluster, sign
 from tests.integration.web.test_create import unreachable
 
 
-def listed(cluster: Cluster) -> dict[str, Element]:
-    answer = cluster.call("getMeetings")
+def listed(cluster: Cluster, **parameters: str) -> dict[str, Element]:
+    answer = cluster.call("getMeetings", **parameters)
     return {meeting.findtext("meetingID", ""): meeting for meeting in answer.root.iterfind("meetings/meeting")}
 
 
@@ -104,3 +105,61 @@ def test_without_redis_the_failure_is_clear(cluster_on, database_url: str, own_r
     cluster.add("bbb1")
     own_redis.stop()
     assert cluster.call("getMeetings").key == "internalError"
+
+
+def count(cluster: Cluster, **parameters: str) -> dict[str, str]:
+    """Users by meetingID."""
+    return {name: each.findtext("participantCount", "") for name, each in listed(cluster, **parameters).items()}
+
+
+def test_live_tells_what_no_poll_has_seen(cluster: Cluster) -> None:
+    cluster.create("course-1")
+    cluster.create("course-2")
+    cluster.poll()
+    one, other = cluster.home("course-1"), cluster.home("course-2")
+    assert one != other
+    cluster.let_in(one, "course-1", 3)
+    cluster.restart(other)
+    assert count(cluster) == {"course-1": "0", "course-2": "0"}
+    assert count(cluster, live="true") == {"course-1": "3"}
+    assert cluster.call("getMeetings", live="true").response.headers["X-Oldest-Poll-Seconds"] == "0"
+
+
+def test_live_a_node_that_hangs_stands_as_it_was_polled(cluster: Cluster) -> None:
+    cluster.create("course-1")
+    cluster.create("course-2")
+    cluster.poll()
+    one, other = cluster.home("course-1"), cluster.home("course-2")
+    assert one != other
+    cluster.let_in(one, "course-1", 3)
+    cluster.let_in(other, "course-2", 4)
+    cluster.misbehave(one, "hang", calls=["getMeetings"])
+    before = time.monotonic()
+    assert count(cluster, live="true") == {"course-1": "0", "course-2": "4"}
+    assert time.monotonic() - before < 4
+
+
+def test_live_calls_at_one_time_share_a_round_and_too_many_do_without(cluster: Cluster) -> None:
+    cluster.create("course-1")
+    cluster.poll()
+    home = cluster.home("course-1")
+    cluster.let_in(home, "course-1", 3)
+    for name in cluster.nodes:
+        cluster.misbehave(name, "slow", calls=["getMeetings"], seconds=0.7)
+    polled = len(cluster.requests(home, "getMeetings"))
+    callers = cluster.settings.web_threads // 4 + 4
+    with ThreadPoolExecutor(callers) as pool:
+        found = [each.result() for each in [pool.submit(count, cluster, live="true") for _ in range(callers)]]
+    assert {"course-1": "3"} in found
+    assert {"course-1": "0"} in found
+    assert len(cluster.requests(home, "getMeetings")) <= polled + 2
+
+
+def test_live_without_postgresql_is_as_polled(cluster_on, own_postgresql, redis_url: str) -> None:  # type: ignore[no-untyped-def]
+    cluster = cluster_on(own_postgresql.url(), redis_url)
+    cluster.add("bbb1")
+    cluster.poll()
+    cluster.create("course-1")
+    cluster.poll()
+    own_postgresql.stop()
+    assert count(cluster, live="true") == {"course-1": "0"}
