@@ -178,18 +178,19 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             problems.append(str(error))
     problems += [_unknown(name, source) for name, (_, source) in sorted(found.items())]
     if problems:
-        raise SettingsError("; ".join(problems))
+        where = environ.get(ENV_FILE, DEFAULT_ENV_FILE)
+        raise SettingsError(f"{'; '.join(problems)}. Settings stand in {where}, one NAME=value a line")
     return Settings(**values, sources={field.name: sources.get(field.name, "default") for field in fields()})
 
 
 def _read_env_file(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """NAME -> (value, FILE:LINE) of the settings file; a file that the operator named must be there."""
     path = Path(environ.get(ENV_FILE, DEFAULT_ENV_FILE))
-    if ENV_FILE not in environ and not path.exists():
-        return {}
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        if ENV_FILE not in environ and isinstance(error, FileNotFoundError):
+            return {}
         raise SettingsError(f"settings file {path} cannot be read: {error}") from error
     found: dict[str, tuple[str, str]] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -223,7 +224,7 @@ def _take(field: dataclasses.Field[Any], found: dict[str, tuple[str, str]]) -> t
         given = _read_secret(name + FILE_SUFFIX, *from_file)
     if given is None:
         if field.default is dataclasses.MISSING:
-            raise ValueError(f"{name} is not set: {field.metadata['help']}")
+            raise ValueError(f"{name} is not set: {field.metadata['help'].rstrip('.')}")
         return None
     value, source = given
     try:

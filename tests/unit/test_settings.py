@@ -118,3 +118,21 @@ def test_a_named_settings_file_must_be_there(environ: dict[str, str], tmp_path: 
 
 def test_every_setting_has_a_sentence() -> None:
     assert [field.name for field in settings.fields() if not field.metadata["help"].endswith(".")] == []
+
+
+def test_what_is_missing_says_where_it_belongs(environ: dict[str, str], env_file: Path) -> None:
+    del environ["BALANCER_PUBLIC_URL"]
+    assert f"Settings stand in {env_file}, one NAME=value a line" in problem(environ)
+
+
+def test_a_place_that_may_not_be_looked_into_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Also where nobody named the file: else it would look as if nothing had been set."""
+    hidden = tmp_path / "closed"
+    hidden.write_text("")
+    monkeypatch.setattr(settings, "DEFAULT_ENV_FILE", hidden / "balancer.env")
+    assert f"settings file {hidden}/balancer.env cannot be read" in problem(dict(REQUIRED))
+
+
+def test_without_any_file_the_environment_suffices(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(settings, "DEFAULT_ENV_FILE", tmp_path / "absent.env")
+    assert settings.load(REQUIRED).public_url == "https://bbb.example.org"
