@@ -63,7 +63,7 @@ def _commands() -> str:
         "# Commands of the balancer\n",
         "Run on a balancer host. `--format json` gives an object that begins with its format's `version`.\n",
     ]
-    for path, command in _walk(balancer, click.Context(balancer, info_name="balancer")):
+    for path, command in _walk(balancer, click.Context(balancer, info_name="balancer", **balancer.context_settings)):
         lines += [f"## {path.command_path}\n", f"```\n{command.get_help(path)}\n```\n"]
     return "\n".join(lines)
 
