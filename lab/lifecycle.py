@@ -7,6 +7,7 @@ from typing import Any
 
 from lab import environment, faults, inventory, kernel, machines, network, nodes, ssh, state
 from lab.errors import LabError
+from lab.faults import hanging
 from lab.state import Host, Lab
 from lab.topology import Topology
 
@@ -41,6 +42,7 @@ def up(name: str, hosts: list[str], topology: Topology, *, nfs: bool, report: Re
 def down(name: str, report: Report) -> None:
     """End every process of the lab and remove its mounts, network, names and files."""
     directory = state.STATE_ROOT / name
+    hanging.let_go(directory)
     for host_directory in sorted((directory / "machines").glob("*")):
         machines.discard(name, host_directory)
     ssh.end_connections(directory)

@@ -28,6 +28,8 @@ open(sys.argv[3], "w").close()
 signal.pause()
 """
 HELD = "/run/bbb-fleet-share-hangs"
+#: How the files are called that keep the holders' process ids.
+NOTE = ".hanging"
 
 
 def hang(lab: Lab, host: Host, share: str) -> None:
@@ -49,12 +51,17 @@ def free(lab: Lab, host: Host, share: str) -> None:
     if host.machine != "nspawn":
         network.heal(lab)
         return
-    if _note(lab, host).exists():
-        _end(int(_note(lab, host).read_text()))
-        _note(lab, host).unlink()
+    let_go(lab.directory, host.name)
     # Services have namespaces of their own, which may still hold what hung.
     ssh.run_on(lab, host, f"rm -f {HELD}; ! grep -q ' {share} fuse' /proc/mounts || umount -l {share}")
     ssh.run_on(lab, host, "systemctl restart balancer-importer nginx-recordings")
+
+
+def let_go(directory: Path, host_name: str = "*") -> None:
+    """End what holds the shares of a lab's hosts, or of one host: it lives outside of them and would outlive them."""
+    for note in directory.glob(f"{host_name}{NOTE}"):
+        _end(int(note.read_text()))
+        note.unlink()
 
 
 def _init(lab: Lab, host: Host) -> int:
@@ -77,4 +84,4 @@ def _end(pid: int) -> None:
 
 
 def _note(lab: Lab, host: Host) -> Path:
-    return lab.directory / f"{host.name}.hanging"
+    return lab.directory / f"{host.name}{NOTE}"

@@ -1,0 +1,58 @@
+"""What makes a share hang lives outside of the lab's hosts: it is found by its note, and ended with the lab."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lab.faults import hanging
+
+Start = Callable[[str], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts processes that wait for ever, with a word in their command lines."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def run(word: str) -> "subprocess.Popen[bytes]":
+        running.append(subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()", word]))
+        return running[-1]
+
+    yield run
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+def test_all_that_is_held_is_let_go(start: Start, tmp_path: Path) -> None:
+    holders = {name: start(hanging.HELD) for name in ("lb1", "lb2")}
+    for name, process in holders.items():
+        (tmp_path / f"{name}.hanging").write_text(str(process.pid))
+    hanging.let_go(tmp_path)
+    assert [process.wait(10) for process in holders.values()] == [-9, -9]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_host_s_share_alone(start: Start, tmp_path: Path) -> None:
+    held, other = start(hanging.HELD), start(hanging.HELD)
+    (tmp_path / "lb1.hanging").write_text(str(held.pid))
+    (tmp_path / "lb11.hanging").write_text(str(other.pid))
+    hanging.let_go(tmp_path, "lb1")
+    assert held.wait(10) == -9
+    assert other.poll() is None
+
+
+def test_a_process_that_got_the_number_meanwhile_is_left_alone(start: Start, tmp_path: Path) -> None:
+    stranger = start("somebody-else")
+    (tmp_path / "lb1.hanging").write_text(str(stranger.pid))
+    hanging.let_go(tmp_path)
+    assert psutil.Process(stranger.pid).is_running()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_no_lab_is_nothing_is_done(tmp_path: Path) -> None:
+    hanging.let_go(tmp_path / "absent")
