@@ -269,6 +269,19 @@ def test_one_known_id_is_enough(bbb: BBB, add: Add) -> None:
     assert bbb.ids() == []
 
 
+@pytest.mark.parametrize("comma", [",", "%2C"])
+def test_a_list_of_ids_may_be_encoded_twice_and_end_in_a_comma(bbb: BBB, add: Add, comma: str) -> None:
+    new, old = add(start_ms=20), add(start_ms=10)
+    named = f"{new}{comma}{old}{comma}"
+    assert bbb.ids(recordID=named) == [new, old]
+    assert bbb.call("publishRecordings", recordID=named, publish="false").findtext("published") == "false"
+    assert bbb.ids(state="unpublished") == [new, old]
+    assert bbb.call("updateRecordings", recordID=named, meta_a="b").findtext("updated") == "true"
+    assert bbb.ids(meta_a="b") == [new, old]
+    assert bbb.call("deleteRecordings", recordID=named).findtext("deleted") == "true"
+    assert bbb.ids() == []
+
+
 def test_only_exact_ids_are_changed(bbb: BBB, add: Add) -> None:
     add("aa-12")
     assert key(bbb.call("deleteRecordings", recordID="aa-1")) == "notFound"

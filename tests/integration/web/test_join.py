@@ -237,8 +237,9 @@ def test_people_get_a_page(cluster: Cluster) -> None:
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
 
 
-def test_a_program_gets_xml(cluster: Cluster) -> None:
-    assert read(cluster.join("unknown", {"Accept": "*/*"})).key == "meetingForciblyEnded"
+@pytest.mark.parametrize("accept", ["*/*", "application/json, text/plain, */*", "application/xml", ""])
+def test_a_program_gets_xml(cluster: Cluster, accept: str) -> None:
+    assert read(cluster.join("unknown", {"Accept": accept})).key == "meetingForciblyEnded"
 
 
 def test_a_post_is_not_supported(cluster: Cluster) -> None:
