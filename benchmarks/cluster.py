@@ -30,6 +30,6 @@ def front_end(sandbox: Sandbox) -> FrontEnd:
 def make_recordings(sandbox: Sandbox, count: int) -> None:
     """Rows of so many recordings, without files: no call of the API touches those."""
     _, *statements = _ROWS.read_text().split("-- name: ")
-    with psycopg.connect(sandbox.environment["BALANCER_DATABASE_URL"]) as connection:
+    with psycopg.connect(sandbox.environment["BALANCER_DATABASE_URL"], autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement.partition("\n")[2].encode(), {"count": count})

@@ -1,0 +1,41 @@
+"""The start of classes: 5,000 joins a minute beside 100 getMeetingInfo a second."""
+
+import asyncio
+from collections.abc import Iterator
+
+from benchmarks.cluster import front_end, running
+from benchmarks.figures import Figure, answer
+from benchmarks.load import Load, Outcome
+
+SECONDS = 60
+JOINS, INFOS_A_SECOND, MEETINGS = 5000, 100, 100
+
+
+async def both(joins: Load, infos: Load) -> tuple[Outcome, Outcome]:
+    return await asyncio.gather(joins.run(), infos.run())
+
+
+def measure() -> Iterator[Figure]:
+    """Waits of both at that pace, on as many cores as the machine has."""
+    with running(nodes=2) as sandbox:
+        client = front_end(sandbox)
+        ids = client.make_meetings(MEETINGS)
+        joins = [client.join(ids[number % MEETINGS], number) for number in range(JOINS)]
+        infos = [
+            client.target("getMeetingInfo", meetingID=ids[number % MEETINGS])
+            for number in range(INFOS_A_SECOND * SECONDS)
+        ]
+        outcomes = asyncio.run(
+            both(
+                Load(client.origin, joins, b"HTTP/1.1 302", every=SECONDS / JOINS),
+                Load(client.origin, infos, every=1 / INFOS_A_SECOND),
+            )
+        )
+        for name, outcome in zip(("join", "getMeetingInfo"), outcomes, strict=True):
+            yield Figure(f"{name}: p50", outcome.percentile(0.5) * 1000, "ms")
+            yield Figure(f"{name}: p99", outcome.percentile(0.99) * 1000, "ms", 100)
+            yield Figure(f"{name}: pace", outcome.rate, "a second")
+
+
+if __name__ == "__main__":
+    answer("class_start", measure)
