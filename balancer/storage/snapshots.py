@@ -39,6 +39,8 @@ class Snapshots:
     def __init__(self, client: Redis) -> None:
         self._client = client
         self._write = client.register_script(_WRITE)
+        #: What ``xml`` read last, by node id: between two polls of a node its list stays the same.
+        self._read: Mapping[int, tuple[str, MeetingsXML]] = {}
 
     def write(self, snapshot: Snapshot, xml: Mapping[str, str]) -> bool:
         """Store what a poll found; xml: ``<meeting>`` elements by internalMeetingID.
@@ -67,7 +69,13 @@ class Snapshots:
             return {}
         with unavailable_as_ours():
             found = cast(list[str | None], self._client.hmget(keys.SNAPSHOT_XML, [str(node_id) for node_id in ids]))
-        return {node_id: _decode_xml(text) for node_id, text in zip(ids, found, strict=True) if text is not None}
+        before = self._read
+        self._read = now = {
+            node_id: (text, before[node_id][1] if before.get(node_id, ("",))[0] == text else _decode_xml(text))
+            for node_id, text in zip(ids, found, strict=True)
+            if text is not None
+        }
+        return {node_id: decoded for node_id, (_, decoded) in now.items()}
 
     def keep_only(self, node_ids: Collection[int]) -> None:
         """Drop what belongs to nodes that are no longer registered."""
