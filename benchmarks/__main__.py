@@ -8,7 +8,9 @@ import sys
 import click
 
 #: In the order in which they are asked.
-QUESTIONS = ("web", "hung_node", "class_start", "memory", "recordings", "fleet")
+QUESTIONS = ("web", "hung_node", "class_start", "memory", "recordings", "fleet", "poller")
+#: Prints figures of its own form.
+WITHOUT_BASELINE = ("poller",)
 #: Seconds after which a question is given up.
 PATIENCE = 300.0
 
@@ -30,7 +32,9 @@ def ask(command: list[str]) -> int:
 def main(questions: tuple[str, ...], store: bool) -> None:
     failed = []
     for question in questions or QUESTIONS:
-        command = [sys.executable, "-m", f"benchmarks.{question}", *(["--write-baseline"] if store else [])]
+        command = [sys.executable, "-m", f"benchmarks.{question}"]
+        if store and question not in WITHOUT_BASELINE:
+            command.append("--write-baseline")
         if ask(command):
             failed.append(question)
     if failed:
