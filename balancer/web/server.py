@@ -1,6 +1,7 @@
 """gunicorn's configuration: ``gunicorn --config python:balancer.web.server balancer.web.wsgi:app``.
 
-gunicorn reads the names below. A HUP reloads it all: new workers read the settings anew, old ones finish first.
+gunicorn reads the names below, once. A HUP starts new workers that read the settings anew, and lets the old ones
+finish; the address, the number of workers and of threads, and another release take a restart.
 """
 
 import logging

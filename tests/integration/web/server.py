@@ -56,9 +56,15 @@ class Server:
 
 
 @contextmanager
-def serving(database_url: str, redis_url: str, directory: Path, **given: str) -> Iterator[Server]:
-    """gunicorn on these stores, with settings of the test's own."""
-    (port,) = free_ports(1)
+def serving(
+    database_url: str, redis_url: str, directory: Path, listener: socket.socket | None = None, **given: str
+) -> Iterator[Server]:
+    """gunicorn on these stores, with settings of the test's own; listener: handed over as systemd does it."""
+    port: int = listener.getsockname()[1] if listener else free_ports(1)[0]
+    command: list[str | Path] = [GUNICORN, "--config", "python:balancer.web.server", "balancer.web.wsgi:app"]
+    if listener:
+        activated = f'exec 3<&{listener.fileno()}; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"'
+        command = ["bash", "-c", activated, "bash", *command]
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("BALANCER_")},
         "BALANCER_ENV_FILE": "/dev/null",
@@ -72,10 +78,11 @@ def serving(database_url: str, redis_url: str, directory: Path, **given: str) ->
         **{f"BALANCER_{name.upper()}": value for name, value in given.items()},
     }
     log = directory / "web.log"
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(
-            [GUNICORN, "--config", "python:balancer.web.server", "balancer.web.wsgi:app"],
+            command,
             env=environment,
+            pass_fds=[listener.fileno()] if listener else [],
             stdout=output,
             stderr=output,
         )
@@ -94,6 +101,6 @@ def serving(database_url: str, redis_url: str, directory: Path, **given: str) ->
 def _alive(server: Server) -> bool:
     try:
         return requests.get(f"{server.origin}/livez", timeout=5).ok
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         time.sleep(0.05)
         return False

@@ -1,13 +1,15 @@
-"""gunicorn and nginx are reloaded under load: no request fails."""
+"""gunicorn is reloaded and restarted, nginx reloaded, under load: no request fails."""
 
 import http.client
 import itertools
 import os
 import shutil
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,7 +18,8 @@ import pytest
 
 from tests.integration.web.cluster import path
 from tests.integration.web.edge import Edge, edge
-from tests.integration.web.site import Site, until
+from tests.integration.web.server import serving
+from tests.integration.web.site import SETTINGS, Site, until
 
 CLIENTS = 4
 #: Requests of one client at most: what ends a load that nobody ends.
@@ -34,6 +37,11 @@ class Load:
     failures: list[str] = field(default_factory=list)
     answered: int = 0
     stop: threading.Event = field(default_factory=threading.Event)
+
+    def goes_on(self) -> None:
+        """Raises AssertionError where nothing is answered any more."""
+        seen = self.answered
+        until(lambda: self.answered > seen + 20)
 
     def run(self) -> None:
         """One front end."""
@@ -83,14 +91,20 @@ def front(site: Site, tmp_path: Path) -> Iterator[Edge]:
 
 @pytest.fixture
 def load(site: Site, front: Edge, request: pytest.FixtureRequest) -> Iterator[Load]:
-    """Runs during the test; no request of it may fail."""
-    load = Load(front.origin, request.node.name)
+    """Runs during the test."""
+    with loading(front, request.node.name) as load:
+        yield load
+
+
+@contextmanager
+def loading(front: Edge, meeting_id: str) -> Iterator[Load]:
+    """Load in the block; no request of it may fail."""
+    load = Load(front.origin, meeting_id)
     with ThreadPoolExecutor(CLIENTS) as clients:
         running = [clients.submit(load.run) for _ in range(CLIENTS)]
         try:
             yield load
-            seen = load.answered
-            until(lambda: load.answered > seen + 20 or load.stop.is_set())
+            load.goes_on()
         finally:
             load.stop.set()
         for each in running:
@@ -103,8 +117,7 @@ def test_gunicorn_reloads(site: Site, load: Load) -> None:
         before = site.server.workers()
         site.server.process.send_signal(signal.SIGHUP)
         until(lambda: bool(site.server.workers() - before) and not site.server.workers() & before)  # noqa: B023
-        seen = load.answered
-        until(lambda: load.answered > seen + 20)  # noqa: B023
+        load.goes_on()
 
 
 def test_nginx_reloads(front: Edge, load: Load) -> None:
@@ -112,5 +125,18 @@ def test_nginx_reloads(front: Edge, load: Load) -> None:
         before = front.workers()
         os.kill(front.process.pid, signal.SIGHUP)
         until(lambda: bool(front.workers() - before) and not front.workers() & before)  # noqa: B023
-        seen = load.answered
-        until(lambda: load.answered > seen + 20)  # noqa: B023
+        load.goes_on()
+
+
+def test_gunicorn_restarts_while_its_socket_stays(site: Site, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """As a new release does it: the socket is systemd's, and requests wait in it."""
+    stores = (site.postgresql.url(), site.redis.url(), tmp_path)
+    with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener, ExitStack() as stack:
+        old = stack.enter_context(serving(*stores, listener, **SETTINGS))
+        front = stack.enter_context(edge(f"127.0.0.1:{old.port}", tmp_path))
+        with loading(front, request.node.name) as load:
+            load.goes_on()
+            old.process.send_signal(signal.SIGTERM)
+            old.process.wait(60)
+            stack.enter_context(serving(*stores, listener, **SETTINGS))
+            load.goes_on()
