@@ -18,13 +18,13 @@ from tests.integration.web.server import Server, serving
 
 BALANCER = Path(sys.executable).parent / "balancer"
 POLL_INTERVAL = 0.5
-#: As tests.integration.web.conftest sets them; a worker's create that was cut off is looked for soon.
+#: Short, so that a create that was cut off is looked for soon.
 SETTINGS = {
     "poll_interval": str(POLL_INTERVAL),
     "poll_timeout": "1",
     "node_connect_timeout": "1",
-    "node_read_timeout": "1",
-    "create_timeout": "3",
+    "node_read_timeout": "3",
+    "create_timeout": "4",
 }
 
 
