@@ -20,11 +20,13 @@ from yarl import URL
 from balancer.core import node_call
 from balancer.core.nodes import Node
 from balancer.errors import NodeError, NodeTimeoutError, NodeUnreachableError
-from balancer.settings import Settings
+from balancer.settings import ALGORITHMS, Settings
 
 #: A node with a thousand meetings of a hundred users answers with a tenth of this.
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
 _DNS_CACHE_SECONDS = 60
+#: Of a call that costs a node next to nothing.
+_NO_MEETING = b"meetingID=bbb-fleet-tries-a-digest"
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,20 @@ class AsyncNodeClient:
             raise NodeError(f"the node's API is of version {api[:20]!r}, not 2", "version")
         return answer.text("bbbVersion")[:50]
 
-    async def _signed(self, node: Node, call: str, query: bytes, timeout: float) -> tuple[node_call.Answer, "_Arrival"]:
-        url = node_call.signed_url(node.url, call, query, node.secret, self._algorithm)
+    async def digests(self, node: Node, *, timeout: float) -> tuple[str, ...]:
+        """In which digests the node takes a checksum; timeout: seconds for all of them together. Raises NodeError."""
+        until, taken = time.monotonic() + timeout, []
+        for algorithm in ALGORITHMS:
+            left = max(until - time.monotonic(), 0.1)
+            answer, _ = await self._signed(node, "isMeetingRunning", _NO_MEETING, left, algorithm)
+            if answer.message_key != "checksumError":
+                taken.append(algorithm)
+        return tuple(taken)
+
+    async def _signed(
+        self, node: Node, call: str, query: bytes, timeout: float, algorithm: str = ""
+    ) -> tuple[node_call.Answer, "_Arrival"]:
+        url = node_call.signed_url(node.url, call, query, node.secret, algorithm or self._algorithm)
         body, arrival = await self._get(url, timeout)
         return node_call.parse(body), arrival
 

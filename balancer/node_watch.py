@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -26,6 +26,9 @@ logger = log.get(__name__)
 CREATE_SLACK = 5.0
 #: Seconds between two questions for a node's BBB version; a node that was away is asked at once.
 VERSION_EVERY = 3600.0
+#: Seconds between two questions for its digests, which take four requests; longer by up to as much again, by node, so
+#: that hundreds of nodes are not asked in one moment.
+DIGESTS_EVERY = 3600.0
 #: Meetings asked for by name after one poll; the others wait for the next.
 DOUBTS_AT_ONCE = 20
 
@@ -48,9 +51,14 @@ class _Poll:
 
 
 @dataclass(frozen=True)
-class _Version:
-    bbb: str
-    ask_again: float  #: time.monotonic()
+class _Probed:
+    """What is asked of a node once in a while."""
+
+    bbb_version: str = ""
+    digests: tuple[str, ...] = ()
+    ask_version: float = 0.0  #: when, by time.monotonic()
+    ask_digests: float = 0.0
+    refused: bool = False  #: whether it had just refused our signature when it was asked for its digests
 
 
 class Watch:
@@ -67,8 +75,8 @@ class Watch:
         self._clock = ClusterClock(lambda: self._stored(self._stores.now))
         self._nodes: dict[int, Node] = {}
         self._health: dict[int, Health] = {}
-        self._written: dict[int, tuple[ObservedState, str, str]] = {}
-        self._versions: dict[int, _Version] = {}
+        self._written: dict[int, tuple[ObservedState, str, str, tuple[str, ...]]] = {}
+        self._probed: dict[int, _Probed] = {}
         self._listed: dict[int, frozenset[str]] = {}
         self._away: set[str] = set()
 
@@ -76,16 +84,25 @@ class Watch:
         """Begin from what is stored, as a process that polls from now on. Raises StorageUnavailableError."""
         known = await self._stored(self._stores.observations)
         self._health = {node_id: Health.remembered(observation) for node_id, observation in known.items()}
-        self._written = {node_id: (one.state, one.reason, one.bbb_version) for node_id, one in known.items()}
-        self._versions = {node_id: _Version(one.bbb_version, 0.0) for node_id, one in known.items()}
+        self._written = {
+            node_id: (one.state, one.reason, one.bbb_version, one.digests) for node_id, one in known.items()
+        }
+        later = time.monotonic()
+        self._probed = {
+            node_id: _Probed(one.bbb_version, one.digests, 0.0, later + DIGESTS_EVERY * (node_id % 60 / 60))
+            for node_id, one in known.items()
+        }
         self._listed = {}
 
     async def nodes(self) -> list[Node]:
         """Every registered node; what is known of others is dropped. Raises StorageUnavailableError."""
         found = await self._stored(self._stores.nodes)
+        for node in found:
+            if node.id in self._probed and self._nodes.get(node.id, node) != node:
+                self._probed[node.id] = replace(self._probed[node.id], ask_version=0.0, ask_digests=0.0)
         self._nodes = {node.id: node for node in found}
         ids = set(self._nodes)
-        for known in (self._health, self._written, self._versions, self._listed):
+        for known in (self._health, self._written, self._probed, self._listed):
             for node_id in known.keys() - ids:
                 del known[node_id]
         try:
@@ -103,29 +120,54 @@ class Watch:
         poll = _Poll(node, fencing, await self._clock.now(), time.monotonic())
         try:
             listed = await self._http.get_meetings(node, timeout=self._settings.poll_timeout)
-            version = await self._version(poll)
+            await self._ask_version(poll)
         except NodeError as error:
+            if error.reason == "checksum":
+                await self._ask_digests(poll, refused=True)
             await self._record_failure(poll, error)
         else:
-            await self._record_pass(poll, listed, version)
+            await self._record_pass(poll, listed)
+            # Stored with the next poll's news: nothing hangs on it, and the snapshot should not wait for it.
+            await self._ask_digests(poll)
 
-    async def _version(self, poll: _Poll) -> str:
-        known = self._versions.get(poll.node.id)
+    async def _ask_version(self, poll: _Poll) -> None:
+        """Ask a node that answers for its version, where it is time to. Raises NodeError where that is none of ours."""
+        known = self._probed.get(poll.node.id)
         health = self._health.get(poll.node.id)
         was_away = health is None or health.state is not ObservedState.ONLINE
-        if known and not was_away and time.monotonic() < known.ask_again:
-            return known.bbb
-        left = poll.began + self._settings.poll_timeout - time.monotonic()
+        if known and not was_away and time.monotonic() < known.ask_version:
+            return
         try:
-            found = await self._http.version(poll.node, timeout=max(left, 0.1))
+            version = await self._http.version(poll.node, timeout=self._left(poll))
         except NodeError as error:
             if error.reason == "version":
                 raise
             # The node answers what counts; its index is asked again in an hour.
             logger.warning("node does not tell its version", node=poll.node.name, reason=str(error))
-            found = known.bbb if known else ""
-        self._versions[poll.node.id] = _Version(found, time.monotonic() + VERSION_EVERY)
-        return found
+            version = known.bbb_version if known else ""
+        self._probed[poll.node.id] = replace(
+            known or _Probed(), bbb_version=version, ask_version=time.monotonic() + VERSION_EVERY
+        )
+
+    async def _ask_digests(self, poll: _Poll, *, refused: bool = False) -> None:
+        """Try in which digests a node takes our signature: once in a while, and once when it begins or ends to refuse
+        ours."""
+        known = self._probed.get(poll.node.id, _Probed())
+        if refused == known.refused and time.monotonic() < known.ask_digests:
+            return
+        digests = known.digests
+        try:
+            digests = await self._http.digests(poll.node, timeout=self._left(poll))
+        except NodeError as error:
+            logger.warning("node does not tell its digests", node=poll.node.name, reason=str(error))
+        pause = DIGESTS_EVERY * (1 + poll.node.id % 60 / 60)
+        self._probed[poll.node.id] = replace(
+            known, digests=digests, ask_digests=time.monotonic() + pause, refused=refused
+        )
+
+    def _left(self, poll: _Poll) -> float:
+        """Seconds that are left of a poll."""
+        return max(poll.began + self._settings.poll_timeout - time.monotonic(), 0.1)
 
     async def _record_failure(self, poll: _Poll, error: NodeError) -> None:
         health = after_failure(
@@ -137,13 +179,13 @@ class Watch:
         )
         await self._record_health(poll.node, poll.fencing, health, str(error))
 
-    async def _record_pass(self, poll: _Poll, listed: Listed, version: str) -> None:
+    async def _record_pass(self, poll: _Poll, listed: Listed) -> None:
         ended = poll.ended()
         health = after_pass(
             self._health.get(poll.node.id), started=poll.started.at, ended=ended, thresholds=self._thresholds
         )
         # The snapshot first: a node that is told to be online has fresh figures.
-        snapshot = _snapshot(poll, listed, ended, version)
+        snapshot = _snapshot(poll, listed, ended, self._probed.get(poll.node.id, _Probed()).bbb_version)
         xml = {meeting.internal_meeting_id: meeting.xml for meeting in listed.meetings}
         try:
             current = await self._stored(self._stores.snapshots.write, snapshot, xml)
@@ -186,13 +228,12 @@ class Watch:
                 before=before.state.value if before else ObservedState.UNKNOWN.value,
                 detail=detail,
             )
-        known = self._versions.get(node_id)
-        version = known.bbb if known else ""
-        news = (health.state, health.reason, version)
+        known = self._probed.get(node_id, _Probed())
+        news = (health.state, health.reason, known.bbb_version, known.digests)
         if self._written.get(node_id) == news:
             return
         try:
-            await self._stored(self._stores.observe, node.id, fencing, health, version)
+            await self._stored(self._stores.observe, node.id, fencing, health, known.bbb_version, known.digests)
         except StorageUnavailableError as error:
             self._note_away("postgresql", error)
         else:

@@ -1,5 +1,6 @@
 """``balancer node``: registration, and what operators want of a node."""
 
+from collections.abc import Collection
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ from balancer.cli.output import format_option, show, table
 from balancer.cli.session import Session
 from balancer.core.nodes import AdminState, Node, api_url, checked_name
 from balancer.errors import BalancerError, StorageUnavailableError
+from balancer.settings import Settings
 from balancer.storage import ledger, nodes
 from balancer.storage.database import Connection
 from balancer.storage.node_views import NodeView, views
@@ -63,7 +65,7 @@ def show_node(session: Session, name: str, form: str) -> None:
 def explain(session: Session, name: str, form: str) -> None:
     """Tell whether a node takes new meetings, and if not, why and what helps."""
     view = _view(session, name)
-    reasons = _reasons(view, session.settings.poll_interval)
+    reasons = _reasons(view, session.settings)
     verdict = f"{name} takes no new meetings" if reasons else f"{name} takes new meetings"
     content = {"node": view.public(), "takes_new_meetings": not reasons, "reasons": reasons}
     show(form, content, [verdict, *(f"- {reason}" for reason in reasons)])
@@ -186,7 +188,7 @@ def _forget_copies(session: Session, lost: list[dict[str, Any]]) -> None:
         click.echo(f"balancer: {error}: joins of these meetings may still be sent there", err=True)
 
 
-def _reasons(view: NodeView, poll_interval: float) -> list[str]:
+def _reasons(view: NodeView, settings: Settings) -> list[str]:
     found = []
     name = view.node.name
     if view.node.admin_state is not AdminState.ENABLED:
@@ -195,11 +197,24 @@ def _reasons(view: NodeView, poll_interval: float) -> list[str]:
     if known is None:
         found.append("it was never polled: is balancer-poller.service running on a balancer host?")
     elif known.reason:
-        found.append(f"it is {known.state.value} since {known.since:%Y-%m-%d %H:%M:%S}: {_HELP[known.reason]}")
+        remedy = _HELP[known.reason]
+        if known.reason == "checksum" and known.digests:
+            remedy = _other_digest(settings.node_checksum_algorithm, known.digests)
+        found.append(f"it is {known.state.value} since {known.since:%Y-%m-%d %H:%M:%S}: {remedy}")
     elif not view.fresh:
         age = f"{view.age.total_seconds():.0f} s old" if view.age is not None else "missing"
-        found.append(f"its figures are {age}, more than 3 times {poll_interval:g} s: look at balancer-poller.service")
+        found.append(
+            f"its figures are {age}, more than 3 times {settings.poll_interval:g} s: look at balancer-poller.service"
+        )
     return found
+
+
+def _other_digest(ours: str, taken: Collection[str]) -> str:
+    """What helps where the secret is right and the digest is not; the balancer never takes a weaker one by itself."""
+    return (
+        f"it does not take {ours}, in which we sign, but {', '.join(taken)}: allow {ours} there"
+        f" (supportedChecksumAlgorithms of bbb-web), or set BALANCER_NODE_CHECKSUM_ALGORITHM to one that all nodes take"
+    )
 
 
 #: What helps, by the reason of an observed state.

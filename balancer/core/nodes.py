@@ -56,6 +56,7 @@ class Observation:
     reason: str  #: dns connect tls http checksum version slow; "" while online
     since: datetime
     bbb_version: str = ""
+    digests: tuple[str, ...] = ()  #: in which it takes our checksum, as last tried; () where none was tried or taken
     fencing: int = 0
 
 

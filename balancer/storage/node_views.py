@@ -46,6 +46,7 @@ class NodeView:
             "weight": self.node.weight,
             "tags": list(self.node.tags),
             "bbb_version": known.bbb_version if known else "",
+            "digests": list(known.digests) if known else [],
         }
 
 

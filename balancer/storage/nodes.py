@@ -1,6 +1,6 @@
 """Nodes in PostgreSQL: what operators want of them (table nodes), and what was observed (node_observations)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,7 +83,14 @@ def observations(connection: Connection) -> dict[int, Observation]:
 
 
 def observe(
-    connection: Connection, node_id: int, state: ObservedState, *, reason: str, bbb_version: str, fencing: int
+    connection: Connection,
+    node_id: int,
+    state: ObservedState,
+    *,
+    reason: str,
+    bbb_version: str,
+    digests: Collection[str] = (),
+    fencing: int,
 ) -> Observation | None:
     """Write what a poll found; None where a newer lease holder has spoken, or the node is gone."""
     values = {
@@ -91,6 +98,7 @@ def observe(
         "state": state.value,
         "reason": reason,
         "bbb_version": bbb_version,
+        "digests": list(digests),
         "fencing": fencing,
     }
     row = connection.execute(_SQL["observe"], values).fetchone()
@@ -123,5 +131,6 @@ def _observation(row: Mapping[str, Any]) -> Observation:
         reason=row["reason"],
         since=row["since"],
         bbb_version=row["bbb_version"],
+        digests=tuple(row["digests"]),
         fencing=row["fencing"],
     )

@@ -29,17 +29,18 @@ RETURNING id, name, url, secret, admin_state, weight, tags;
 DELETE FROM nodes WHERE id = %(id)s;
 
 -- name: observations
-SELECT node_id, state, reason, since, bbb_version, fencing FROM node_observations;
+SELECT node_id, state, reason, since, bbb_version, digests, fencing FROM node_observations;
 
 -- name: observe
 -- An older holder of the poller's lease never overwrites a newer one's word; "since" moves only with the state.
-INSERT INTO node_observations AS known (node_id, state, reason, since, bbb_version, fencing)
-SELECT id, %(state)s, %(reason)s, now(), %(bbb_version)s, %(fencing)s FROM nodes WHERE id = %(node_id)s
+INSERT INTO node_observations AS known (node_id, state, reason, since, bbb_version, digests, fencing)
+SELECT id, %(state)s, %(reason)s, now(), %(bbb_version)s, %(digests)s, %(fencing)s FROM nodes WHERE id = %(node_id)s
 ON CONFLICT (node_id) DO UPDATE
 SET state = excluded.state,
     reason = excluded.reason,
     since = CASE WHEN known.state = excluded.state THEN known.since ELSE excluded.since END,
     bbb_version = excluded.bbb_version,
+    digests = excluded.digests,
     fencing = excluded.fencing
 WHERE known.fencing <= excluded.fencing
-RETURNING node_id, state, reason, since, bbb_version, fencing;
+RETURNING node_id, state, reason, since, bbb_version, digests, fencing;

@@ -35,11 +35,17 @@ class PollStores:
         with self._database.transaction() as connection:
             return nodes.observations(connection)
 
-    def observe(self, node_id: int, fencing: int, health: Health, bbb_version: str) -> None:
+    def observe(self, node_id: int, fencing: int, health: Health, bbb_version: str, digests: Collection[str]) -> None:
         """Store a transition; a newer lease holder's word stays."""
         with self._database.transaction() as connection:
             nodes.observe(
-                connection, node_id, health.state, reason=health.reason, bbb_version=bbb_version, fencing=fencing
+                connection,
+                node_id,
+                health.state,
+                reason=health.reason,
+                bbb_version=bbb_version,
+                digests=digests,
+                fencing=fencing,
             )
 
     def reconcile(self, listing: Listing, create_grace: timedelta) -> Outcome:

@@ -114,6 +114,7 @@ CREATE TABLE public.node_observations (
     since timestamp with time zone NOT NULL,
     bbb_version text DEFAULT ''::text NOT NULL,
     fencing bigint NOT NULL,
+    digests text[] DEFAULT '{}'::text[] NOT NULL,
     CONSTRAINT node_observations_state_check CHECK ((state = ANY (ARRAY['online'::text, 'suspect'::text, 'unreachable'::text])))
 );
 

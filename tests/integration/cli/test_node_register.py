@@ -33,6 +33,7 @@ def test_a_new_node_is_disabled_and_unknown(commands: Commands, rows: Connection
         "weight": 1.0,
         "tags": [],
         "bbb_version": "",
+        "digests": [],
     }
     assert secret_of(rows, "bbb1") == NODE_SECRET
 

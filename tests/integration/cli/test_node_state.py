@@ -27,9 +27,10 @@ def observe(rows: Connection, client: cache.Redis) -> Observe:
         *,
         age: float = 1.0,
         participants: dict[str, int] | None = None,
+        digests: tuple[str, ...] = (),
     ) -> None:
         node = nodes.by_name(rows, name)
-        nodes.observe(rows, node.id, state, reason=reason, bbb_version="3.0.4", fencing=1)
+        nodes.observe(rows, node.id, state, reason=reason, bbb_version="3.0.4", digests=digests, fencing=1)
         started = clock.now(rows) - timedelta(seconds=age)
         counts = participants or {}
         users = sum(counts.values())
@@ -171,6 +172,15 @@ def test_explain_says_why_not_and_what_helps(
         assert part in said
     text = commands.ok("node", "explain", "bbb1")
     assert ("takes no new meetings" in text) is bool(helps)
+
+
+def test_a_refused_digest_is_told_from_a_wrong_secret(commands: Commands, observe: Observe) -> None:
+    commands.add("bbb1", "--state", "enabled")
+    observe("bbb1", ObservedState.UNREACHABLE, "checksum", digests=("sha1", "sha512"))
+    (said,) = commands.json("node", "explain", "bbb1")["reasons"]
+    assert "does not take sha256, in which we sign, but sha1, sha512" in said
+    assert "BALANCER_NODE_CHECKSUM_ALGORITHM" in said
+    assert "digests: sha1 sha512" in commands.ok("node", "show", "bbb1").splitlines()
 
 
 def test_a_node_never_polled_is_explained(commands: Commands) -> None:

@@ -160,6 +160,11 @@ class Fleet:
             name: (seen[node.id].state, seen[node.id].reason) for name, node in self.nodes.items() if node.id in seen
         }
 
+    def digests(self) -> dict[str, tuple[str, ...]]:
+        """Digests as stored, by node name."""
+        seen = node_rows.observations(self.rows)
+        return {name: seen[node.id].digests for name, node in self.nodes.items()}
+
     @property
     def snapshots(self) -> Snapshots:
         return Snapshots(self.client)

@@ -8,6 +8,7 @@ import pytest
 
 from balancer.core.nodes import AdminState, ObservedState
 from balancer.poller import Poller
+from balancer.settings import ALGORITHMS
 from balancer.storage import nodes as node_rows
 from tests.integration.poller.fleet import Fleet
 
@@ -88,9 +89,34 @@ async def test_a_wrong_secret(poller: Poller, fleet: Fleet) -> None:
 
 
 async def test_a_digest_that_the_node_does_not_take(poller: Poller, fleet: Fleet) -> None:
-    await fleet.add("bbb1", algorithms=("sha1",))
+    await fleet.add("bbb1", algorithms=("sha1", "sha512"))
+    for _ in range(3):
+        await poller.run_once()
+    assert fleet.observed() == {"bbb1": (ObservedState.UNREACHABLE, "checksum")}
+    assert fleet.digests() == {"bbb1": ("sha1", "sha512")}
+    assert len(fleet.requests("bbb1", "isMeetingRunning")) == len(ALGORITHMS)
+
+
+async def test_the_digests_that_a_node_takes_are_stored_and_rarely_asked(poller: Poller, fleet: Fleet) -> None:
+    await fleet.add("bbb1")
+    await fleet.add("bbb2", algorithms=("sha256", "sha512"))
+    for _ in range(3):
+        await poller.run_once()
+    assert fleet.digests() == {"bbb1": ALGORITHMS, "bbb2": ("sha256", "sha512")}
+    assert len(fleet.requests("bbb2", "isMeetingRunning")) == len(ALGORITHMS)
+
+
+async def test_a_node_that_takes_no_digest_any_more_has_another_secret(poller: Poller, fleet: Fleet) -> None:
+    await fleet.add("bbb1")
+    await poller.run_once()
+    fleet.misbehave("bbb1", "checksum")
     await poller.run_once()
     assert fleet.observed() == {"bbb1": (ObservedState.SUSPECT, "checksum")}
+    assert fleet.digests() == {"bbb1": ()}
+    fleet.mend("bbb1")
+    for _ in range(2):
+        await poller.run_once()
+    assert fleet.digests() == {"bbb1": ALGORITHMS}
 
 
 async def test_when_all_nodes_fail_together_none_is_declared_lost(poller: Poller, fleet: Fleet) -> None:
@@ -148,6 +174,7 @@ async def test_polls_never_touch_what_the_operator_wants(poller: Poller, fleet: 
 async def test_a_state_is_written_at_transitions_only(poller: Poller, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     await poller.run_once()
+    await poller.run_once()  # stores the digests that were tried after the first
     before = fleet.rows.execute("SELECT xmin, ctid FROM node_observations").fetchall()
     await poller.run_once()
     await poller.run_once()
