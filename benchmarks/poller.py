@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,7 @@ def main() -> int:
             "postgresql": _process(postgresql.process),
         }
         result = _measure(cache.url(), processes, options)
-        said = poller.log.read_text().splitlines()
-        result["warnings"] = sum('"warning"' in line or '"error"' in line for line in said)
+        result["said"] = _said(poller.log)
     print(json.dumps(result, indent=1))
     good = result["poller_cpu"] <= 0.5 and result["oldest"] <= 2 * options.interval
     return 0 if good else 1
@@ -155,6 +155,13 @@ def _measure(redis_url: str, processes: dict[str, psutil.Process], options: argp
     took = time.monotonic() - began
     shares = {f"{name}_cpu": round((_cpu(each) - before[name]) / took, 3) for name, each in processes.items()}
     return _shape(options) | shares | _ages(ages) | {"poller_mb": processes["poller"].memory_info().rss // 1_000_000}
+
+
+def _said(log: Path) -> dict[str, int]:
+    """How often the poller warned of what."""
+    events = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    bad = [event for event in events if event["level"] in ("warning", "error", "critical")]
+    return dict(Counter(f"{event['event']}: {event.get('reason', '')}"[:100] for event in bad).most_common(10))
 
 
 def _cpu(process: psutil.Process) -> float:
