@@ -1,7 +1,6 @@
 """The calls of a front end, signed with code of its own."""
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -51,7 +50,3 @@ class FrontEnd:
         ids = [f"{prefix}-{number}" for number in range(count)]
         drive(Load(self.origin, [self.create(each) for each in ids], connections=8))
         return ids
-
-    def enter(self, meeting_ids: Iterable[str]) -> list[str]:
-        """Targets that send one user into each meeting."""
-        return [self.join(each, number) for number, each in enumerate(meeting_ids)]

@@ -43,7 +43,7 @@ def measure() -> Iterator[Figure]:
         load = Load(client.origin, infos(client, elsewhere, REQUESTS))
         drive(load)
         before = drive(load)
-        [process] = [sandbox.processes["nodes"][0]]
+        process = sandbox.processes["nodes"][0]
         os.kill(process.pid, signal.SIGSTOP)
         try:
             slow = Load(client.origin, infos(client, there, HUNG_CALLS), b"", connections=4, every=HUNG_EVERY)
