@@ -3,7 +3,7 @@
 Sources: bbb-web's UrlMappings, GetChecksumValidator, PostChecksumValidator, ContentTypeConstraint (2.5 to 3.0).
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from urllib.parse import quote_plus
@@ -76,9 +76,14 @@ def bbb_call(
                     parameters.check_encoding()
                     return view(Call(name, tenant, parameters, body, kind))
             except (BBBError, StorageUnavailableError, NodeError) as error:
-                told = as_bbb(error)
+                about = {
+                    "call": name,
+                    "tenant": None if tenant is None else tenant.name,
+                    "meeting_id": None if parameters is None else parameters.get("meetingID"),
+                }
+                told = as_bbb(error, about)
                 if told is error:
-                    _note(name, tenant, parameters, told)
+                    _note(told, about)
                 return failure(told, parameters) if failure else xml.failure(told)
 
         return answer
@@ -127,18 +132,11 @@ def _refusal(error: type[ChecksumError], name: str, given: Sequence[bytes]) -> C
     return error()
 
 
-def _note(name: str, tenant: Tenant | None, parameters: Parameters | None, error: BBBError) -> None:
+def _note(error: BBBError, about: Mapping[str, str | None]) -> None:
     """A refusal and its reason in the log. A checksum's has its own line; what is not there was no decision."""
     if isinstance(error, ChecksumError | MeetingNotFoundError | RecordingNotFoundError):
         return
-    logger.info(
-        "call refused",
-        call=name,
-        tenant=None if tenant is None else tenant.name,
-        meeting_id=None if parameters is None else parameters.get("meetingID"),
-        key=error.message_key,
-        reason=str(error),
-    )
+    logger.info("call refused", key=error.message_key, reason=str(error), **about)
 
 
 def _form(body: Body) -> tuple[Kind, Parameters]:

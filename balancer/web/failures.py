@@ -1,5 +1,7 @@
 """Every way a request can fail, as the one error that its caller is told."""
 
+from collections.abc import Mapping
+
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
@@ -11,11 +13,11 @@ from balancer.web.paths import API
 logger = log.get(__name__)
 
 
-def as_bbb(error: BBBError | StorageUnavailableError | NodeError) -> BBBError:
-    """What a front end is told; the details are in the log."""
+def as_bbb(error: BBBError | StorageUnavailableError | NodeError, about: Mapping[str, str | None]) -> BBBError:
+    """What a front end is told; the details are in the log. about: which call it was."""
     if isinstance(error, BBBError):
         return error
-    logger.warning("call failed", path=request.path, reason=str(error))
+    logger.warning("call failed", reason=str(error), **about)
     if isinstance(error, StorageUnavailableError):
         return BBBError("The balancer cannot reach its database at the moment. Please try again later.")
     return BBBError(f"Unable to access meeting on server ({error.reason}).")

@@ -189,6 +189,14 @@ def test_a_form_beside_a_signed_query_is_taken_too(client: FlaskClient) -> None:
     assert answer.data == b"a=1&b=2|"
 
 
+def test_a_failure_of_a_store_is_logged_with_its_call(app: Flask, capsys: pytest.CaptureFixture[str]) -> None:
+    assert key(app.test_client().get(signed("getMeetingInfo", "meetingID=course-1"))) == "internalError"
+    lines = [json.loads(text) for text in capsys.readouterr().err.splitlines()]
+    (line,) = [line for line in lines if line["event"] == "call failed"]
+    assert (line["call"], line["tenant"], line["meeting_id"]) == ("getMeetingInfo", "default", "course-1")
+    assert line["reason"]
+
+
 @pytest.mark.parametrize("query", ["", "a=1"])
 def test_a_checksum_in_query_and_form_is_one_too_many(client: FlaskClient, seen: list[Call], query: str) -> None:
     answer = client.post(signed("probe", query), data={"b": "2", "checksum": sign("probe", query)})
