@@ -1,15 +1,17 @@
-"""``balancer meeting``: what lives where, and what became of one meeting."""
+"""``balancer meeting``: what lives where, what became of one meeting, and which are there twice."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from balancer.cli.meeting_end import end, give_up
 from balancer.cli.output import format_option, printable, show, table
 from balancer.cli.session import Session
 from balancer.core.nodes import Snapshot
 from balancer.errors import BalancerError
 from balancer.storage import ledger
+from balancer.storage.snapshots import Snapshots
 
 Row = dict[str, Any]
 _LIVE = ("creating", "running")
@@ -22,6 +24,10 @@ class MeetingUnknownError(BalancerError):
 @click.group()
 def meeting() -> None:
     """Meetings and where they are."""
+
+
+meeting.add_command(end)
+meeting.add_command(give_up)
 
 
 @meeting.command(name="list")
@@ -77,6 +83,33 @@ def trace(session: Session, meeting_id: str, form: str) -> None:
     for row in rows:
         row["events"] = [event for event in events if event["meeting"] == row["id"]]
     show(form, {"placements": [_traced(row) for row in rows]}, [line for row in rows for line in _story(row)])
+
+
+@meeting.command()
+@format_option
+@click.pass_obj
+def twins(session: Session, form: str) -> None:
+    """List meetings that a node came back with after their ID had been placed anew elsewhere.
+
+    Nobody ends them: people may sit in either. Whoever is in the older one is there until it empties, or until it is
+    ended on its node.
+    """
+    # Without snapshots nothing is known of twins: that is an error here, and not an empty list.
+    snapshots = Snapshots(session.redis).all()
+    listed = {internal: snapshot for snapshot in snapshots.values() for internal in snapshot.participants}
+    with session.transaction() as connection:
+        rows = ledger.twins(connection, listed)
+    found = [_twin(row, listed[row["internal_meeting_id"]]) for row in rows]
+    head = ("MEETING", "TENANT", "OLDER ON", "USERS", "SEEN", "INTERNAL ID", "LIVES ON", "SINCE")
+    names = ("meeting_id", "tenant", "node", "users", "seen_at", "internal_meeting_id", "live_node", "live_since")
+    lines = [tuple(each[name] for name in names) for each in found]
+    show(form, {"twins": found}, table(head, lines, "no twins"))
+
+
+def _twin(row: Row, snapshot: Snapshot) -> dict[str, Any]:
+    public = {name: value for name, value in row.items() if name not in ("id", "node_id")}
+    users = snapshot.participants[row["internal_meeting_id"]]
+    return public | {"users": users, "seen_at": snapshot.poll_started}
 
 
 def _public(row: Row, snapshots: Mapping[int, Snapshot]) -> dict[str, Any]:

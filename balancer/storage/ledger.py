@@ -26,6 +26,29 @@ def events(connection: Connection, ids: Collection[int]) -> list[DictRow]:
     return connection.execute(queries("ledger")["events"], {"ids": list(ids)}).fetchall()
 
 
+def named(connection: Connection, meeting_id: str, tenant: str | None = None) -> list[DictRow]:
+    """Live meetings with this meetingID or internalMeetingID, of one tenant or of all; held until the transaction ends.
+
+    With them what was observed of their node.
+    """
+    return connection.execute(queries("ledger")["named"], {"id": meeting_id, "tenant": tenant}).fetchall()
+
+
+def give_up(connection: Connection, row: int, cause: str) -> bool:
+    """A live meeting is lost from now on; False where it was live no more."""
+    return connection.execute(queries("ledger")["give_up"], {"id": row, "cause": cause}).rowcount == 1
+
+
+def note_end(connection: Connection, row: int, cause: str) -> None:
+    """Its node took an end for it: it is listed no more, and forgotten once the node confirms."""
+    connection.execute(queries("ledger")["note_end"], {"id": row, "cause": cause})
+
+
+def twins(connection: Connection, listed: Collection[str]) -> list[DictRow]:
+    """Lost meetings that a node has while their meetingID lives elsewhere; listed: internalMeetingIDs on all nodes."""
+    return connection.execute(queries("ledger")["twins"], {"listed": list(listed)}).fetchall()
+
+
 def lose_all(connection: Connection, node_id: int, cause: str) -> list[DictRow]:
     """Give up the live meetings of a node that is removed; their id, tenant_id and meeting_id."""
     return connection.execute(queries("ledger")["lose_all"], {"node_id": node_id, "cause": cause}).fetchall()

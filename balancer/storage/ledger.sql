@@ -26,6 +26,52 @@ LIMIT %(limit)s
 -- name: events
 SELECT meeting, at, from_state, to_state, cause FROM meeting_events WHERE meeting = ANY(%(ids)s) ORDER BY id
 
+-- name: named
+SELECT meetings.id, meetings.tenant_id, tenants.name AS tenant, meetings.meeting_id, meetings.node_id,
+    meetings.node_name AS node, meetings.state, meetings.internal_meeting_id, node_observations.state AS observed
+FROM meetings
+JOIN tenants ON tenants.id = meetings.tenant_id
+LEFT JOIN node_observations ON node_observations.node_id = meetings.node_id
+WHERE meetings.state IN ('creating', 'running')
+    AND (meetings.meeting_id = %(id)s OR meetings.internal_meeting_id = %(id)s)
+    AND (%(tenant)s::text IS NULL OR tenants.name = %(tenant)s)
+ORDER BY meetings.id
+FOR UPDATE OF meetings
+
+-- name: give_up
+WITH before AS (
+    SELECT id, state FROM meetings WHERE id = %(id)s AND state IN ('creating', 'running') FOR UPDATE
+), changed AS (
+    UPDATE meetings SET state = 'lost', finished_at = clock_timestamp()
+    FROM before
+    WHERE meetings.id = before.id
+    RETURNING meetings.id, before.state
+)
+INSERT INTO meeting_events (meeting, from_state, to_state, cause)
+SELECT id, state, 'lost', %(cause)s FROM changed
+
+-- name: note_end
+WITH changed AS (
+    UPDATE meetings SET end_requested_at = clock_timestamp()
+    WHERE id = %(id)s AND state = 'running' AND end_requested_at IS NULL
+    RETURNING id
+)
+INSERT INTO meeting_events (meeting, from_state, to_state, cause)
+SELECT id, 'running', 'running', %(cause)s FROM changed
+
+-- name: twins
+-- A lost row with a meeting of its own that some node lists, beside the live row of its meetingID.
+SELECT lost.id, tenants.name AS tenant, lost.meeting_id, lost.node_id, lost.node_name AS node,
+    lost.internal_meeting_id, lost.finished_at AS lost_at, live.node_name AS live_node,
+    live.internal_meeting_id AS live_internal_meeting_id, live.placed_at AS live_since
+FROM meetings AS lost
+JOIN tenants ON tenants.id = lost.tenant_id
+JOIN meetings AS live
+    ON live.tenant_id = lost.tenant_id AND live.meeting_id = lost.meeting_id AND live.state IN ('creating', 'running')
+WHERE lost.state = 'lost' AND lost.created_at IS NOT NULL AND lost.internal_meeting_id = ANY(%(listed)s)
+    AND lost.internal_meeting_id IS DISTINCT FROM live.internal_meeting_id
+ORDER BY lost.id
+
 -- name: lose_all
 -- The node goes for good: nobody will ever tell that its meetings ended.
 WITH changed AS (

@@ -17,7 +17,7 @@ from balancer.core.nodes import AdminState
 from balancer.core.settlement import Row, Step, settle
 from balancer.errors import StorageUnavailableError
 from balancer.settings import Settings
-from balancer.storage import placing
+from balancer.storage import ledger, placing
 from balancer.storage.database import Connection, Database
 from balancer.storage.placements import Place, Placements
 from balancer.storage.placing import live
@@ -143,7 +143,7 @@ class Meetings:
     def end_requested(self, place: Place) -> None:
         """Its node took an end for it."""
         with self._database.transaction() as connection:
-            connection.execute(_SQL["end_requested"], {"id": place.row})
+            ledger.note_end(connection, place.row, "its node took an end from the front end")
 
     def end_confirmed(self, tenant_id: int, meeting_id: str, place: Place, cause: str) -> None:
         """Its node does not know it any more."""

@@ -138,10 +138,6 @@ WHERE tenant_id = %(tenant_id)s AND state = 'running' AND node_id IS NOT NULL
 ORDER BY meeting_id <> %(meeting_id)s
 LIMIT 1;
 
--- name: end_requested
-UPDATE meetings SET end_requested_at = clock_timestamp()
-WHERE id = %(id)s AND state = 'running' AND end_requested_at IS NULL;
-
 -- name: listed
 -- A tenant's running meetings, for getMeetings; the columns are core.listing.Listed's, in its order.
 SELECT node_id, meeting_id, internal_meeting_id, created_at, end_requested_at IS NOT NULL AS ending

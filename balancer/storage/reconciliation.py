@@ -17,6 +17,7 @@ FORGOTTEN = "the node does not know it"
 NEVER_CREATED = "its create never finished and the node does not list it"
 ADOPTED = "its create finished without us: the node lists it"
 RETURNED = "its node is back with it"
+TWIN = "its node is back with it, while its meetingID lives in another placement: a twin, left alone"
 LEFT_OVER = "a create that timed out left it on the node: it is ended there"
 
 
@@ -74,6 +75,8 @@ def _apply(connection: Connection, findings: Findings, poll_started: datetime) -
     changes += _change_all(connection, "end_creating", findings.abandoned, "ended", NEVER_CREATED, {})
     for name, found, cause in (("adopt", findings.adopted, ADOPTED), ("take_back", findings.returned, RETURNED)):
         changes += [_changed(one, "running", cause) for one in found if _change(connection, name, one, cause)]
+    twins = [one.row for one in findings.returned if one.row.id not in {change.row.id for change in changes}]
+    changes += _change_all(connection, "note_twins", twins, "lost", TWIN, {})
     if findings.joined:
         connection.execute(queries("reconciliation")["note_joined"], {"ids": [row.id for row in findings.joined]})
     return changes

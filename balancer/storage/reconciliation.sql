@@ -66,6 +66,20 @@ INSERT INTO meeting_events (meeting, from_state, to_state, cause)
 SELECT id, 'lost', 'running', %(cause)s FROM changed
 RETURNING meeting
 
+-- name: note_twins
+-- A lost meeting that is back while its meetingID lives elsewhere is reported once for each time it was lost.
+INSERT INTO meeting_events (meeting, from_state, to_state, cause)
+SELECT lost.id, 'lost', 'lost', %(cause)s
+FROM meetings AS lost
+JOIN meetings AS live
+    ON live.tenant_id = lost.tenant_id AND live.meeting_id = lost.meeting_id AND live.state IN ('creating', 'running')
+WHERE lost.id = ANY(%(ids)s) AND lost.state = 'lost'
+    AND NOT EXISTS (
+        SELECT FROM meeting_events AS told
+        WHERE told.meeting = lost.id AND told.cause = %(cause)s AND told.at >= lost.finished_at
+    )
+RETURNING meeting
+
 -- name: claim_left_over
 -- Before it is ended, a left-over meeting is tied to the row of the create that made it: a later create that is answered
 -- with it by the node can tell that it is being ended. No other row may know it, and none may be live there.

@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
+from structlog.testing import CapturingLogger
+
 from balancer.poller import Poller
 from balancer.storage import cache
 from balancer.storage.placements import Placements
-from balancer.storage.reconciliation import ADOPTED, FORGOTTEN, GONE, LEFT_OVER, NEVER_CREATED, RETURNED
+from balancer.storage.reconciliation import ADOPTED, FORGOTTEN, GONE, LEFT_OVER, NEVER_CREATED, RETURNED, TWIN
 from tests.integration.poller.fleet import Fleet
 
 
@@ -201,7 +204,9 @@ async def test_a_create_under_way_on_the_same_node_saves_the_left_over(poller: P
     assert await fleet.meetings("bbb1") == {"course-1"}
 
 
-async def test_a_node_that_returns_brings_its_meetings_back(poller: Poller, fleet: Fleet) -> None:
+async def test_a_node_that_returns_brings_its_meetings_back(
+    poller: Poller, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await fleet.add("bbb1", "bbb2")
     created = await fleet.create("bbb1", "course-1")
     running = fleet.place("bbb1", "course-1", created)
@@ -219,11 +224,21 @@ async def test_a_node_that_returns_brings_its_meetings_back(poller: Poller, flee
     )
     successor = fleet.place("bbb2", "course-3", await fleet.create("bbb2", "course-3"), ago=0)
     fleet.mend("bbb1")
+    monkeypatch.setattr("balancer.node_watch.logger", logger := CapturingLogger())
     await poller.run_once()
     assert fleet.states(running, moved, twin, successor) == ["running", "running", "lost", "running"]
     assert fleet.causes(moved) == [RETURNED]
     assert await fleet.meetings("bbb1") == {"course-1", "course-2", "course-3"}
     assert fleet.requests("bbb1", "end") == []
+    # The twin is reported once, however often it is seen, and goes on where it is once the other is gone.
+    await poller.run_once()
+    assert fleet.causes(twin) == [TWIN]
+    (told,) = [call for call in logger.calls if call.kwargs.get("row") == twin]
+    assert (told.args, told.kwargs["node"], told.kwargs["cause"]) == (("meeting state",), "bbb1", TWIN)
+    fleet.rows.execute("UPDATE meetings SET state = 'ended', finished_at = now() WHERE id = %s", [successor])
+    await poller.run_once()
+    assert fleet.states(twin) == ["running"]
+    assert fleet.causes(twin) == [TWIN, RETURNED]
 
 
 async def test_a_node_that_fails_changes_no_row_and_ends_nothing(poller: Poller, fleet: Fleet) -> None:

@@ -1,0 +1,130 @@
+"""``balancer meeting end`` and ``give-up``: what operators do about one meeting."""
+
+from typing import Any
+
+import click
+
+from balancer import log
+from balancer.cli.output import format_option, show
+from balancer.cli.session import Session
+from balancer.core.node_call import Answer
+from balancer.core.nodes import Node, ObservedState
+from balancer.core.parameters import Parameters
+from balancer.errors import BalancerError, NodeError, StorageUnavailableError
+from balancer.node_client import NodeClient
+from balancer.storage import ledger, nodes
+from balancer.storage.database import Connection
+from balancer.storage.placements import Placements
+from balancer.storage.poll_requests import PollRequests
+
+_CAUSE = "an operator gave it up"
+_END_CAUSE = "an operator had its node end it"
+
+logger = log.get(__name__)
+
+
+class MeetingRefusedError(BalancerError):
+    """The meeting is not there, is not the only one meant, or is not in a state for this."""
+
+
+_meeting_arguments = click.argument("meeting_id")
+_tenant_option = click.option("--tenant", help="Whose, where two tenants have a meeting of this ID.")
+
+
+@click.command()
+@_meeting_arguments
+@_tenant_option
+@format_option
+@click.pass_obj
+def end(session: Session, meeting_id: str, tenant: str | None, form: str) -> None:
+    """Have its node end a running meeting: everybody in it is sent out. It is forgotten once the node confirms."""
+    with session.transaction() as connection:
+        row = _only(connection, meeting_id, tenant)
+        node = next((each for each in nodes.all_nodes(connection) if each.id == row["node_id"]), None)
+    if node is None or row["state"] != "running":
+        raise MeetingRefusedError(f"{row['meeting_id']} is not running yet: look again in a moment")
+    ended = _end_at(session, node, row)
+    if ended:
+        with session.transaction() as connection:
+            ledger.note_end(connection, row["id"], _END_CAUSE)
+    _poll(session, node.id)
+    logger.info("meeting end by an operator", meeting_id=row["meeting_id"], row=row["id"], node=node.name, ended=ended)
+    told = "is being ended" if ended else "was over already: its node does not know it"
+    show(form, {"changed": ended, "meeting": _public(row)}, [f"{row['meeting_id']} on {node.name} {told}"])
+
+
+@click.command(name="give-up")
+@_meeting_arguments
+@_tenant_option
+@format_option
+@click.pass_obj
+def give_up(session: Session, meeting_id: str, tenant: str | None, form: str) -> None:
+    """Stop waiting for a meeting whose node is away: the next create places it anew, without waiting any longer.
+
+    Nothing is ended: should the node come back with it first, it goes on there, else it is listed by `meeting twins`.
+    """
+    with session.transaction() as connection:
+        row = _only(connection, meeting_id, tenant)
+        if row["observed"] == ObservedState.ONLINE:
+            raise MeetingRefusedError(
+                f"{row['node']} answers, so {row['meeting_id']} is not lost: `balancer meeting end` ends it"
+            )
+        ledger.give_up(connection, row["id"], _CAUSE)
+    logger.info("meeting changed", meeting_id=row["meeting_id"], row=row["id"], to_state="lost", cause=_CAUSE)
+    try:
+        Placements(session.redis).forget(row["tenant_id"], row["meeting_id"], row["id"])
+    except StorageUnavailableError as error:
+        click.echo(f"balancer: {error}: joins may still be sent to {row['node']}", err=True)
+    line = f"{row['meeting_id']} on {row['node']} is given up: the next create places it anew"
+    show(form, {"changed": True, "meeting": _public(row)}, [line])
+
+
+def _only(connection: Connection, meeting_id: str, tenant: str | None) -> dict[str, Any]:
+    """The one live meeting that is meant. Raises MeetingRefusedError."""
+    found = ledger.named(connection, meeting_id, tenant)
+    if not found:
+        raise MeetingRefusedError(f"no meeting {meeting_id!r} is running")
+    if len(found) > 1:
+        owners = ", ".join(row["tenant"] for row in found)
+        raise MeetingRefusedError(f"{meeting_id!r} is a meeting of {owners}: say which with --tenant")
+    return found[0]
+
+
+def _end_at(session: Session, node: Node, row: dict[str, Any]) -> bool:
+    """Whether the node ends it now; False where it has no such meeting. Raises MeetingRefusedError."""
+    client = NodeClient(session.settings)
+    named = [("meetingID", row["meeting_id"])]
+    try:
+        info = client.call(node, "getMeetingInfo", Parameters.of(named))
+        if _absent(info):
+            return False
+        if info.text("internalMeetingID") != row["internal_meeting_id"]:
+            raise MeetingRefusedError(f"{node.name} has another meeting of this ID by now: look again")
+        # BBB up to 2.5 wants the moderators' password.
+        password = info.text("moderatorPW")
+        answer = client.call(node, "end", Parameters.of(named + [("password", password)] * bool(password)))
+        return not _absent(answer)
+    except NodeError as error:
+        raise MeetingRefusedError(
+            f"{node.name} does not answer ({error.reason}): end it when the node is back, or `balancer meeting give-up`"
+        ) from error
+    finally:
+        client.close()
+
+
+def _absent(answer: Answer) -> bool:
+    """Whether the node says that it has no such meeting. Raises MeetingRefusedError for any other failure."""
+    if not answer.success and answer.message_key != "notFound":
+        raise MeetingRefusedError(f"the node refused: {answer.message_key}")
+    return not answer.success
+
+
+def _poll(session: Session, node_id: int) -> None:
+    try:
+        PollRequests(session.redis).ask([node_id])
+    except StorageUnavailableError as error:
+        click.echo(f"balancer: {error}: the poller sees the change within its interval", err=True)
+
+
+def _public(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("meeting_id", "tenant", "node", "internal_meeting_id")}

@@ -1,0 +1,153 @@
+"""What operators do about one meeting, on real nodes: end it, give it up, look for twins."""
+
+from datetime import timedelta
+
+import pytest
+
+from balancer.storage.poll_requests import PollRequests
+from tests.integration.cli.conftest import Commands
+from tests.integration.web.cluster import NODE_SECRET, SECRET, Cluster
+
+
+@pytest.fixture
+def commands(cluster: Cluster) -> Commands:
+    settings = cluster.settings
+    return Commands(
+        {
+            "BALANCER_ENV_FILE": "/dev/null",
+            "BALANCER_DATABASE_URL": settings.database_url,
+            "BALANCER_REDIS_URL": settings.redis_url,
+            "BALANCER_SECRETS": SECRET,
+            "BALANCER_PUBLIC_URL": settings.public_url,
+            "BALANCER_STATE_DIRECTORY": str(settings.state_directory),
+            "BALANCER_NODE_READ_TIMEOUT": "1",
+            "BALANCER_LOG_LEVEL": "error",
+        }
+    )
+
+
+def observe(cluster: Cluster, name: str, state: str) -> None:
+    """What a poller writes of a node."""
+    cluster.execute(
+        "UPDATE node_observations SET state = %s, reason = 'connect', since = now() - %s WHERE node_id = %s",
+        state,
+        timedelta(seconds=1),
+        cluster.nodes[name].id,
+    )
+    cluster.services.registry.refresh()
+
+
+def elsewhere(cluster: Cluster, home: str) -> str:
+    return next(name for name in cluster.nodes if name != home)
+
+
+@pytest.mark.parametrize("by", ["meetingID", "internalMeetingID"])
+def test_a_meeting_is_ended_at_its_node_and_forgotten_once_that_confirms(
+    cluster: Cluster, commands: Commands, by: str
+) -> None:
+    created = cluster.create("course-1", moderatorPW="the-moderators-password")
+    home = cluster.home("course-1")
+    answer = commands.json("meeting", "end", created[by])
+    assert answer == {
+        "version": 1,
+        "changed": True,
+        "meeting": {
+            "meeting_id": "course-1",
+            "tenant": "default",
+            "node": home,
+            "internal_meeting_id": created["internalMeetingID"],
+        },
+    }
+    # BBB up to 2.5 asks for it.
+    assert "password=the-moderators-password" in cluster.requests(home, "end")[0].query
+    assert cluster.states("course-1") == [(home, "running")]
+    assert "an operator had its node end it" in cluster.causes("course-1")
+    # The poller is asked to look at once.
+    assert PollRequests(cluster.services.redis).take(0.1) == cluster.nodes[home].id
+    while "course-1" in cluster.meetings(home) or cluster.states("course-1") != [(home, "ended")]:
+        cluster.poll()
+    assert "is running" in commands.refused("meeting", "end", "course-1")
+
+
+def test_a_meeting_that_its_node_does_not_know_is_over(cluster: Cluster, commands: Commands) -> None:
+    cluster.create("course-1")
+    home = cluster.home("course-1")
+    cluster.restart(home)
+    assert "was over already" in commands.ok("meeting", "end", "course-1")
+    cluster.poll()
+    assert cluster.states("course-1") == [(home, "ended")]
+
+
+def test_a_meeting_on_a_node_that_does_not_answer_is_not_ended(cluster: Cluster, commands: Commands) -> None:
+    cluster.create("course-1")
+    home = cluster.home("course-1")
+    cluster.misbehave(home, "hang", calls=["getMeetingInfo"])
+    told = commands.refused("meeting", "end", "course-1")
+    assert f"{home} does not answer (slow)" in told
+    assert NODE_SECRET not in told
+    assert cluster.states("course-1") == [(home, "running")]
+
+
+def test_an_unknown_meeting_is_neither_ended_nor_given_up(commands: Commands) -> None:
+    for verb in ("end", "give-up"):
+        assert commands.refused("meeting", verb, "nothing") == "balancer: no meeting 'nothing' is running\n"
+
+
+def test_where_two_tenants_have_the_id_one_must_be_named(cluster: Cluster, commands: Commands) -> None:
+    cluster.create("course-1")
+    home = cluster.home("course-1")
+    cluster.execute("INSERT INTO tenants (name) VALUES ('other')")
+    cluster.execute(
+        "INSERT INTO meetings (tenant_id, meeting_id, node_id, node_name, state, internal_meeting_id, create_time,"
+        " expected_users, created_at) VALUES ((SELECT id FROM tenants WHERE name = 'other'), 'course-1', %s, %s,"
+        " 'running', 'foreign-1', 1, 1, now())",
+        cluster.nodes[elsewhere(cluster, home)].id,
+        elsewhere(cluster, home),
+    )
+    assert "say which with --tenant" in commands.refused("meeting", "end", "course-1")
+    commands.ok("meeting", "end", "course-1", "--tenant", "default")
+    assert not cluster.requests(elsewhere(cluster, home), "end")
+
+
+def test_a_meeting_whose_node_answers_is_not_given_up(cluster: Cluster, commands: Commands) -> None:
+    cluster.create("course-1")
+    assert "is not lost" in commands.refused("meeting", "give-up", "course-1")
+    assert [state for _, state in cluster.states("course-1")] == ["running"]
+
+
+def test_a_meeting_that_is_given_up_is_placed_anew_at_once_and_its_twin_is_reported(
+    cluster: Cluster, commands: Commands
+) -> None:
+    first = cluster.create("course-1")
+    home = cluster.home("course-1")
+    observe(cluster, home, "unreachable")
+    assert cluster.create("course-1").key == "internalError"
+    assert "the next create places it anew" in commands.ok("meeting", "give-up", "course-1")
+    assert cluster.join("course-1").status_code == 200  # no redirect to a node that is away
+    second = cluster.create("course-1")
+    other = elsewhere(cluster, home)
+    assert second["internalMeetingID"] != first["internalMeetingID"]
+    assert cluster.states("course-1") == [(home, "lost"), (other, "running")]
+    # The node is back, with it.
+    cluster.poll()
+    (twin,) = commands.json("meeting", "twins")["twins"]
+    assert (twin["meeting_id"], twin["node"], twin["live_node"]) == ("course-1", home, other)
+    assert twin["internal_meeting_id"] == first["internalMeetingID"]
+    assert twin["live_internal_meeting_id"] == second["internalMeetingID"]
+    assert twin["users"] == 0
+    assert "course-1" in commands.ok("meeting", "twins")
+    assert "an operator gave it up" in commands.ok("meeting", "trace", "course-1")
+    # Both run on: nobody ends either.
+    assert "course-1" in cluster.meetings(home) & cluster.meetings(other)
+    assert not cluster.requests(home, "end")
+
+
+def test_what_was_given_up_goes_on_where_its_node_is_back_first(cluster: Cluster, commands: Commands) -> None:
+    cluster.create("course-1")
+    home = cluster.home("course-1")
+    observe(cluster, home, "suspect")
+    commands.json("meeting", "give-up", "course-1")
+    cluster.poll()
+    assert cluster.states("course-1") == [(home, "running")]
+    assert cluster.join("course-1").status_code == 302
+    assert commands.json("meeting", "twins") == {"version": 1, "twins": []}
