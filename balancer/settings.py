@@ -105,7 +105,9 @@ class Settings:
     secrets: tuple[str, ...] = _setting(
         _secrets, "Shared secrets of the default tenant, separated by blanks; all of them are accepted.", secret=True
     )
-    public_url: str = _setting(_origin, "Origin under which front ends reach the balancer.")
+    public_url: str = _setting(
+        _origin, "Origin under which front ends reach the balancer, and nodes too, to tell that a meeting has ended."
+    )
     checksum_algorithms: tuple[str, ...] = _setting(_algorithms, "Digests accepted from front ends.", ALGORITHMS)
     node_checksum_algorithm: str = _setting(_algorithm, "Digest used towards nodes.", "sha256")
     node_ca_file: Path | None = _setting(

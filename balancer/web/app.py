@@ -4,7 +4,7 @@ from flask import Flask
 
 from balancer import log
 from balancer.settings import Settings, load
-from balancer.web import failures, health, index, join, meeting_list, meetings, playback, recordings
+from balancer.web import callbacks, failures, health, index, join, meeting_list, meetings, playback, recordings
 from balancer.web.paths import CanonicalPaths
 from balancer.web.services import EXTENSION, Services
 
@@ -19,7 +19,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False
     app.extensions[EXTENSION] = Services.create(settings)
-    for part in (index, meetings, join, meeting_list, recordings, playback, health):
+    for part in (index, meetings, join, meeting_list, recordings, playback, callbacks, health):
         app.register_blueprint(part.blueprint)
     failures.register(app)
     app.wsgi_app = CanonicalPaths(app.wsgi_app)  # type: ignore[method-assign]

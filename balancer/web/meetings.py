@@ -3,6 +3,8 @@
 from flask import Blueprint, Response
 
 from balancer import log
+from balancer.core.callbacks import meeting_ended_url
+from balancer.core.create_parameters import prepared
 from balancer.core.listing import young_meeting
 from balancer.core.load import expected_users
 from balancer.core.meetings import Upload, Wanted, meeting_id, new_meeting_id
@@ -38,10 +40,15 @@ def create(call: Call) -> Response:
     if upload and sent > limit:
         # Without a body they would go as a form.
         raise ValidationError(f"Beside an XML body the parameters are too long: {sent} of at most {limit} bytes")
+    named = new_meeting_id(call.parameters)
     wanted = Wanted(
         tenant_id=call.tenant.id,
-        meeting_id=new_meeting_id(call.parameters),
-        parameters=call.parameters,
+        meeting_id=named,
+        parameters=prepared(
+            call.parameters,
+            ended_url=meeting_ended_url(settings.public_url, call.tenant, named),
+            limit=limit - _AROUND if upload else None,
+        ),
         upload=upload,
         expected_users=expected_users(call.parameters, settings.expected_users),
         recorded=call.parameters.flag("record"),

@@ -36,6 +36,7 @@ class Services:
     snapshots: Snapshots
     recent: RecentSnapshots  #: for placement
     young_meetings: YoungMeetings
+    polls: PollRequests
     meetings: Meetings
     nodes: NodeClient
     live: LiveListing
@@ -48,7 +49,8 @@ class Services:
         redis = cache.connect(settings.redis_url)
         placements, snapshots = Placements(redis), Snapshots(redis)
         recent = RecentSnapshots(snapshots)
-        meetings = Meetings(settings, database, placements, recent, PollRequests(redis))
+        polls = PollRequests(redis)
+        meetings = Meetings(settings, database, placements, recent, polls)
         nodes = NodeClient(settings)
         return cls(
             settings=settings,
@@ -59,6 +61,7 @@ class Services:
             snapshots=snapshots,
             recent=recent,
             young_meetings=YoungMeetings(redis),
+            polls=polls,
             meetings=meetings,
             nodes=nodes,
             live=LiveListing(settings, nodes),
