@@ -14,7 +14,6 @@ from typing import Self
 from urllib.parse import urlencode
 
 import aiohttp
-import defusedxml.ElementTree
 from yarl import URL
 
 from balancer.core import node_call
@@ -86,13 +85,28 @@ class AsyncNodeClient:
             raise refused("getMeetingInfo", answer)
         return answer.text("internalMeetingID")
 
-    async def end(self, node: Node, meeting: node_call.SeenMeeting, *, timeout: float) -> None:
-        """Have the node end a meeting; BBB up to 2.5 wants the moderators' password. Raises NodeError."""
-        password = defusedxml.ElementTree.fromstring(meeting.xml).findtext("moderatorPW", "")
-        parameters = {"meetingID": meeting.meeting_id} | ({"password": password} if password else {})
+    async def end_unused(self, node: Node, meeting: node_call.SeenMeeting, *, timeout: float) -> bool:
+        """Have the node end this very meeting, unless somebody came in; whether it was asked to.
+
+        timeout: seconds for each call. Raises NodeError.
+        """
+        for named in (meeting.internal_meeting_id, meeting.meeting_id):
+            # By its internal id no later meeting of the same meetingID is meant; not every release takes one.
+            parameters = {"meetingID": named}
+            info, _ = await self._signed(node, "getMeetingInfo", urlencode(parameters).encode(), timeout)
+            if info.success:
+                break
+            if info.message_key != "notFound":
+                raise refused("getMeetingInfo", info)
+        if not info.success or info.text("internalMeetingID") != meeting.internal_meeting_id or _used(info):
+            return False
+        # BBB up to 2.5 wants the moderators' password.
+        if password := info.text("moderatorPW"):
+            parameters["password"] = password
         answer, _ = await self._signed(node, "end", urlencode(parameters).encode(), timeout)
         if not answer.success and answer.message_key != "notFound":
             raise refused("end", answer)
+        return True
 
     async def version(self, node: Node, *, timeout: float) -> str:
         """BBB's release, "" where the node does not reveal it. Raises NodeError, with reason "version" where the node's
@@ -153,6 +167,11 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
         if size > ANSWER_LIMIT_BYTES:
             raise NodeError(f"the node's answer is larger than {ANSWER_LIMIT_BYTES} bytes")
     return b"".join(parts)
+
+
+def _used(info: node_call.Answer) -> bool:
+    """Whether somebody is or was in the meeting."""
+    return info.text("hasUserJoined").strip().lower() != "false" or info.text("participantCount").strip() != "0"
 
 
 def _date(response: aiohttp.ClientResponse) -> datetime | None:

@@ -262,7 +262,7 @@ class Watch:
             return
         for meeting in outcome.left_over:
             try:
-                await self._http.end(poll.node, meeting, timeout=self._settings.poll_timeout)
+                await self._http.end_unused(poll.node, meeting, timeout=self._settings.poll_timeout)
             except NodeError as error:
                 # It is listed again by the next poll, and tried again.
                 logger.warning("left-over meeting not ended", node=poll.node.name, reason=str(error))

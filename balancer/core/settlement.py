@@ -35,7 +35,7 @@ class Step(Enum):
     SUCCEED = auto()  #: the row ended, a new one runs in its place: hand it out
     TAKE_BACK = auto()  #: the row ended, the one it belonged to before runs again: hand it out
     DISOWN = auto()  #: nobody is told of it; the row is lost, so that the poller closes what is on the node
-    DISOWN_SUCCESSOR = auto()  #: the row ended, a new one is lost: as before
+    DISOWN_SUCCESSOR = auto()  #: the row has ended, a new one is lost: as before
     REFUSE = auto()  #: it is not ours to hand out: the row ended
     LOOK_AGAIN = auto()  #: the rows moved on: nothing is done
 
@@ -55,9 +55,10 @@ def settle(row: Row, namesake: Row | None, found: Identity, *, enabled: bool) ->
         return Step.KEEP if row.state is State.RUNNING else Step.LOOK_AGAIN
     if row.handed_out:
         # An answer that was long under way may be older than what the row says by now.
-        if row.state is not State.RUNNING or found.create_time <= (row.create_time or 0):
+        if found.create_time <= (row.create_time or 0):
             return Step.LOOK_AGAIN
-        return Step.SUCCEED if enabled else Step.DISOWN_SUCCESSOR
+        # Where the poller noted the end while the node bore it anew, the next look decides where the meeting is.
+        return Step.SUCCEED if enabled and row.state is State.RUNNING else Step.DISOWN_SUCCESSOR
     return Step.BEGIN if enabled else Step.DISOWN
 
 

@@ -176,7 +176,8 @@ class Meetings:
         return None
 
     def _succeed(self, connection: Connection, row: Row, found: Identity, step: Step) -> int | None:
-        _finish(connection, row.id, row.state, State.ENDED, "its node answered create with another meeting")
+        if row.state is not State.ENDED:
+            _finish(connection, row.id, row.state, State.ENDED, "its node answered create with another meeting")
         values = {
             "id": row.id,
             "state": State.RUNNING.value if step is Step.SUCCEED else State.LOST.value,

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg.errors
 
 from balancer.core.node_call import SeenMeeting
+from balancer.core.nodes import AdminState
 from balancer.core.reconciliation import Findings, Found, Listing, Placed, compare
 from balancer.storage.database import Connection, Database
 from balancer.storage.sql import queries
@@ -16,6 +17,7 @@ GONE = "the node lists it no more"
 FORGOTTEN = "the node does not know it"
 NEVER_CREATED = "its create never finished and the node does not list it"
 ADOPTED = "its create finished without us: the node lists it"
+DISOWNED = "its create finished without us, on a node that takes no new meetings any more"
 RETURNED = "its node is back with it"
 TWIN = "its node is back with it, while its meetingID lives in another placement: a twin, left alone"
 LEFT_OVER = "a create that timed out left it on the node: it is ended there"
@@ -49,7 +51,7 @@ def reconcile(database: Database, listing: Listing, *, create_grace: timedelta) 
         findings = compare(_rows(connection, listing), listing, create_grace=create_grace)
         if not findings:
             return Outcome([], [], [])
-        changes = _apply(connection, findings, listing.poll_started)
+        changes = _apply(connection, findings, listing.node_id, listing.poll_started)
         claimed = [found for found in findings.left_over if _change(connection, "claim_left_over", found, LEFT_OVER)]
     changes += [_changed(found, "lost", LEFT_OVER) for found in claimed]
     return Outcome(changes, findings.doubtful, [found.meeting for found in claimed])
@@ -69,17 +71,32 @@ def _rows(connection: Connection, listing: Listing) -> list[Placed]:
     return [Placed(**row) for row in rows]
 
 
-def _apply(connection: Connection, findings: Findings, poll_started: datetime) -> list[Change]:
+def _apply(connection: Connection, findings: Findings, node_id: int, poll_started: datetime) -> list[Change]:
     parameters = {"poll_started": poll_started}
+    enabled = not findings.adopted or _enabled(connection, node_id)
     changes = _change_all(connection, "end_running", findings.ended, "ended", GONE, parameters)
     changes += _change_all(connection, "end_creating", findings.abandoned, "ended", NEVER_CREATED, {})
-    for name, found, cause in (("adopt", findings.adopted, ADOPTED), ("take_back", findings.returned, RETURNED)):
-        changes += [_changed(one, "running", cause) for one in found if _change(connection, name, one, cause)]
+    if enabled:
+        changes += _run(connection, "adopt", findings.adopted, ADOPTED)
+    else:
+        rows = [found.row for found in findings.adopted]
+        changes += _change_all(connection, "disown", rows, "lost", DISOWNED, {})
+    changes += _run(connection, "take_back", findings.returned, RETURNED)
     twins = [one.row for one in findings.returned if one.row.id not in {change.row.id for change in changes}]
     changes += _change_all(connection, "note_twins", twins, "lost", TWIN, {})
     if findings.joined:
         connection.execute(queries("reconciliation")["note_joined"], {"ids": [row.id for row in findings.joined]})
     return changes
+
+
+def _enabled(connection: Connection, node_id: int) -> bool:
+    """Whether the node takes new meetings; that cannot change until the transaction ends."""
+    node = connection.execute(queries("reconciliation")["lock_node"], {"id": node_id}).fetchone()
+    return node is not None and node["admin_state"] == AdminState.ENABLED
+
+
+def _run(connection: Connection, query: str, found: Iterable[Found], cause: str) -> list[Change]:
+    return [_changed(one, "running", cause) for one in found if _change(connection, query, one, cause)]
 
 
 def _change_all(

@@ -32,6 +32,21 @@ INSERT INTO meeting_events (meeting, from_state, to_state, cause)
 SELECT id, 'creating', 'ended', %(cause)s FROM changed
 RETURNING meeting
 
+-- name: lock_node
+-- Before any row of a meeting, as everywhere.
+SELECT admin_state FROM nodes WHERE id = %(id)s FOR SHARE
+
+-- name: disown
+-- Nobody was told of it: it is lost, and what is on the node is closed as left over by the next poll.
+WITH changed AS (
+    UPDATE meetings SET state = 'lost', finished_at = clock_timestamp()
+    WHERE id = ANY(%(ids)s) AND state = 'creating'
+    RETURNING id
+)
+INSERT INTO meeting_events (meeting, from_state, to_state, cause)
+SELECT id, 'creating', 'lost', %(cause)s FROM changed
+RETURNING meeting
+
 -- name: adopt
 -- A meeting belongs to one row for ever: its internal id may be no other row's.
 WITH changed AS (

@@ -9,7 +9,7 @@ from structlog.testing import CapturingLogger
 from balancer.poller import Poller
 from balancer.storage import cache
 from balancer.storage.placements import Placements
-from balancer.storage.reconciliation import ADOPTED, FORGOTTEN, GONE, LEFT_OVER, NEVER_CREATED, RETURNED, TWIN
+from balancer.storage.reconciliation import ADOPTED, DISOWNED, FORGOTTEN, GONE, LEFT_OVER, NEVER_CREATED, RETURNED, TWIN
 from tests.integration.poller.fleet import Fleet
 
 
@@ -256,13 +256,39 @@ async def test_a_node_that_fails_changes_no_row_and_ends_nothing(poller: Poller,
     assert fleet.requests("bbb1", "end") == []
 
 
-async def test_the_password_for_ending_comes_from_the_list(poller: Poller, fleet: Fleet) -> None:
+async def test_what_is_left_over_is_ended_by_its_own_id_and_with_its_password(poller: Poller, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     fleet.place("bbb1", "course-1", state="lost", ago=10)
-    await fleet.call("bbb1", "create", meetingID="course-1", name="A meeting", moderatorPW="mo derator&1")
+    answer = await fleet.call("bbb1", "create", meetingID="course-1", name="A meeting", moderatorPW="mo derator&1")
     await poller.run_once()
     (request,) = fleet.requests("bbb1", "end")
-    assert request.query.startswith("meetingID=course-1&password=mo+derator%261&checksum=")
+    named = f"meetingID={answer.findtext('internalMeetingID')}"
+    assert request.query.startswith(f"{named}&password=mo+derator%261&checksum=")
+
+
+async def test_whoever_came_in_after_the_list_was_made_is_not_sent_out(poller: Poller, fleet: Fleet) -> None:
+    await fleet.add("bbb1")
+    fleet.place("bbb1", "course-1", state="lost", ago=10)
+    await fleet.create("bbb1", "course-1")
+    # The node goes on telling that nobody is in.
+    fleet.misbehave("bbb1", "frozen", calls=["getMeetings"])
+    await fleet.call("bbb1", "getMeetings")
+    await fleet.users("bbb1", "course-1", 1)
+    await poller.run_once()
+    assert fleet.requests("bbb1", "getMeetingInfo")
+    assert fleet.requests("bbb1", "end") == []
+
+
+async def test_a_create_that_finished_without_us_on_a_drained_node_is_closed(poller: Poller, fleet: Fleet) -> None:
+    await fleet.add("bbb1")
+    await fleet.create("bbb1", "course-1")
+    row = fleet.place("bbb1", "course-1", state="creating", ago=60)
+    fleet.rows.execute("UPDATE nodes SET admin_state = 'draining'")
+    await poller.run_once()
+    assert fleet.states(row) == ["lost"]
+    assert fleet.causes(row) == [DISOWNED]
+    await poller.run_once()
+    await eventually(lambda: fleet.is_empty("bbb1"))
 
 
 async def test_a_node_whose_clock_is_off_is_understood(fleet: Fleet, poller: Poller) -> None:

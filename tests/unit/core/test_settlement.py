@@ -57,7 +57,7 @@ LEFT_OVER = dataclasses.replace(lost(OTHER), handed_out=False)
         (NEWER, None, True, Step.LOOK_AGAIN),
         (ended(RUNNING), None, True, Step.LOOK_AGAIN),
         (lost(RUNNING), None, True, Step.LOOK_AGAIN),
-        (ended(OLDER), None, True, Step.LOOK_AGAIN),
+        (ended(OLDER), None, True, Step.DISOWN_SUCCESSOR),
         # A rival's row has it already.
         (ended(OLDER), OTHER, True, Step.KEEP),
         (ended(CREATING), OTHER, True, Step.KEEP),

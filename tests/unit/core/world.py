@@ -6,9 +6,7 @@ anything may happen.
 """
 
 import dataclasses
-import random
-import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from xml.etree.ElementTree import Element, SubElement
 
 from balancer.core.meetings import Identity, Placement, State, Upload, Wanted
@@ -17,51 +15,9 @@ from balancer.core.nodes import AdminState, Node
 from balancer.core.parameters import Parameters
 from balancer.core.settlement import Row, Step, settle
 from balancer.errors import NodeError, NodeTimeoutError, NodeUnreachableError, NoNodeAvailableError
+from tests.unit.core.schedule import Schedule
 
 TENANT = 1
-
-
-class Schedule:
-    """Actors in threads, of which one runs at a time."""
-
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
-        self._turns: dict[int, threading.Semaphore] = {}
-        self._back = threading.Semaphore(0)
-        self._errors: list[BaseException] = []
-
-    def run(self, *actors: Callable[[], object]) -> None:
-        """Until all have ended; raises what the first of them raised."""
-        threads = [threading.Thread(target=self._act, args=(actor,)) for actor in actors]
-        for thread in threads:
-            thread.start()
-            self._back.acquire()
-        while waiting := [thread for thread in threads if thread.is_alive()]:
-            chosen = self._random.choice(waiting)
-            assert chosen.ident is not None
-            self._turns[chosen.ident].release()
-            self._back.acquire()
-            if chosen.ident not in self._turns:
-                chosen.join()
-        if self._errors:
-            raise self._errors[0]
-
-    def step(self) -> None:
-        """Let others run; outside of ``run`` nothing happens."""
-        turn = self._turns.get(threading.get_ident())
-        if turn is not None:
-            self._back.release()
-            turn.acquire()
-
-    def _act(self, actor: Callable[[], object]) -> None:
-        self._turns[threading.get_ident()] = threading.Semaphore(0)
-        try:
-            self.step()
-            actor()
-        except BaseException as error:
-            self._errors.append(error)
-        del self._turns[threading.get_ident()]
-        self._back.release()
 
 
 class World:
@@ -100,7 +56,12 @@ class World:
         fit = [
             node
             for node in self.nodes.values()
-            if node.admin_state is AdminState.ENABLED and node.id not in refused and node.id not in self.unreachable
+            if node.admin_state is AdminState.ENABLED
+            and node.id not in refused
+            and node.id not in self.unreachable
+            and not self._foreign(
+                node.id, wanted.tenant_id, wanted.meeting_id, State.CREATING, State.RUNNING, State.LOST
+            )
         ]
         if not fit:
             raise NoNodeAvailableError
@@ -113,9 +74,7 @@ class World:
             create_time=None,
             handed_out=False,
         )
-        self.rows.append(row)
-        self.places[row.id] = min(fit, key=lambda node: (len(self.meetings[node.id]), node.id)).id
-        self._check()
+        self._add(row, min(fit, key=lambda node: (len(self.meetings[node.id]), node.id)).id)
         return self._placement(row), True
 
     def settle(self, placement: Placement, found: Identity) -> bool:
@@ -133,7 +92,6 @@ class World:
         enabled = self.nodes[placement.node.id].admin_state is AdminState.ENABLED
         step = settle(row, namesake, found, enabled=enabled)
         done = self._take(step, row, namesake, found)
-        self._check()
         return step.hands_out and done
 
     def finish(self, placement: Placement, state: State, cause: str) -> bool:
@@ -218,7 +176,8 @@ class World:
             self._set(row, state=State.ENDED)
             return self._begin(namesake, found)
         elif step in (Step.SUCCEED, Step.DISOWN_SUCCESSOR):
-            self._set(row, state=State.ENDED)
+            if row.state is not State.ENDED:
+                self._set(row, state=State.ENDED)
             new = dataclasses.replace(
                 row,
                 id=len(self.rows) + 1,
@@ -227,14 +186,16 @@ class World:
                 create_time=None,
                 handed_out=False,
             )
-            self.rows.append(new)
-            self.places[new.id] = self.places[row.id]
+            self._add(new, self.places[row.id])
             return step is Step.DISOWN_SUCCESSOR or self._begin(new, found)
         return True
 
     def _begin(self, row: Row, found: Identity) -> bool:
         there = self._live(row.tenant_id, row.meeting_id)
-        if there and there.id != row.id:
+        foreign = self._foreign(self.places[row.id], row.tenant_id, row.meeting_id, State.CREATING, State.RUNNING)
+        if foreign or (there and there.id != row.id):
+            if row.state is State.ENDED and not row.handed_out:
+                self._set(row, state=State.LOST)
             return False
         self._set(
             row,
@@ -245,8 +206,24 @@ class World:
         )
         return True
 
+    def _foreign(self, node_id: int | None, tenant_id: int, meeting_id: str, *states: State) -> bool:
+        """Whether another tenant has a meeting of this id there."""
+        return any(
+            row.meeting_id == meeting_id
+            and row.tenant_id != tenant_id
+            and self.places[row.id] == node_id
+            and row.state in states
+            for row in self.rows
+        )
+
+    def _add(self, row: Row, node_id: int | None) -> None:
+        self.rows.append(row)
+        self.places[row.id] = node_id
+        self._check()
+
     def _set(self, row: Row, **changes: object) -> None:
         self.rows[row.id - 1] = dataclasses.replace(self.row(row.id), **changes)  # type: ignore[arg-type]
+        self._check()
 
     def _create(self, node: Node, parameters: Parameters) -> Answer:
         meeting_id = parameters.text("meetingID")
@@ -254,21 +231,28 @@ class World:
             return _failure(key)
         if there := self.meetings[node.id].get(meeting_id):
             return _answer(there, "duplicateWarning")
-        self._time += 1
+        self._time = self._create_time()
         born = Identity(f"{meeting_id}-{self._time}", self._time)
         self.meetings[node.id][meeting_id] = born
         if self.nodes[node.id].admin_state is not AdminState.ENABLED:
             self.born_out_of_service.add(born.internal_meeting_id)
         return _answer(born)
 
+    def _create_time(self) -> int:
+        """Milliseconds since 1970, later than any before."""
+        return self._time + 1
+
     def _check(self) -> None:
-        live = [(row.tenant_id, row.meeting_id) for row in self.rows if row.live]
-        assert len(live) == len(set(live)), f"two live rows of one meetingID: {self.rows}"
+        live = [row for row in self.rows if row.live]
+        named = {(row.tenant_id, row.meeting_id) for row in live}
+        assert len(named) == len(live), f"two live rows of one meetingID: {self.rows}"
+        on_nodes = {(self.places[row.id], row.meeting_id) for row in live if self.places[row.id]}
+        assert len(on_nodes) == sum(1 for row in live if self.places[row.id]), f"two tenants on one node: {self.rows}"
 
 
-def wanted(meeting_id: str = "course-1") -> Wanted:
+def wanted(meeting_id: str = "course-1", tenant_id: int = TENANT) -> Wanted:
     return Wanted(
-        tenant_id=TENANT,
+        tenant_id=tenant_id,
         meeting_id=meeting_id,
         parameters=Parameters.of([("meetingID", meeting_id)]),
         expected_users=10,
