@@ -29,6 +29,8 @@ VERSION_EVERY = 3600.0
 #: Seconds between two questions for its digests, which take four requests; longer by up to as much again, by node, so
 #: that hundreds of nodes are not asked in one moment.
 DIGESTS_EVERY = 3600.0
+#: Seconds until it is tried again where a node did not answer all of them, longer by node likewise.
+DIGESTS_RETRY = 60.0
 #: Meetings asked for by name after one poll; the others wait for the next.
 DOUBTS_AT_ONCE = 20
 
@@ -155,12 +157,13 @@ class Watch:
         known = self._probed.get(poll.node.id, _Probed())
         if refused == known.refused and time.monotonic() < known.ask_digests:
             return
-        digests = known.digests
+        digests, pause = known.digests, DIGESTS_EVERY
         try:
             digests = await self._http.digests(poll.node, timeout=self._left(poll))
         except NodeError as error:
             logger.warning("node does not tell its digests", node=poll.node.name, reason=str(error))
-        pause = DIGESTS_EVERY * (1 + poll.node.id % 60 / 60)
+            pause = DIGESTS_RETRY
+        pause *= 1 + poll.node.id % 60 / 60
         self._probed[poll.node.id] = replace(
             known, digests=digests, ask_digests=time.monotonic() + pause, refused=refused
         )
