@@ -111,3 +111,9 @@ class ServerUnavailableError(BBBError):
 
 class NoNodeAvailableError(BBBError):
     default_message = "Could not find any available servers."
+
+
+class ServerTagUnavailableError(NoNodeAvailableError):
+    """No node with the tag that a create requires takes it (Scalelite's key)."""
+
+    message_key = "serverTagUnavailable"

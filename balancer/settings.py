@@ -41,6 +41,12 @@ def _seconds(value: str) -> float:
     return float(value)
 
 
+def _weight(value: str) -> float:
+    if not re.fullmatch(r"\d{1,4}(\.\d+)?", value):
+        raise ValueError("is not a number from 0 to 9999")
+    return float(value)
+
+
 def _count(value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,15}", value) or not int(value):
         raise ValueError("is not a whole number above 0")
@@ -129,9 +135,14 @@ class Settings:
     move_after: float = _setting(
         _seconds, "Seconds a node must be unreachable before a create places its meeting anew.", 180.0
     )
-    expected_users: int = _setting(_count, "Users expected in a young meeting of which nothing better is known.", 10)
+    expected_users: int = _setting(
+        _count, "Users expected in a new meeting where neither the front end nor the room's last meetings tell.", 10
+    )
     young_meeting_seconds: float = _setting(
         _seconds, "Seconds in which a new meeting is still expected to fill.", 900.0
+    )
+    video_weight: float = _setting(
+        _weight, "Users that one webcam weighs as much as where nodes are compared, besides its own user.", 0.5
     )
     body_limit_bytes: int = _setting(_count, "Largest request body taken.", 100_000_000)
     recordings_root: Path = _setting(_path, "Where the recordings' share is mounted.", Path("/var/bigbluebutton"))

@@ -1,15 +1,17 @@
 """``balancer node``: registration, and what operators want of a node."""
 
 from collections.abc import Collection
+from dataclasses import asdict
 from typing import Any
 
 import click
 
 from balancer.cli.node_apply import apply
-from balancer.cli.node_options import declared_options, read_secret, secret_options
+from balancer.cli.node_options import declared_limits, declared_options, read_secret, secret_options
 from balancer.cli.output import format_option, show, table
 from balancer.cli.session import Session
-from balancer.core.nodes import AdminState, Node, api_url, checked_name
+from balancer.core.nodes import AdminState, Limits, Node, api_url, checked_name
+from balancer.core.selection import Candidate, full
 from balancer.errors import BalancerError, StorageUnavailableError
 from balancer.settings import Settings
 from balancer.storage import ledger, nodes
@@ -67,8 +69,9 @@ def explain(session: Session, name: str, form: str) -> None:
     view = _view(session, name)
     reasons = _reasons(view, session.settings)
     verdict = f"{name} takes no new meetings" if reasons else f"{name} takes new meetings"
-    content = {"node": view.public(), "takes_new_meetings": not reasons, "reasons": reasons}
-    show(form, content, [verdict, *(f"- {reason}" for reason in reasons)])
+    notes = _notes(view)
+    content = {"node": view.public(), "takes_new_meetings": not reasons, "reasons": reasons, "notes": notes}
+    show(form, content, [verdict, *(f"- {line}" for line in (*reasons, *notes))])
 
 
 @node.command()
@@ -89,6 +92,7 @@ def add(session: Session, /, name: str, url: str, state: str, form: str, **given
         secret=read_secret(given),
         weight=1.0 if given["weight"] is None else given["weight"],
         tags=given["tags"] or (),
+        limits=declared_limits(given, Limits()),
     )
     with session.transaction() as connection:
         nodes.add(connection, declared, AdminState(state))
@@ -148,14 +152,8 @@ _state_command(
 
 def _views(session: Session) -> list[NodeView]:
     snapshots = session.snapshots()
-    settings = session.settings
     with session.transaction() as connection:
-        return views(
-            connection,
-            snapshots,
-            poll_interval=settings.poll_interval,
-            young_seconds=settings.young_meeting_seconds,
-        )
+        return views(connection, snapshots, settings=session.settings)
 
 
 def _view(session: Session, name: str) -> NodeView:
@@ -206,7 +204,27 @@ def _reasons(view: NodeView, settings: Settings) -> list[str]:
         found.append(
             f"its figures are {age}, more than 3 times {settings.poll_interval:g} s: look at balancer-poller.service"
         )
+    if reached := full(view.load, view.node):
+        found.append(f"it is {reached}: {_held(view)}")
     return found
+
+
+def _notes(view: NodeView) -> list[str]:
+    """What else steers new meetings to or from it."""
+    node, notes = view.node, []
+    if node.tags:
+        notes.append(f"it is kept for creates with meta_server-tag {' or '.join(node.tags)}")
+    if reached := Candidate(node, view.observed, view.load).avoided:
+        notes.append(f"it is at its soft limit of {reached} and avoided while others are below theirs: {_held(view)}")
+    known = {name.replace("_", " "): limit for name, limit in asdict(node.limits).items() if limit is not None}
+    if known:
+        notes.append("limits: " + ", ".join(f"{limit} {name}" for name, limit in known.items()))
+    return notes
+
+
+def _held(view: NodeView) -> str:
+    count = view.load.meetings
+    return f"it has {count} meeting{'' if count == 1 else 's'}, and {view.load.people:g} users there or expected"
 
 
 def _other_digest(ours: str, taken: Collection[str]) -> str:
@@ -234,6 +252,8 @@ def _seconds(value: float | None) -> str | None:
 
 
 def _words(value: object) -> object:
+    if isinstance(value, dict):
+        return ", ".join(f"{each} {key.replace('_', ' ')}" for key, each in value.items() if each is not None) or "-"
     if isinstance(value, list):
         return " ".join(map(str, value)) or "-"
     return "-" if value is None or value == "" else value

@@ -1,13 +1,14 @@
 """``balancer node apply``: create or update, for playbooks; safe to repeat."""
 
+from dataclasses import asdict
 from typing import Any
 
 import click
 
-from balancer.cli.node_options import declared_options, read_secret, secret_options
+from balancer.cli.node_options import declared_limits, declared_options, read_secret, secret_options
 from balancer.cli.output import format_option, show
 from balancer.cli.session import Session
-from balancer.core.nodes import AdminState, Node, api_url, checked_name
+from balancer.core.nodes import AdminState, Limits, Node, api_url, checked_name
 from balancer.storage import nodes
 from balancer.storage.database import Connection
 
@@ -58,12 +59,18 @@ def _wanted(before: Node | None, name: str, url: str, secret: str, state: str | 
         admin_state=AdminState(state) if state else before.admin_state if before else AdminState.DISABLED,
         weight=given["weight"] if given["weight"] is not None else before.weight if before else 1.0,
         tags=given["tags"] or (before.tags if before else ()),
+        limits=declared_limits(given, before.limits if before else Limits()),
     )
 
 
 def _write(connection: Connection, before: Node | None, wanted: Node) -> None:
     declared = nodes.Declaration(
-        name=wanted.name, url=wanted.url, secret=wanted.secret, weight=wanted.weight, tags=wanted.tags
+        name=wanted.name,
+        url=wanted.url,
+        secret=wanted.secret,
+        weight=wanted.weight,
+        tags=wanted.tags,
+        limits=wanted.limits,
     )
     if before is None:
         nodes.add(connection, declared, wanted.admin_state)
@@ -80,6 +87,7 @@ def _public(node: Node, secret: str) -> dict[str, Any]:
         "admin_state": node.admin_state.value,
         "weight": node.weight,
         "tags": list(node.tags),
+        "limits": asdict(node.limits),
         "secret": secret,
     }
 

@@ -2,15 +2,26 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from balancer.core.nodes import NodeRefusedError, checked_secret
+from balancer.core.nodes import Limits, NodeRefusedError, checked_secret
+from balancer.core.pools import UNTAGGED
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_LIMIT = click.IntRange(min=0, max=1_000_000)
+_LIMITS = [
+    click.option(f"--{kind}-{what}", type=_LIMIT, help=f"{verb} once it has so many {words}; 0: no limit.")
+    for what, words in (("meetings", "meetings"), ("users", "users, expected ones too"))
+    for kind, verb in (
+        ("soft", "Avoid it for new meetings while others are below theirs,"),
+        ("hard", "No new meeting for it"),
+    )
+]
 _TAG_CHARACTERS = "letters, digits, '.', '_' and '-'"
 
 
@@ -27,13 +38,28 @@ def secret_options(command: Command) -> Command:
 
 
 def declared_options(command: Command) -> Command:
-    """``--weight`` and ``--tag``."""
+    """``--weight``, ``--tag`` and the limits."""
     weight = click.FloatRange(min=0, min_open=True, max=1000)
     tag = click.option(
         "--tag", "tags", multiple=True, callback=_checked_tags, help="A word that front ends may ask for; repeatable."
     )
     weigh = click.option("--weight", type=weight, help="Capacity against the others: 2 takes twice the users of 1.")
+    for option in reversed(_LIMITS):
+        command = option(command)
     return weigh(tag(command))
+
+
+def declared_limits(given: Mapping[str, Any], before: Limits) -> Limits:
+    """What was declared, and where nothing was, what was there before. Raises NodeRefusedError."""
+    values = {
+        field.name: getattr(before, field.name) if given[field.name] is None else given[field.name] or None
+        for field in fields(Limits)
+    }
+    for what in ("meetings", "users"):
+        soft, hard = values[f"soft_{what}"], values[f"hard_{what}"]
+        if soft and hard and soft > hard:
+            raise NodeRefusedError(f"the soft limit of {soft} {what} is above the hard one of {hard}")
+    return Limits(**values)
 
 
 def read_secret(given: Mapping[str, Any]) -> str:
@@ -52,4 +78,6 @@ def _checked_tags(context: click.Context, option: click.Parameter, tags: tuple[s
     for tag in tags:
         if not tag or not all(character.isalnum() or character in "._-" for character in tag) or not tag.isascii():
             raise click.BadParameter(f"{tag!r} is not a tag: {_TAG_CHARACTERS}")
+        if tag == UNTAGGED:
+            raise click.BadParameter(f"{tag!r} means nodes without tags where front ends ask for tags")
     return tuple(dict.fromkeys(tags))

@@ -10,6 +10,7 @@ from balancer.cli.importer import importer
 from balancer.cli.meeting import meeting
 from balancer.cli.node import node
 from balancer.cli.output import printable
+from balancer.cli.place import place
 from balancer.cli.poller import poller
 from balancer.cli.recording import recording
 from balancer.cli.session import Session
@@ -81,5 +82,5 @@ def balancer(context: click.Context) -> None:
     context.call_on_close(context.obj.close)
 
 
-for noun in (database, importer, meeting, node, poller, recording, settings):
+for noun in (database, importer, meeting, node, place, poller, recording, settings):
     balancer.add_command(noun)

@@ -5,7 +5,7 @@ what is added is never more than what is missing. So a burst of creates right af
 that stays small is not held for a full one for long.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,8 +14,8 @@ from balancer.core.parameters import Parameters
 
 #: Share of a young meeting's time in which its whole expectation counts; then it fades to nothing.
 _WHOLE = 0.5
-#: A hint beyond this says nothing about a room.
-_LARGEST_HINT = 10_000
+#: Users; more than this no hint and no node is believed to have in one meeting.
+LARGEST_ROOM = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,18 +33,29 @@ class Young:
 class Load:
     """A node's load in users."""
 
-    users: float  #: seen by the last poll
-    coming: float  #: expected, and not seen yet
+    users: float  #: seen by the last poll: moderators once, breakout rooms too
+    filling: float  #: still to come into young meetings that the poll saw
+    reserved: float  #: expected in meetings that it could not see yet
     meetings: int  #: seen, or placed since
+    video: float = 0.0  #: users that its webcams weigh as much as
+
+    @property
+    def people(self) -> float:
+        """Users there and on their way."""
+        return self.users + self.filling + self.reserved
 
     def score(self, weight: float) -> float:
         """What is compared: load over capacity."""
-        return (self.users + self.coming) / weight
+        return (self.people + self.video) / weight
 
 
-def expected_users(parameters: Parameters, default: float) -> float:
-    """Users to expect in a new meeting: the front end's own hint, never more than the room takes."""
-    expected = _count(parameters, "meta_bbb-meeting-size-hint") or default
+def expected_users(parameters: Parameters, peaks: Collection[int], default: float) -> float:
+    """Users to expect in a new meeting, never more than the room takes.
+
+    The front end's own hint; without one the largest of ``peaks``, the most users that were seen at once in each of the
+    room's last meetings; ``default`` for a room that is new.
+    """
+    expected = _count(parameters, "meta_bbb-meeting-size-hint") or max(peaks, default=0) or default
     most = _count(parameters, "maxParticipants")
     return min(expected, most) if most else expected
 
@@ -56,39 +67,44 @@ def loads(
     placed: Mapping[int, tuple[int, float]],
     now: datetime,
     young_for: timedelta,
+    *,
+    video_weight: float,
 ) -> dict[int, Load]:
     """Every node's load, by node id.
 
     snapshots: the last of each node, where there is one. placed: live meetings and the users expected in them, for
-    nodes without a snapshot. young_for: how long a new meeting is expected to fill.
+    nodes without a snapshot. young_for: how long a new meeting is expected to fill. video_weight: users that one webcam
+    weighs as much as.
     """
     by_node: dict[int, list[Young]] = {}
     for meeting in young:
         by_node.setdefault(meeting.node_id, []).append(meeting)
     return {
-        node.id: _load(snapshots[node.id], by_node.get(node.id, ()), now, young_for)
+        node.id: _load(snapshots[node.id], by_node.get(node.id, ()), now, young_for, video_weight)
         if node.id in snapshots
         else _blind(placed.get(node.id, (0, 0.0)))
         for node in nodes
     }
 
 
-def _load(snapshot: Snapshot, young: Iterable[Young], now: datetime, young_for: timedelta) -> Load:
-    coming, unseen = 0.0, 0
+def _load(snapshot: Snapshot, young: Iterable[Young], now: datetime, young_for: timedelta, video_weight: float) -> Load:
+    filling, reserved, unseen = 0.0, 0.0, 0
     for meeting in young:
+        expected = meeting.expected_users * _fading(now - meeting.placed_at, young_for)
         seen = snapshot.participants.get(meeting.internal_meeting_id or "")
-        if seen is None:
-            if meeting.created_at is not None and meeting.created_at < snapshot.poll_started:
-                continue  # the poll would have seen it: it is gone
+        if seen is not None:
+            filling += max(0.0, expected - seen)
+        elif meeting.created_at is None or meeting.created_at >= snapshot.poll_started:
+            reserved += expected
             unseen += 1
-        coming += max(0.0, meeting.expected_users * _fading(now - meeting.placed_at, young_for) - (seen or 0))
-    return Load(snapshot.users, coming, snapshot.meetings + unseen)
+        # else the poll would have seen it: it is gone
+    return Load(snapshot.users, filling, reserved, snapshot.meetings + unseen, snapshot.video * video_weight)
 
 
 def _blind(placed: tuple[int, float]) -> Load:
     """Without a snapshot only our own rows tell anything."""
     meetings, users = placed
-    return Load(0, users, meetings)
+    return Load(0, 0, users, meetings)
 
 
 def _fading(age: timedelta, young_for: timedelta) -> float:
@@ -99,6 +115,6 @@ def _fading(age: timedelta, young_for: timedelta) -> float:
 
 def _count(parameters: Parameters, name: str) -> int:
     text = parameters.text(name)
-    if not (text.isascii() and text.isdigit()) or len(text) > len(str(_LARGEST_HINT)):
+    if not (text.isascii() and text.isdigit()) or len(text) > len(str(LARGEST_ROOM)):
         return 0
-    return min(int(text), _LARGEST_HINT)
+    return min(int(text), LARGEST_ROOM)

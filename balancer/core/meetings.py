@@ -52,7 +52,6 @@ class Wanted:
     meeting_id: str
     parameters: Parameters
     upload: Upload | None = None
-    expected_users: float
     recorded: bool = False
 
 

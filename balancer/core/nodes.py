@@ -36,6 +36,20 @@ class ObservedState(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much a node may hold and still get new meetings; None: no limit. They keep nobody from joining.
+
+    A node that has reached a soft limit is avoided while another has not; one that has reached a hard limit gets no new
+    meeting. What is expected to come counts.
+    """
+
+    soft_meetings: int | None = None
+    hard_meetings: int | None = None
+    soft_users: int | None = None
+    hard_users: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Node:
     """One BBB server as registered."""
 
@@ -46,6 +60,7 @@ class Node:
     admin_state: AdminState
     weight: float = 1.0  #: capacity: 2.0 takes twice the users of 1.0
     tags: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, kw_only=True)

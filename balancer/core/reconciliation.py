@@ -29,6 +29,7 @@ class Placed:
     created_at: datetime | None  #: None: no answer to create ever arrived
     finished_at: datetime | None
     user_joined: bool
+    peak_users: int = 0  #: the most that polls saw at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,7 @@ class Findings:
     returned: list[Found] = field(default_factory=list)  #: lost with its node, and back with it
     left_over: list[Found] = field(default_factory=list)  #: by a create that timed out: the one thing we end
     joined: list[Placed] = field(default_factory=list)  #: the first user came
+    grown: list[Found] = field(default_factory=list)  #: more users than ever before
 
     def __bool__(self) -> bool:
         return any(vars(self).values())
@@ -94,6 +96,8 @@ def _compare_running(row: Placed, meeting: SeenMeeting | None, listing: Listing,
     if meeting:
         if meeting.user_joined and not row.user_joined:
             findings.joined.append(row)
+        if meeting.participants > row.peak_users:
+            findings.grown.append(Found(row, meeting))
     elif row.created_at is not None and row.created_at < listing.poll_started:
         seen_before = row.internal_meeting_id in listing.listed_before
         (findings.ended if seen_before else findings.doubtful).append(row)

@@ -1,14 +1,19 @@
 """Which node takes a new meeting: the least loaded of those that may, and for every other the reason why not."""
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from balancer.core.load import Load
 from balancer.core.nodes import AdminState, Node, ObservedState
+from balancer.core.pools import Pool
+from balancer.errors import NoNodeAvailableError, ServerTagUnavailableError
 
 # Where no node is known to be well, one of which nothing fresh is known may be: Redis was wiped, or nobody polls. After
 # these, one that failed its last poll. A node that is unreachable, or was never polled, gets nothing.
 _PREFERENCE = (ObservedState.ONLINE, ObservedState.STALE, ObservedState.SUSPECT)
+
+_UNTAGGED = "without the tag asked for"
 
 
 @dataclass(frozen=True)
@@ -18,53 +23,92 @@ class Candidate:
     node: Node
     observed: ObservedState
     load: Load
-    refusal: str = ""  #: why it may not take this meeting; "" where it may
+    refusal: str = ""  #: why it may not take this meeting, to follow "a node"; "" where it may
 
     @property
     def score(self) -> float:
         return self.load.score(self.node.weight)
 
+    @property
+    def avoided(self) -> str:
+        """The soft limit that it has reached; "" where it is below them."""
+        limits = self.node.limits
+        return _reached(self.load, limits.soft_meetings, limits.soft_users)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the meeting that is to be placed asks of a node."""
+
+    pool: Pool = field(default_factory=Pool)
+    refused: Collection[int] = ()  #: ids of nodes that failed this very create
+    foreign: Collection[int] = ()  #: ids of those that hold another tenant's meeting of this id
+
 
 def candidates(
-    nodes: Iterable[Node],
-    observed: Mapping[int, ObservedState],
-    loads: Mapping[int, Load],
-    *,
-    refused: Collection[int] = (),
-    foreign: Collection[int] = (),
+    nodes: Iterable[Node], observed: Mapping[int, ObservedState], loads: Mapping[int, Load], request: Request
 ) -> list[Candidate]:
     """Every node, judged; the best comes first.
 
-    refused: node ids that failed this very create. foreign: those that hold another tenant's meeting of this id.
+    A soft limit only weighs among nodes that would do as well otherwise: it sends nothing out of the pool asked for.
     """
-    nodes = list(nodes)
-    best = next((state for state in _PREFERENCE if state in _states(nodes, observed, refused, foreign)), None)
-    found = [
-        Candidate(node, observed[node.id], loads[node.id], _refusal(node, observed[node.id], best, refused, foreign))
-        for node in nodes
-    ]
-    return sorted(found, key=lambda each: (bool(each.refusal), each.score, each.load.meetings, each.node.id))
+    found = [_judged(Candidate(node, observed[node.id], loads[node.id]), request) for node in nodes]
+    states = {each.observed for each in found if not each.refusal}
+    best = next((state for state in _PREFERENCE if state in states), None)
+    found = _refuse(found, lambda each: each.observed is not best, lambda each: each.observed.value)
+    if any(not each.refusal and request.pool.holds(each.node.tags) for each in found):
+        found = _refuse(found, lambda each: not request.pool.holds(each.node.tags), lambda _: _UNTAGGED)
+    return sorted(found, key=_rank)
 
 
-def _states(
-    nodes: Iterable[Node], observed: Mapping[int, ObservedState], refused: Collection[int], foreign: Collection[int]
-) -> set[ObservedState]:
-    return {observed[node.id] for node in nodes if not _refusal(node, observed[node.id], None, refused, foreign)}
+def unplaced(found: Collection[Candidate], pool: Pool) -> NoNodeAvailableError:
+    """What a front end is told where every node is refused: BBB's or Scalelite's failure, and the reasons."""
+    counts = Counter(each.refusal for each in found)
+    reasons = [f"{count} {'node' if count == 1 else 'nodes'} {refusal}" for refusal, count in counts.most_common()]
+    told = f" ({', '.join(reasons) or 'no node is registered'})"
+    if pool.required:
+        return ServerTagUnavailableError(f"There is no available server with the required tag={pool}.{told}")
+    return NoNodeAvailableError(NoNodeAvailableError.default_message + told)
 
 
-def _refusal(
-    node: Node,
-    observed: ObservedState,
-    best: ObservedState | None,
-    refused: Collection[int],
-    foreign: Collection[int],
-) -> str:
-    if node.admin_state is not AdminState.ENABLED:
-        return f"is {node.admin_state.value}"
-    if node.id in refused:
-        return "failed this create"
-    if node.id in foreign:
-        return "has another tenant's meeting of this id"
-    if observed not in _PREFERENCE or (best is not None and observed is not best):
-        return f"is {observed.value}"
-    return ""
+def full(load: Load, node: Node) -> str:
+    """The hard limit that a node has reached, to follow "a node"; "" where it is below them."""
+    reached = _reached(load, node.limits.hard_meetings, node.limits.hard_users)
+    return f"at the limit of {reached}" if reached else ""
+
+
+def _judged(each: Candidate, request: Request) -> Candidate:
+    return replace(each, refusal=_refusal(each, request))
+
+
+def _refusal(each: Candidate, request: Request) -> str:
+    """What speaks against a node, whatever the others are like."""
+    if each.node.admin_state is not AdminState.ENABLED:
+        return each.node.admin_state.value
+    if each.node.id in request.refused:
+        return "that did not take this meeting"
+    if each.node.id in request.foreign:
+        return "with another meeting of this id"
+    if not request.pool.allows(each.node.tags):
+        return _UNTAGGED if request.pool.required else "kept for other tags"
+    if each.observed not in _PREFERENCE:
+        return "never polled" if each.observed is ObservedState.UNKNOWN else each.observed.value
+    return full(each.load, each.node)
+
+
+def _refuse(
+    found: Iterable[Candidate], against: Callable[[Candidate], bool], reason: Callable[[Candidate], str]
+) -> list[Candidate]:
+    return [replace(each, refusal=reason(each)) if not each.refusal and against(each) else each for each in found]
+
+
+def _reached(load: Load, meetings: int | None, users: int | None) -> str:
+    if meetings is not None and load.meetings >= meetings:
+        return "meetings"
+    return "users" if users is not None and load.people >= users else ""
+
+
+def _rank(each: Candidate) -> tuple[bool, bool, float, float, float, int]:
+    """Of nodes that are equally loaded, empty ones above all, the larger one: it bears a meeting better."""
+    weight = each.node.weight
+    return bool(each.refusal), bool(each.avoided), each.score, each.load.meetings / weight, -weight, each.node.id

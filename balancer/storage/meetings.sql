@@ -3,6 +3,7 @@
 SELECT
     m.id, m.tenant_id, m.meeting_id, m.state, m.internal_meeting_id, m.node_id,
     n.name, n.url, n.secret, n.admin_state, n.weight, n.tags,
+    n.soft_meetings, n.hard_meetings, n.soft_users, n.hard_users,
     CASE WHEN o.state = 'unreachable' THEN extract(epoch FROM clock_timestamp() - o.since)::float8 END
         AS unreachable_for
 FROM meetings AS m
@@ -18,6 +19,7 @@ SELECT pg_advisory_xact_lock(%(key)s);
 -- What placement judges by, read in its own transaction and never from a cache.
 SELECT
     n.id, n.name, n.url, n.secret, n.admin_state, n.weight, n.tags,
+    n.soft_meetings, n.hard_meetings, n.soft_users, n.hard_users,
     o.state AS observed, o.reason, o.since, clock_timestamp() AS now
 FROM nodes AS n
 LEFT JOIN node_observations AS o ON o.node_id = n.id
@@ -36,6 +38,14 @@ SELECT node_id, internal_meeting_id, expected_users, placed_at, created_at
 FROM meetings
 WHERE state IN ('creating', 'running') AND node_id IS NOT NULL
     AND placed_at > clock_timestamp() - make_interval(secs => %(seconds)s);
+
+-- name: peaks
+-- The most users that were there at once in each of a room's last meetings.
+SELECT peak_users
+FROM meetings
+WHERE tenant_id = %(tenant_id)s AND meeting_id = %(meeting_id)s
+ORDER BY id DESC
+LIMIT 5;
 
 -- name: placed
 -- For nodes of which no snapshot tells anything: all their live meetings.

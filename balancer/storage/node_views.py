@@ -1,12 +1,13 @@
 """Nodes as operators see them: what is wanted, what was observed, and how loaded they are."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from balancer.core.load import Load, Young, loads
 from balancer.core.nodes import Node, Observation, ObservedState, Snapshot, observed_state
+from balancer.settings import Settings
 from balancer.storage import clock, nodes
 from balancer.storage.database import Connection
 from balancer.storage.sql import queries
@@ -45,15 +46,15 @@ class NodeView:
             "snapshot_age": round(self.age.total_seconds(), 1) if self.age is not None else None,
             "weight": self.node.weight,
             "tags": list(self.node.tags),
+            "limits": asdict(self.node.limits),
             "bbb_version": known.bbb_version if known else "",
             "digests": list(known.digests) if known else [],
         }
 
 
-def views(
-    connection: Connection, snapshots: Mapping[int, Snapshot], *, poll_interval: float, young_seconds: float
-) -> list[NodeView]:
-    """Every node, by name. poll_interval and young_seconds: as in the settings."""
+def views(connection: Connection, snapshots: Mapping[int, Snapshot], *, settings: Settings) -> list[NodeView]:
+    """Every node, by name."""
+    poll_interval, young_for = settings.poll_interval, timedelta(seconds=settings.young_meeting_seconds)
     now = clock.now(connection)
     known = nodes.all_nodes(connection)
     observations = nodes.observations(connection)
@@ -64,7 +65,8 @@ def views(
         node_id: snapshot for node_id, snapshot in snapshots.items() if observed.get(node_id) is ObservedState.ONLINE
     }
     placed = _placed(connection, known)
-    loaded = loads(known, fresh, _young(connection, young_seconds), placed, now, timedelta(seconds=young_seconds))
+    young = _young(connection, settings.young_meeting_seconds)
+    loaded = loads(known, fresh, young, placed, now, young_for, video_weight=settings.video_weight)
     return [
         NodeView(
             node=node,

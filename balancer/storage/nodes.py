@@ -1,12 +1,12 @@
 """Nodes in PostgreSQL: what operators want of them (table nodes), and what was observed (node_observations)."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import psycopg.errors
 
-from balancer.core.nodes import AdminState, Node, Observation, ObservedState
+from balancer.core.nodes import AdminState, Limits, Node, Observation, ObservedState
 from balancer.errors import BalancerError
 from balancer.storage.database import Connection
 from balancer.storage.sql import queries
@@ -31,6 +31,7 @@ class Declaration:
     secret: str = field(repr=False)
     weight: float = 1.0
     tags: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
 
 
 def all_nodes(connection: Connection) -> list[Node]:
@@ -54,7 +55,7 @@ def add(connection: Connection, declared: Declaration, admin_state: AdminState) 
 
 
 def change(connection: Connection, node: Node, declared: Declaration) -> Node:
-    """Give ``node`` the declared URL, secret, weight and tags; its admin state stays.
+    """Give ``node`` the declared URL, secret, weight, tags and limits; its admin state stays.
 
     Raises NodeUnknownError, and NodeKnownError where the URL is another node's.
     """
@@ -112,6 +113,7 @@ def _values(declared: Declaration) -> dict[str, Any]:
         "secret": declared.secret,
         "weight": declared.weight,
         "tags": list(declared.tags),
+        **asdict(declared.limits),
     }
 
 
@@ -121,8 +123,22 @@ def _found(row: Mapping[str, Any] | None, name: str) -> Node:
     return _node(row)
 
 
+def read_node(row: Mapping[str, Any], node_id: int) -> Node:
+    """The node in a row that has every column of it, and maybe others."""
+    return Node(
+        id=node_id,
+        name=row["name"],
+        url=row["url"],
+        secret=row["secret"],
+        admin_state=AdminState(row["admin_state"]),
+        weight=row["weight"],
+        tags=tuple(row["tags"]),
+        limits=Limits(**{field.name: row[field.name] for field in fields(Limits)}),
+    )
+
+
 def _node(row: Mapping[str, Any]) -> Node:
-    return Node(**{**row, "admin_state": AdminState(row["admin_state"]), "tags": tuple(row["tags"])})
+    return read_node(row, row["id"])
 
 
 def _observation(row: Mapping[str, Any]) -> Observation:

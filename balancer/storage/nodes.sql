@@ -1,29 +1,39 @@
 -- name: all
 -- Every registered node, in the order of its name.
-SELECT id, name, url, secret, admin_state, weight, tags FROM nodes ORDER BY name;
+SELECT id, name, url, secret, admin_state, weight, tags, soft_meetings, hard_meetings, soft_users, hard_users
+FROM nodes
+ORDER BY name;
 
 -- name: by_name
-SELECT id, name, url, secret, admin_state, weight, tags FROM nodes WHERE name = %(name)s;
+SELECT id, name, url, secret, admin_state, weight, tags, soft_meetings, hard_meetings, soft_users, hard_users
+FROM nodes
+WHERE name = %(name)s;
 
 -- name: add
 -- Nothing comes back where the name or the URL is known.
-INSERT INTO nodes (name, url, secret, admin_state, weight, tags)
-VALUES (%(name)s, %(url)s, %(secret)s, %(admin_state)s, %(weight)s, %(tags)s)
+INSERT INTO nodes (name, url, secret, admin_state, weight, tags, soft_meetings, hard_meetings, soft_users, hard_users)
+VALUES (
+    %(name)s, %(url)s, %(secret)s, %(admin_state)s, %(weight)s, %(tags)s,
+    %(soft_meetings)s, %(hard_meetings)s, %(soft_users)s, %(hard_users)s
+)
 ON CONFLICT DO NOTHING
-RETURNING id, name, url, secret, admin_state, weight, tags;
+RETURNING id, name, url, secret, admin_state, weight, tags, soft_meetings, hard_meetings, soft_users, hard_users;
 
 -- name: change
 -- What the inventory declares; the operator's state is left alone.
 UPDATE nodes
-SET url = %(url)s, secret = %(secret)s, weight = %(weight)s, tags = %(tags)s, changed_at = now()
+SET url = %(url)s, secret = %(secret)s, weight = %(weight)s, tags = %(tags)s,
+    soft_meetings = %(soft_meetings)s, hard_meetings = %(hard_meetings)s,
+    soft_users = %(soft_users)s, hard_users = %(hard_users)s,
+    changed_at = now()
 WHERE id = %(id)s
-RETURNING id, name, url, secret, admin_state, weight, tags;
+RETURNING id, name, url, secret, admin_state, weight, tags, soft_meetings, hard_meetings, soft_users, hard_users;
 
 -- name: set_admin_state
 UPDATE nodes
 SET admin_state = %(admin_state)s, changed_at = now()
 WHERE name = %(name)s
-RETURNING id, name, url, secret, admin_state, weight, tags;
+RETURNING id, name, url, secret, admin_state, weight, tags, soft_meetings, hard_meetings, soft_users, hard_users;
 
 -- name: remove
 DELETE FROM nodes WHERE id = %(id)s;

@@ -5,16 +5,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from balancer import log
-from balancer.core.load import Load, Young, loads
+from balancer.core.load import Load, Young, expected_users, loads
 from balancer.core.meetings import Placement, State, Wanted
-from balancer.core.nodes import AdminState, Node, Observation, ObservedState, Snapshot, observed_state
-from balancer.core.selection import Candidate, candidates
-from balancer.errors import NoNodeAvailableError
+from balancer.core.nodes import Node, Observation, ObservedState, Snapshot, observed_state
+from balancer.core.pools import Pool
+from balancer.core.selection import Candidate, Request, candidates, unplaced
 from balancer.settings import Settings
 from balancer.storage.database import Connection
+from balancer.storage.nodes import read_node
 from balancer.storage.sql import queries
 
 _SQL = queries("meetings")
+#: Nodes whose scores a decision's log line tells, the best first: a line stays readable with hundreds of them.
+_SCORES = 20
 
 logger = log.get(__name__)
 
@@ -29,7 +32,7 @@ def live(connection: Connection, tenant_id: int, meeting_id: str) -> Placement |
         tenant_id=row["tenant_id"],
         meeting_id=row["meeting_id"],
         state=State(row["state"]),
-        node=None if row["node_id"] is None else _node(row, row["node_id"]),
+        node=None if row["node_id"] is None else read_node(row, row["node_id"]),
         internal_meeting_id=row["internal_meeting_id"],
         unreachable_for=row["unreachable_for"],
     )
@@ -47,81 +50,80 @@ def place(
     snapshots may be older than the transaction: what was placed since their polls is counted from rows.
     Raises NoNodeAvailableError.
     """
-    judged = _judge(connection, wanted, refused, snapshots, settings)
-    for candidate in judged:
-        if candidate.refusal:
-            break
-        row = connection.execute(_SQL["insert"], _values(wanted, candidate)).fetchone()
-        # None: an operator took the node out of service while we chose.
+    expected = _expected(connection, wanted, settings.expected_users)
+    passed = set(refused)
+    while True:
+        judged = judge(connection, wanted, passed, snapshots, settings)
+        chosen = judged[0] if judged and not judged[0].refusal else None
+        if chosen is None:
+            _log_decision(wanted, expected, None, judged)
+            raise unplaced(judged, Pool.asked(wanted.parameters))
+        row = connection.execute(_SQL["insert"], _values(wanted, expected, chosen)).fetchone()
         if row is not None:
-            _log_decision(wanted, candidate, judged)
+            _log_decision(wanted, expected, chosen, judged)
             return Placement(
                 id=row["id"],
                 tenant_id=wanted.tenant_id,
                 meeting_id=wanted.meeting_id,
                 state=State.CREATING,
-                node=candidate.node,
+                node=chosen.node,
             )
-    _log_decision(wanted, None, judged)
-    raise NoNodeAvailableError
+        # An operator took the node out of service while we chose.
+        passed.add(chosen.node.id)
 
 
-def _values(wanted: Wanted, candidate: Candidate) -> dict[str, Any]:
-    return {
-        "node_id": candidate.node.id,
-        "tenant_id": wanted.tenant_id,
-        "meeting_id": wanted.meeting_id,
-        "expected_users": wanted.expected_users,
-        "recorded": wanted.recorded,
-        "cause": f"placed on {candidate.node.name} at score {candidate.score:g}",
-    }
-
-
-def _judge(
+def judge(
     connection: Connection,
     wanted: Wanted,
     refused: Collection[int],
     snapshots: Mapping[int, Snapshot],
     settings: Settings,
 ) -> list[Candidate]:
+    """Every node as it would be chosen now, the best first; writes nothing."""
     rows = connection.execute(_SQL["nodes"]).fetchall()
     if not rows:
         return []
     now: datetime = rows[0]["now"]
     # A stale snapshot says less than our own rows.
     fresh = {number: each for number, each in snapshots.items() if each.fresh(now, settings.poll_interval)}
-    nodes = [_node(row, row["id"]) for row in rows]
+    known = [read_node(row, row["id"]) for row in rows]
     observed = {
         row["id"]: observed_state(_observation(row), fresh.get(row["id"]), now, settings.poll_interval) for row in rows
     }
     named = {"tenant_id": wanted.tenant_id, "meeting_id": wanted.meeting_id}
     foreign = {row["node_id"] for row in connection.execute(_SQL["foreign_nodes"], named)}
-    loaded = _loads(connection, nodes, fresh, now, settings.young_meeting_seconds)
-    return candidates(nodes, observed, loaded, refused=refused, foreign=foreign)
+    request = Request(pool=Pool.asked(wanted.parameters), refused=refused, foreign=foreign)
+    return candidates(known, observed, _loads(connection, known, fresh, now, settings), request)
+
+
+def _expected(connection: Connection, wanted: Wanted, default: float) -> float:
+    named = {"tenant_id": wanted.tenant_id, "meeting_id": wanted.meeting_id}
+    peaks = [row["peak_users"] for row in connection.execute(_SQL["peaks"], named)]
+    return expected_users(wanted.parameters, peaks, default)
+
+
+def _values(wanted: Wanted, expected: float, chosen: Candidate) -> dict[str, Any]:
+    return {
+        "node_id": chosen.node.id,
+        "tenant_id": wanted.tenant_id,
+        "meeting_id": wanted.meeting_id,
+        "expected_users": expected,
+        "recorded": wanted.recorded,
+        "cause": f"placed on {chosen.node.name} at score {chosen.score:g}",
+    }
 
 
 def _loads(
-    connection: Connection, nodes: list[Node], snapshots: Mapping[int, Snapshot], now: datetime, young_seconds: float
+    connection: Connection, known: list[Node], snapshots: Mapping[int, Snapshot], now: datetime, settings: Settings
 ) -> dict[int, Load]:
-    young = [Young(**row) for row in connection.execute(_SQL["young"], {"seconds": young_seconds})]
-    blind = [node.id for node in nodes if node.id not in snapshots]
+    seconds = settings.young_meeting_seconds
+    young = [Young(**row) for row in connection.execute(_SQL["young"], {"seconds": seconds})]
+    blind = [node.id for node in known if node.id not in snapshots]
     placed: dict[int, tuple[int, float]] = {}
     if blind:
         rows = connection.execute(_SQL["placed"], {"node_ids": blind})
         placed = {row["node_id"]: (row["meetings"], row["users"]) for row in rows}
-    return loads(nodes, snapshots, young, placed, now, timedelta(seconds=young_seconds))
-
-
-def _node(row: Mapping[str, Any], node_id: int) -> Node:
-    return Node(
-        id=node_id,
-        name=row["name"],
-        url=row["url"],
-        secret=row["secret"],
-        admin_state=AdminState(row["admin_state"]),
-        weight=row["weight"],
-        tags=tuple(row["tags"]),
-    )
+    return loads(known, snapshots, young, placed, now, timedelta(seconds=seconds), video_weight=settings.video_weight)
 
 
 def _observation(row: Mapping[str, Any]) -> Observation | None:
@@ -130,12 +132,22 @@ def _observation(row: Mapping[str, Any]) -> Observation | None:
     return Observation(state=ObservedState(row["observed"]), reason=row["reason"], since=row["since"])
 
 
-def _log_decision(wanted: Wanted, chosen: Candidate | None, judged: list[Candidate]) -> None:
+def _log_decision(wanted: Wanted, expected: float, chosen: Candidate | None, judged: list[Candidate]) -> None:
+    """One line that tells the whole decision."""
+    fit = [each for each in judged if not each.refusal]
+    refusals: dict[str, list[str]] = {}
+    for each in judged:
+        if each.refusal:
+            refusals.setdefault(each.refusal, []).append(each.node.name)
     logger.info(
         "meeting placed" if chosen else "no node for a meeting",
         tenant=wanted.tenant_id,
         meeting_id=wanted.meeting_id,
+        tag=wanted.parameters.text("meta_server-tag"),
+        expected_users=expected,
         node=chosen.node.name if chosen else None,
-        scores={each.node.name: round(each.score, 2) for each in judged if not each.refusal},
-        refusals={each.node.name: each.refusal for each in judged if each.refusal},
+        score=round(chosen.score, 2) if chosen else None,
+        scores={each.node.name: round(each.score, 2) for each in fit[:_SCORES]},
+        at_soft_limit=[each.node.name for each in fit if each.avoided],
+        refusals=refusals,
     )

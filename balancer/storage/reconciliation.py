@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg.errors
 
+from balancer.core.load import LARGEST_ROOM
 from balancer.core.node_call import SeenMeeting
 from balancer.core.nodes import AdminState
 from balancer.core.reconciliation import Findings, Found, Listing, Placed, compare
@@ -86,6 +87,10 @@ def _apply(connection: Connection, findings: Findings, node_id: int, poll_starte
     changes += _change_all(connection, "note_twins", twins, "lost", TWIN, {})
     if findings.joined:
         connection.execute(queries("reconciliation")["note_joined"], {"ids": [row.id for row in findings.joined]})
+    if findings.grown:
+        peaks = {found.row.id: min(found.meeting.participants, LARGEST_ROOM) for found in findings.grown}
+        values = {"ids": list(peaks), "users": list(peaks.values())}
+        connection.execute(queries("reconciliation")["note_peaks"], values)
     return changes
 
 

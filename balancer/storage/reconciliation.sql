@@ -1,10 +1,12 @@
 -- name: rows_on_node
 -- What a poll of a node concerns: its live rows, and those lost with it or by a create without an answer.
-SELECT id, tenant_id, meeting_id, state, internal_meeting_id, placed_at, created_at, finished_at, user_joined
+SELECT id, tenant_id, meeting_id, state, internal_meeting_id, placed_at, created_at, finished_at, user_joined,
+    peak_users
 FROM meetings
 WHERE node_id = %(node_id)s AND state IN ('creating', 'running')
 UNION ALL
-SELECT id, tenant_id, meeting_id, state, internal_meeting_id, placed_at, created_at, finished_at, user_joined
+SELECT id, tenant_id, meeting_id, state, internal_meeting_id, placed_at, created_at, finished_at, user_joined,
+    peak_users
 FROM meetings
 WHERE node_id = %(node_id)s AND state = 'lost'
     AND (internal_meeting_id = ANY(%(internal_meeting_ids)s)
@@ -119,3 +121,9 @@ SELECT id AS meeting FROM changed
 
 -- name: note_joined
 UPDATE meetings SET user_joined = true WHERE id = ANY(%(ids)s) AND NOT user_joined RETURNING id AS meeting
+
+-- name: note_peaks
+-- What later meetings of these rooms may expect.
+UPDATE meetings SET peak_users = seen.users
+FROM unnest(%(ids)s::bigint[], %(users)s::integer[]) AS seen (id, users)
+WHERE meetings.id = seen.id AND meetings.peak_users < seen.users

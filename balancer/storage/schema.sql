@@ -93,6 +93,7 @@ CREATE TABLE public.meetings (
     created_at timestamp with time zone,
     end_requested_at timestamp with time zone,
     finished_at timestamp with time zone,
+    peak_users integer DEFAULT 0 NOT NULL,
     CONSTRAINT meetings_check CHECK (((state = ANY (ARRAY['creating'::text, 'running'::text])) = (finished_at IS NULL))),
     CONSTRAINT meetings_check1 CHECK (((state <> 'running'::text) OR ((internal_meeting_id IS NOT NULL) AND (created_at IS NOT NULL)))),
     CONSTRAINT meetings_state_check CHECK ((state = ANY (ARRAY['creating'::text, 'running'::text, 'ended'::text, 'lost'::text])))
@@ -128,9 +129,17 @@ CREATE TABLE public.nodes (
     tags text[] DEFAULT '{}'::text[] NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    soft_meetings integer,
+    hard_meetings integer,
+    soft_users integer,
+    hard_users integer,
     CONSTRAINT nodes_admin_state_check CHECK ((admin_state = ANY (ARRAY['enabled'::text, 'draining'::text, 'disabled'::text]))),
+    CONSTRAINT nodes_hard_meetings_check CHECK ((hard_meetings > 0)),
+    CONSTRAINT nodes_hard_users_check CHECK ((hard_users > 0)),
     CONSTRAINT nodes_name_check CHECK ((name ~ '^[A-Za-z0-9][A-Za-z0-9._-]*$'::text)),
     CONSTRAINT nodes_secret_check CHECK ((secret <> ''::text)),
+    CONSTRAINT nodes_soft_meetings_check CHECK ((soft_meetings > 0)),
+    CONSTRAINT nodes_soft_users_check CHECK ((soft_users > 0)),
     CONSTRAINT nodes_url_check CHECK ((url ~ '^https?://[^?#[:space:]]+/$'::text)),
     CONSTRAINT nodes_weight_check CHECK ((weight > (0)::double precision))
 );

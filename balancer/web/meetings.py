@@ -6,7 +6,6 @@ from balancer import log
 from balancer.core.callbacks import meeting_ended_url
 from balancer.core.create_parameters import prepared
 from balancer.core.listing import young_meeting
-from balancer.core.load import expected_users
 from balancer.core.meetings import Upload, Wanted, meeting_id, new_meeting_id
 from balancer.core.node_call import Answer
 from balancer.core.nodes import Node
@@ -50,7 +49,6 @@ def create(call: Call) -> Response:
             limit=limit - _AROUND if upload else None,
         ),
         upload=upload,
-        expected_users=expected_users(call.parameters, settings.expected_users),
         recorded=call.parameters.flag("record"),
     )
     answer = services().creation.create(wanted)

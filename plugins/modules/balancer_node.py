@@ -40,6 +40,18 @@ options:
     description: Words that front ends may ask for.
     type: list
     elements: str
+  soft_meetings:
+    description: Meetings from which on it is avoided while others are below theirs; 0 is no limit.
+    type: int
+  hard_meetings:
+    description: Meetings from which on it gets no new one; 0 is no limit.
+    type: int
+  soft_users:
+    description: Users, expected ones too, from which on it is avoided while others are below theirs; 0 is no limit.
+    type: int
+  hard_users:
+    description: Users, expected ones too, from which on it gets no new meeting; 0 is no limit.
+    type: int
   online_timeout:
     description: Seconds to wait for the poller to report the node online before it is enabled.
     type: float
@@ -83,6 +95,7 @@ node:
 
 #: Pause between two looks at a node that is awaited; well below any sensible poll interval.
 LOOK_EVERY = 0.5
+LIMITS = ("soft_meetings", "hard_meetings", "soft_users", "hard_users")
 VERBS = {"enabled": "enable", "draining": "drain", "disabled": "disable"}
 
 
@@ -122,6 +135,9 @@ class Registration:
             words += ["--weight", str(parameters["weight"])]
         for tag in parameters["tags"] or []:
             words += ["--tag", tag]
+        for limit in LIMITS:
+            if parameters[limit] is not None:
+                words += [f"--{limit.replace('_', '-')}", str(parameters[limit])]
         return call(self.module, *words, *options, secret=parameters["secret"])
 
     def change_state(self, wanted: str) -> dict[str, Any]:
@@ -194,6 +210,7 @@ ARGUMENTS = {
     "secret": {"type": "str", "no_log": True},
     "weight": {"type": "float"},
     "tags": {"type": "list", "elements": "str"},
+    **{limit: {"type": "int"} for limit in LIMITS},
     "online_timeout": {"type": "float", "default": 120},
     "fresh_within": {"type": "float", "default": 30},
     "command": {"type": "path", "default": "/usr/local/bin/balancer"},

@@ -81,6 +81,16 @@ def test_a_node_comes_in_disabled_and_is_admitted_once_it_is_online(site: Site) 
     assert site.first["admin_state"] == "disabled", "what an operator disabled stays so"
 
 
+def test_limits_are_declared_and_taken_away(site: Site) -> None:
+    assert site.register(soft_users=200, hard_meetings=30)["changed"]
+    limits = {"soft_meetings": None, "hard_meetings": 30, "soft_users": 200, "hard_users": None}
+    assert site.first["limits"] == limits
+    assert not site.register(soft_users=200)["changed"]
+    assert site.register(hard_meetings=0)["changed"]
+    assert site.first["limits"] == limits | {"hard_meetings": None}
+    assert site.register(soft_users=10, hard_users=5)["failed"]
+
+
 def test_a_node_that_stays_away_stays_disabled_and_is_taken_up_again(site: Site) -> None:
     site.register(url="http://127.0.0.1:9/bigbluebutton/api")
     refused = site.module(name="new", state="admitted", online_timeout=1)

@@ -1,7 +1,8 @@
 """Commands in this process, with real stores."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from balancer.cli import balancer
-from balancer.storage import cache
+from balancer.core.nodes import ObservedState, Snapshot
+from balancer.storage import cache, clock, nodes
 from balancer.storage.database import Connection, connect
+from balancer.storage.snapshots import Snapshots
 
 NODE_SECRET = "the-secret-of-a-node-0123456789"
 FRONT_END_SECRET = "front-end-secret-0123456789"
@@ -116,3 +119,39 @@ class Place:
 @pytest.fixture
 def place(rows: Connection) -> Place:
     return Place(rows)
+
+
+Observe = Callable[..., None]
+
+
+@pytest.fixture
+def observe(rows: Connection, client: cache.Redis) -> Observe:
+    """Writes what a poller would have written of a node."""
+
+    def observe(
+        name: str,
+        state: ObservedState = ObservedState.ONLINE,
+        reason: str = "",
+        *,
+        age: float = 1.0,
+        participants: dict[str, int] | None = None,
+        video: int = 0,
+        digests: tuple[str, ...] = (),
+    ) -> None:
+        node = nodes.by_name(rows, name)
+        nodes.observe(rows, node.id, state, reason=reason, bbb_version="3.0.4", digests=digests, fencing=1)
+        started = clock.now(rows) - timedelta(seconds=age)
+        counts = participants or {}
+        users = sum(counts.values())
+        snapshot = Snapshot(
+            node_id=node.id,
+            fencing=1,
+            poll_started=started,
+            polled=started,
+            users=users,
+            video=video,
+            participants=counts,
+        )
+        Snapshots(client).write(snapshot, {})
+
+    return observe

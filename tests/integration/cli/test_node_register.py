@@ -10,6 +10,7 @@ from balancer.storage.database import Connection
 from tests.integration.cli.conftest import NODE_SECRET, Commands
 
 URL = "https://bbb1.example.org/bigbluebutton/api/"
+NO_LIMITS = dict.fromkeys(("soft_meetings", "hard_meetings", "soft_users", "hard_users"))
 
 
 def secret_of(rows: Connection, name: str) -> str:
@@ -32,6 +33,7 @@ def test_a_new_node_is_disabled_and_unknown(commands: Commands, rows: Connection
         "snapshot_age": None,
         "weight": 1.0,
         "tags": [],
+        "limits": NO_LIMITS,
         "bbb_version": "",
         "digests": [],
     }
@@ -40,9 +42,22 @@ def test_a_new_node_is_disabled_and_unknown(commands: Commands, rows: Connection
 
 def test_everything_can_be_declared(commands: Commands) -> None:
     node = commands.add(
-        "bbb1", "--state", "enabled", "--weight", "2.5", "--tag", "big", "--tag", "exam", "--tag", "big"
+        "bbb1",
+        "--state",
+        "enabled",
+        "--weight",
+        "2.5",
+        "--tag",
+        "big",
+        "--tag",
+        "exam",
+        "--tag",
+        "big",
+        "--hard-users",
+        "300",
     )
     assert (node["admin_state"], node["weight"], node["tags"]) == ("enabled", 2.5, ["big", "exam"])
+    assert node["limits"] == NO_LIMITS | {"hard_users": 300}
 
 
 def test_the_secret_may_come_from_a_file(commands: Commands, rows: Connection, tmp_path: Path) -> None:
@@ -93,7 +108,18 @@ def test_a_known_or_malformed_node_is_refused_and_changes_nothing(
     assert rows.execute("SELECT * FROM nodes").fetchall() == before
 
 
-@pytest.mark.parametrize("words", [["--weight", "0"], ["--weight", "many"], ["--tag", "a b"], ["--state", "gone"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--weight", "0"],
+        ["--weight", "many"],
+        ["--tag", "a b"],
+        ["--tag", "none"],
+        ["--state", "gone"],
+        ["--hard-users", "-1"],
+        ["--soft-meetings", "1.5"],
+    ],
+)
 def test_options_are_checked(commands: Commands, words: list[str]) -> None:
     assert commands.run("node", "add", "bbb1", URL, "--secret-stdin", *words, given=NODE_SECRET).exit_code == 2
 
@@ -138,6 +164,7 @@ class TestApply:
                 "admin_state": "disabled",
                 "weight": 1.0,
                 "tags": [],
+                "limits": NO_LIMITS,
                 "secret": "set",
             },
         }
@@ -154,6 +181,23 @@ class TestApply:
         commands.ok(*self.WORDS, "--weight", "3", "--tag", "big", "--state", "enabled", given=NODE_SECRET)
         after = commands.json(*self.WORDS, given=NODE_SECRET)["after"]
         assert (after["weight"], after["tags"], after["admin_state"]) == (3.0, ["big"], "enabled")
+
+    def test_limits_stay_until_they_are_changed_or_taken_away(self, commands: Commands) -> None:
+        given = ("--soft-meetings", "20", "--hard-meetings", "30", "--soft-users", "200", "--hard-users", "300")
+        limits = dict(zip(NO_LIMITS, (20, 30, 200, 300), strict=True))
+        assert commands.json(*self.WORDS, *given, given=NODE_SECRET)["after"]["limits"] == limits
+        assert commands.json(*self.WORDS, given=NODE_SECRET)["changed"] is False
+        changed = commands.json(*self.WORDS, "--hard-users", "0", "--soft-meetings", "25", given=NODE_SECRET)
+        assert changed["before"]["limits"] == limits
+        assert changed["after"]["limits"] == limits | {"hard_users": None, "soft_meetings": 25}
+        assert commands.json("node", "show", "bbb1")["node"]["limits"] == changed["after"]["limits"]
+        shown = commands.ok("node", "show", "bbb1").splitlines()
+        assert "limits: 25 soft meetings, 30 hard meetings, 200 soft users" in shown
+
+    def test_a_soft_limit_above_the_hard_one_is_refused(self, commands: Commands) -> None:
+        commands.ok(*self.WORDS, "--hard-users", "300", given=NODE_SECRET)
+        said = commands.refused(*self.WORDS, "--soft-users", "301", given=NODE_SECRET)
+        assert "soft limit of 301 users is above the hard one of 300" in said
 
     def test_an_operators_state_is_left_alone_unless_it_is_given(self, commands: Commands) -> None:
         commands.ok(*self.WORDS, given=NODE_SECRET)

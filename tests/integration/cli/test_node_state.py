@@ -1,51 +1,13 @@
 """What operators want of nodes, and how nodes are shown."""
 
-from collections.abc import Callable
-from datetime import timedelta
-
 import pytest
 
-from balancer.core.nodes import ObservedState, Snapshot
-from balancer.storage import cache, clock, nodes
+from balancer.core.nodes import ObservedState
+from balancer.storage import cache, nodes
 from balancer.storage.database import Connection
 from balancer.storage.placements import Place as Copy
 from balancer.storage.placements import Placements
-from balancer.storage.snapshots import Snapshots
-from tests.integration.cli.conftest import Commands, Place
-
-Observe = Callable[..., None]
-
-
-@pytest.fixture
-def observe(rows: Connection, client: cache.Redis) -> Observe:
-    """Writes what a poller would have written of a node."""
-
-    def observe(
-        name: str,
-        state: ObservedState = ObservedState.ONLINE,
-        reason: str = "",
-        *,
-        age: float = 1.0,
-        participants: dict[str, int] | None = None,
-        digests: tuple[str, ...] = (),
-    ) -> None:
-        node = nodes.by_name(rows, name)
-        nodes.observe(rows, node.id, state, reason=reason, bbb_version="3.0.4", digests=digests, fencing=1)
-        started = clock.now(rows) - timedelta(seconds=age)
-        counts = participants or {}
-        users = sum(counts.values())
-        snapshot = Snapshot(
-            node_id=node.id,
-            fencing=1,
-            poll_started=started,
-            polled=started,
-            users=users,
-            video=0,
-            participants=counts,
-        )
-        Snapshots(client).write(snapshot, {})
-
-    return observe
+from tests.integration.cli.conftest import Commands, Observe, Place
 
 
 @pytest.mark.parametrize(("verb", "state"), [("enable", "enabled"), ("drain", "draining"), ("disable", "disabled")])
@@ -181,6 +143,25 @@ def test_a_refused_digest_is_told_from_a_wrong_secret(commands: Commands, observ
     assert "does not take sha256, in which we sign, but sha1, sha512" in said
     assert "BALANCER_NODE_CHECKSUM_ALGORITHM" in said
     assert "digests: sha1 sha512" in commands.ok("node", "show", "bbb1").splitlines()
+
+
+def test_explain_tells_of_limits_and_tags(commands: Commands, observe: Observe, place: Place) -> None:
+    commands.add("bbb1", "--state", "enabled", "--tag", "exam", "--soft-users", "30", "--hard-meetings", "2")
+    observe("bbb1", participants={"aaa-1": 35})
+    answer = commands.json("node", "explain", "bbb1")
+    assert answer["takes_new_meetings"] is True
+    assert answer["notes"] == [
+        "it is kept for creates with meta_server-tag exam",
+        "it is at its soft limit of users and avoided while others are below theirs:"
+        " it has 1 meeting, and 35 users there or expected",
+        "limits: 2 hard meetings, 30 soft users",
+    ]
+    observe("bbb1", participants={"aaa-1": 4, "aaa-2": 0})
+    (said,) = commands.json("node", "explain", "bbb1")["reasons"]
+    assert said == "it is at the limit of meetings: it has 2 meetings, and 4 users there or expected"
+    text = commands.ok("node", "explain", "bbb1")
+    assert "takes no new meetings" in text
+    assert "meta_server-tag exam" in text
 
 
 def test_a_node_never_polled_is_explained(commands: Commands) -> None:

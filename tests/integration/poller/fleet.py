@@ -87,8 +87,15 @@ class Fleet:
         return Created(meeting_id, internal, int(create_time))
 
     async def users(self, name: str, meeting_id: str, count: int) -> None:
+        await self._crowd("POST", name, meeting_id, count)
+
+    async def leave(self, name: str, meeting_id: str, count: int) -> None:
+        await self._crowd("DELETE", name, meeting_id, count)
+
+    async def _crowd(self, method: str, name: str, meeting_id: str, count: int) -> None:
         origin = self.nodes[name].url.removesuffix("/bigbluebutton/api/")
-        async with self.session.post(
+        async with self.session.request(
+            method,
             f"{origin}/simulator/users",
             json={"meetingID": meeting_id, "count": count},
             headers={"Authorization": f"Bearer {SECRET}"},

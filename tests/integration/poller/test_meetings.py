@@ -31,6 +31,20 @@ async def test_a_listed_meeting_stays_and_its_first_user_is_noted(poller: Poller
     assert fleet.causes(row) == []
 
 
+async def test_the_most_users_that_were_there_at_once_are_noted(poller: Poller, fleet: Fleet) -> None:
+    await fleet.add("bbb1")
+    row = fleet.place("bbb1", "course-1", await fleet.create("bbb1", "course-1"))
+    seen = []
+    for arrivals in (0, 7, 5):
+        await fleet.users("bbb1", "course-1", arrivals)
+        await poller.run_once()
+        seen.append(fleet.row(row)["peak_users"])
+    await fleet.leave("bbb1", "course-1", 11)
+    await poller.run_once()
+    seen.append(fleet.row(row)["peak_users"])
+    assert seen == [0, 7, 12, 12]
+
+
 async def test_a_meeting_that_left_the_list_has_ended(poller: Poller, fleet: Fleet, client: cache.Redis) -> None:
     await fleet.add("bbb1", end_delay=0.0)
     row = fleet.place("bbb1", "course-1", await fleet.create("bbb1", "course-1"))

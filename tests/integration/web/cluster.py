@@ -174,8 +174,8 @@ class Cluster:
         """The node forgets its meetings."""
         self.loop.run(self.servers[name].node.restart())
 
-    def let_in(self, name: str, meeting_id: str, count: int) -> None:
-        self._control(name, "users", meetingID=meeting_id, count=count)
+    def let_in(self, name: str, meeting_id: str, count: int, **options: Any) -> None:
+        self._control(name, "users", meetingID=meeting_id, count=count, **options)
 
     def stop(self, name: str) -> None:
         self.loop.run(self.servers[name].stop())

@@ -237,7 +237,7 @@ def test_without_any_node_the_failure_is_bbb_s(cluster: Cluster) -> None:
     assert (answer.success, answer.key, answer["message"]) == (
         False,
         "internalError",
-        "Could not find any available servers.",
+        "Could not find any available servers. (2 nodes disabled)",
     )
     assert cluster.rows("course-1") == []
 

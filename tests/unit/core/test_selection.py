@@ -3,35 +3,49 @@
 import pytest
 
 from balancer.core.load import Load
-from balancer.core.nodes import AdminState, Node, ObservedState
-from balancer.core.selection import Candidate, candidates
+from balancer.core.nodes import AdminState, Limits, Node, ObservedState
+from balancer.core.pools import Pool
+from balancer.core.selection import Candidate, Request, candidates, unplaced
 
 ONLINE, STALE, SUSPECT = ObservedState.ONLINE, ObservedState.STALE, ObservedState.SUSPECT
 UNREACHABLE, UNKNOWN = ObservedState.UNREACHABLE, ObservedState.UNKNOWN
 ENABLED, DRAINING, DISABLED = AdminState.ENABLED, AdminState.DRAINING, AdminState.DISABLED
 
-Given = tuple[AdminState, ObservedState, float]
+PLENTY = Load(0, 0, 0, 0)
 
 
-def judge(*given: Given, weights: tuple[float, ...] = (), **exclusions: set[int]) -> list[Candidate]:
-    nodes = [
-        Node(
-            id=number,
-            name=f"bbb{number}",
-            url=f"https://bbb{number}/",
-            secret="secret",
-            admin_state=state,
-            weight=weights[number - 1] if weights else 1.0,
-        )
-        for number, (state, _, _) in enumerate(given, 1)
-    ]
-    observed = {number: state for number, (_, state, _) in enumerate(given, 1)}
-    loads = {number: Load(users, 0, 1) for number, (_, _, users) in enumerate(given, 1)}
-    return candidates(nodes, observed, loads, **exclusions)
+def node(number: int, state: AdminState = ENABLED, *, tags: str = "", weight: float = 1.0, **limits: int) -> Node:
+    return Node(
+        id=number,
+        name=f"bbb{number}",
+        url=f"https://bbb{number}/",
+        secret="secret",
+        admin_state=state,
+        weight=weight,
+        tags=tuple(tags.split()),
+        limits=Limits(**limits),
+    )
+
+
+def users(count: float, meetings: int = 1) -> Load:
+    return Load(count, 0, 0, meetings)
+
+
+Given = tuple[Node, ObservedState, Load]
+
+
+def judge(*given: Given, pool: str = "", **request: set[int]) -> list[Candidate]:
+    observed = {node.id: state for node, state, _ in given}
+    loads = {node.id: load for node, _, load in given}
+    return candidates([node for node, _, _ in given], observed, loads, Request(pool=Pool.parse(pool), **request))
 
 
 def taken(found: list[Candidate]) -> list[int]:
     return [each.node.id for each in found if not each.refusal]
+
+
+def refusals(found: list[Candidate]) -> dict[int, str]:
+    return {each.node.id: each.refusal for each in found}
 
 
 @pytest.mark.parametrize(
@@ -53,39 +67,141 @@ def taken(found: list[Candidate]) -> list[int]:
         ([], []),
     ],
 )
-def test_order(given: list[Given], order: list[int]) -> None:
-    assert taken(judge(*given)) == order
+def test_order(given: list[tuple[AdminState, ObservedState, float]], order: list[int]) -> None:
+    nodes = [(node(number, state), seen, users(count)) for number, (state, seen, count) in enumerate(given, 1)]
+    assert taken(judge(*nodes)) == order
 
 
 def test_a_larger_node_takes_more() -> None:
-    assert taken(judge((ENABLED, ONLINE, 30), (ENABLED, ONLINE, 20), weights=(2.0, 1.0))) == [1, 2]
+    assert taken(judge((node(1, weight=2.0), ONLINE, users(30)), (node(2), ONLINE, users(20)))) == [1, 2]
+
+
+def test_of_empty_nodes_the_largest_comes_first() -> None:
+    nodes = [(node(number, weight=weight), ONLINE, PLENTY) for number, weight in ((1, 1.0), (2, 4.0), (3, 2.0))]
+    assert taken(judge(*nodes)) == [2, 3, 1]
 
 
 def test_a_node_that_failed_is_not_tried_again_even_where_it_is_the_best_known() -> None:
-    assert taken(judge((ENABLED, ONLINE, 0), (ENABLED, STALE, 0), refused={1})) == [2]
+    assert taken(judge((node(1), ONLINE, users(0)), (node(2), STALE, users(0)), refused={1})) == [2]
 
 
 def test_a_node_with_another_tenant_s_meeting_of_this_id_is_left_out() -> None:
-    assert taken(judge((ENABLED, ONLINE, 0), (ENABLED, ONLINE, 50), foreign={1})) == [2]
+    assert taken(judge((node(1), ONLINE, users(0)), (node(2), ONLINE, users(50)), foreign={1})) == [2]
+
+
+POOLS: list[Given] = [
+    (node(1), ONLINE, users(50)),
+    (node(2), ONLINE, users(60)),
+    (node(3, tags="exam"), ONLINE, users(90)),
+    (node(4, tags="exam big"), ONLINE, users(70)),
+    (node(5, tags="gpu"), ONLINE, users(80)),
+]
+
+
+@pytest.mark.parametrize(
+    ("pool", "order"),
+    [
+        # Nothing asked for: nodes that are kept for nobody.
+        ("", [1, 2]),
+        ("!", [1, 2]),
+        ("exam", [4, 3]),
+        ("exam!", [4, 3]),
+        ("big", [4]),
+        ("gpu;exam", [4, 5, 3]),
+        ("gpu;none", [1, 2, 5]),
+        ("gpu;none!", [1, 2, 5]),
+        ("none", [1, 2]),
+        # Nobody has it.
+        ("Exam", [1, 2]),
+        ("lab", [1, 2]),
+        ("lab!", []),
+        ("lab;big!", [4]),
+    ],
+)
+def test_pools(pool: str, order: list[int]) -> None:
+    assert taken(judge(*POOLS, pool=pool)) == order
+
+
+def test_a_tag_that_is_not_required_falls_back_where_its_nodes_take_nothing() -> None:
+    plain = (node(1), ONLINE, users(90))
+    for away in (
+        (node(2, DRAINING, tags="exam"), ONLINE, users(0)),
+        (node(2, tags="exam"), UNREACHABLE, users(0)),
+        (node(2, tags="exam"), SUSPECT, users(0)),
+        (node(2, tags="exam", hard_meetings=1), ONLINE, users(0)),
+    ):
+        assert taken(judge(plain, away, pool="exam")) == [1]
+    # Required, it goes where it may still go.
+    assert taken(judge(plain, (node(2, tags="exam"), SUSPECT, users(0)), pool="exam!")) == [2]
+
+
+@pytest.mark.parametrize(
+    ("first", "load", "order"),
+    [
+        # Below its limits the score decides.
+        (node(1, soft_meetings=4, hard_meetings=5), users(10, 3), [1, 2]),
+        # A soft one sends meetings elsewhere ...
+        (node(1, soft_meetings=3), users(10, 3), [2, 1]),
+        (node(1, soft_users=10), users(10, 3), [2, 1]),
+        # ... counting who is expected.
+        (node(1, soft_users=20), Load(10, 4, 6, 3), [2, 1]),
+        (node(1, soft_users=21), Load(10, 4, 6, 3), [1, 2]),
+        # A hard one refuses.
+        (node(1, hard_meetings=3), users(10, 3), [2]),
+        (node(1, hard_users=20), Load(10, 4, 6, 3), [2]),
+        # Webcams are no users.
+        (node(1, hard_users=20), Load(10, 0, 0, 3, video=15), [1, 2]),
+    ],
+)
+def test_limits(first: Node, load: Load, order: list[int]) -> None:
+    assert taken(judge((first, ONLINE, load), (node(2), ONLINE, users(50)))) == order
+
+
+def test_where_all_are_at_their_soft_limits_the_score_decides_again() -> None:
+    full = [(node(number, soft_users=10), ONLINE, users(count)) for number, count in ((1, 30), (2, 20))]
+    assert taken(judge(*full)) == [2, 1]
 
 
 def test_every_refusal_has_a_reason() -> None:
     found = judge(
-        (DRAINING, ONLINE, 0),
-        (ENABLED, UNREACHABLE, 0),
-        (ENABLED, ONLINE, 0),
-        (ENABLED, ONLINE, 0),
-        (ENABLED, STALE, 0),
-        (ENABLED, ONLINE, 9),
+        (node(1, DRAINING), ONLINE, PLENTY),
+        (node(2), UNREACHABLE, PLENTY),
+        (node(3), ONLINE, PLENTY),
+        (node(4), ONLINE, PLENTY),
+        (node(5), STALE, PLENTY),
+        (node(6), ONLINE, users(9)),
+        (node(7, tags="exam"), ONLINE, PLENTY),
+        (node(8, hard_users=5), ONLINE, users(5)),
+        (node(9), UNKNOWN, PLENTY),
         refused={3},
         foreign={4},
     )
-    assert {each.node.id: each.refusal for each in found} == {
+    assert refusals(found) == {
         6: "",
-        1: "is draining",
-        2: "is unreachable",
-        3: "failed this create",
-        4: "has another tenant's meeting of this id",
-        5: "is stale",
+        1: "draining",
+        2: "unreachable",
+        3: "that did not take this meeting",
+        4: "with another meeting of this id",
+        5: "stale",
+        7: "kept for other tags",
+        8: "at the limit of users",
+        9: "never polled",
     }
     assert found[0].node.id == 6
+
+
+def test_a_front_end_is_told_how_many_nodes_refused_and_why() -> None:
+    found = judge((node(1, DRAINING), ONLINE, PLENTY), (node(2, DRAINING), ONLINE, PLENTY), (node(3), UNKNOWN, PLENTY))
+    error = unplaced(found, Pool.parse("lab"))
+    assert error.message_key == "internalError"
+    assert str(error) == "Could not find any available servers. (2 nodes draining, 1 node never polled)"
+    assert str(unplaced([], Pool())) == "Could not find any available servers. (no node is registered)"
+
+
+def test_a_required_tag_that_nobody_has_is_scalelite_s_failure() -> None:
+    pool = Pool.parse("lab;room!")
+    error = unplaced(judge(*POOLS, pool="lab;room!"), pool)
+    assert error.message_key == "serverTagUnavailable"
+    assert str(error) == (
+        "There is no available server with the required tag=lab;room. (5 nodes without the tag asked for)"
+    )

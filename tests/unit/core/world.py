@@ -255,7 +255,6 @@ def wanted(meeting_id: str = "course-1", tenant_id: int = TENANT) -> Wanted:
         tenant_id=tenant_id,
         meeting_id=meeting_id,
         parameters=Parameters.of([("meetingID", meeting_id)]),
-        expected_users=10,
     )
 
 

@@ -1,0 +1,80 @@
+"""``balancer place --explain``: where a new meeting would go now, and why not elsewhere."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from balancer.cli.output import format_option, show, table
+from balancer.cli.session import Session
+from balancer.core.meetings import Wanted
+from balancer.core.parameters import Parameters
+from balancer.core.pools import Pool
+from balancer.core.selection import Candidate, unplaced
+from balancer.storage.placing import judge
+
+#: Parts of a score, which is their sum over the node's weight.
+_PARTS = ("users", "filling", "reserved", "video")
+
+
+@click.command()
+@click.option("--explain", is_flag=True, required=True, help="Only tell; a create is what places a meeting.")
+@click.option("--tag", default="", help="As a front end's meta_server-tag: 'a', 'a;b', or with a '!' at the end.")
+@format_option
+@click.pass_obj
+def place(session: Session, explain: bool, tag: str, form: str) -> None:
+    """Tell where a new meeting would go: every node's score, its parts, and why it is or is not taken.
+
+    Nothing is written. A score is users seen, users expected in young meetings ("filling") and in meetings that no poll
+    has seen yet ("reserved"), and what webcams weigh, all over the node's weight. The lowest is taken.
+    """
+    wanted = Wanted(tenant_id=0, meeting_id="", parameters=Parameters.of([("meta_server-tag", tag)]))
+    snapshots = session.snapshots()
+    with session.transaction() as connection:
+        judged = judge(connection, wanted, (), snapshots, session.settings)
+    chosen = judged[0].node.name if judged and not judged[0].refusal else None
+    verdict = f"a meeting would go to {chosen}" if chosen else str(unplaced(judged, Pool.parse(tag)))
+    found = [_public(each, chosen) for each in judged]
+    content = {"tag": tag, "chosen": chosen, "verdict": verdict, "nodes": found}
+    show(form, content, [*_lines(found), "", verdict])
+
+
+def _public(each: Candidate, chosen: str | None) -> dict[str, Any]:
+    return {
+        "name": each.node.name,
+        "taken": each.node.name == chosen,
+        "score": round(each.score, 2),
+        **{part: round(getattr(each.load, part), 2) for part in _PARTS},
+        "weight": each.node.weight,
+        "meetings": each.load.meetings,
+        "tags": list(each.node.tags),
+        "observed_state": each.observed.value,
+        "reason": _reason(each, chosen),
+    }
+
+
+def _reason(each: Candidate, chosen: str | None) -> str:
+    if each.node.name == chosen:
+        return "taken"
+    if each.refusal:
+        return f"not taken: {each.refusal}"
+    if each.avoided:
+        return f"not taken: at its soft limit of {each.avoided}"
+    return "not taken: a better one is there"
+
+
+def _lines(found: Iterable[dict[str, Any]]) -> list[str]:
+    head = ("NODE", "SCORE", *(part.upper() for part in _PARTS), "WEIGHT", "MEETINGS", "TAGS", "WHY")
+    rows = [
+        (
+            each["name"],
+            each["score"],
+            *(each[part] for part in _PARTS),
+            each["weight"],
+            each["meetings"],
+            " ".join(each["tags"]),
+            each["reason"],
+        )
+        for each in found
+    ]
+    return table(head, rows, "no nodes: `balancer node add`")

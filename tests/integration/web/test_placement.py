@@ -1,0 +1,161 @@
+"""Where creates go: pools, limits, what is known of a room, and what is told of the decision."""
+
+import json
+
+import pytest
+
+from balancer import log
+from balancer.storage import placing
+from tests.integration.web.cluster import Cluster
+
+TAG = "meta_server-tag"
+
+
+def homes(cluster: Cluster, *meeting_ids: str) -> list[str]:
+    return [cluster.home(each) for each in meeting_ids]
+
+
+def expected(cluster: Cluster, meeting_id: str) -> float:
+    """Users expected in the room's newest meeting."""
+    return float(cluster.rows(meeting_id)[-1]["expected_users"])
+
+
+def test_a_tagged_node_is_kept_for_those_who_ask(cluster: Cluster) -> None:
+    cluster.execute("UPDATE nodes SET tags = '{exam}' WHERE name = 'bbb2'")
+    for number in range(3):
+        cluster.create(f"plain-{number}")
+        cluster.create(f"exam-{number}", **{TAG: "gpu;exam!"})
+    assert (len(cluster.meetings("bbb1")), len(cluster.meetings("bbb2"))) == (3, 3)
+    assert homes(cluster, "plain-0", "exam-0") == ["bbb1", "bbb2"]
+
+
+def test_a_tag_that_nobody_has_falls_back_unless_it_is_required(cluster: Cluster) -> None:
+    cluster.execute("UPDATE nodes SET tags = '{exam}' WHERE name = 'bbb2'")
+    assert cluster.create("optional", **{TAG: "gpu"}).success
+    assert cluster.home("optional") == "bbb1"
+    answer = cluster.create("required", **{TAG: "gpu;tpu!"})
+    assert (answer.success, answer.key) == (False, "serverTagUnavailable")
+    assert answer["message"] == (
+        "There is no available server with the required tag=gpu;tpu. (2 nodes without the tag asked for)"
+    )
+    assert cluster.rows("required") == []
+
+
+def test_a_create_repeated_with_another_tag_finds_its_meeting(cluster: Cluster) -> None:
+    cluster.execute("UPDATE nodes SET tags = '{exam}' WHERE name = 'bbb2'")
+    cluster.create("course-1")
+    assert cluster.create("course-1", **{TAG: "exam!"}).key == "duplicateWarning"
+    assert cluster.states("course-1") == [("bbb1", "running")]
+
+
+def test_a_tag_s_node_that_fails_the_create_is_left_for_an_untagged_one(cluster: Cluster) -> None:
+    cluster.execute("UPDATE nodes SET tags = '{exam}' WHERE name = 'bbb2'")
+    cluster.stop("bbb2")
+    assert cluster.create("course-1", **{TAG: "exam"}).success
+    assert cluster.states("course-1") == [("bbb2", "ended"), ("bbb1", "running")]
+    del cluster.servers["bbb2"]
+
+
+def test_a_hard_limit_refuses_create_and_never_join(cluster: Cluster) -> None:
+    cluster.execute("UPDATE nodes SET hard_meetings = 1")
+    for number in range(2):
+        assert cluster.create(f"course-{number}").success
+    answer = cluster.create("one-too-many")
+    assert (answer.key, answer["message"]) == (
+        "internalError",
+        "Could not find any available servers. (2 nodes at the limit of meetings)",
+    )
+    assert cluster.create("course-0").success
+    assert cluster.join("course-0").status_code == 302
+
+
+def test_a_limit_of_users_counts_whom_a_poll_saw_and_who_is_expected(cluster: Cluster) -> None:
+    cluster.execute("UPDATE nodes SET hard_users = 25")
+    cluster.create("full")
+    full = cluster.home("full")
+    cluster.let_in(full, "full", 25)
+    cluster.poll()
+    # 10 are expected in each; nobody is there yet.
+    answers = [cluster.create(f"course-{number}").success for number in range(4)]
+    assert answers == [True, True, True, False]
+    assert len(cluster.meetings(full)) == 1
+
+
+def test_a_soft_limit_is_kept_while_another_node_is_below_its_own(cluster: Cluster) -> None:
+    cluster.execute("UPDATE nodes SET soft_meetings = 2, weight = 100 WHERE name = 'bbb1'")
+    for number in range(5):
+        cluster.create(f"course-{number}")
+    assert (len(cluster.meetings("bbb1")), len(cluster.meetings("bbb2"))) == (2, 3)
+    cluster.execute("UPDATE nodes SET soft_meetings = 1 WHERE name = 'bbb2'")
+    cluster.create("over-both")
+    assert cluster.home("over-both") == "bbb1"
+
+
+def test_a_room_is_expected_to_be_as_full_as_its_last_meetings_were(cluster: Cluster) -> None:
+    cluster.create("lecture")
+    assert expected(cluster, "lecture") == cluster.settings.expected_users
+    cluster.let_in(cluster.home("lecture"), "lecture", 40)
+    cluster.poll()
+    cluster.call("end", meetingID="lecture", password=cluster.create("lecture")["moderatorPW"])
+    while cluster.call("getMeetingInfo", meetingID="lecture").success:
+        pass
+    cluster.poll(2)
+    assert cluster.create("lecture").success
+    assert expected(cluster, "lecture") == 40
+    cluster.create("hinted", **{"meta_bbb-meeting-size-hint": "70"})
+    assert expected(cluster, "hinted") == 70
+
+
+def test_another_tenant_s_room_of_this_id_tells_nothing(cluster: Cluster) -> None:
+    cluster.execute("INSERT INTO tenants (name) VALUES ('other')")
+    cluster.execute(
+        "INSERT INTO meetings (tenant_id, meeting_id, node_name, state, expected_users, peak_users, finished_at)"
+        " VALUES ((SELECT id FROM tenants WHERE name = 'other'), 'course-1', 'bbb1', 'ended', 1, 300, now())"
+    )
+    cluster.create("course-1")
+    assert expected(cluster, "course-1") == cluster.settings.expected_users
+
+
+def test_webcams_weigh(cluster: Cluster) -> None:
+    for meeting_id in ("cameras", "faces"):
+        cluster.create(meeting_id)
+    busy = cluster.home("cameras")
+    cluster.let_in(busy, "cameras", 10, video=True)
+    cluster.let_in(cluster.home("faces"), "faces", 11)
+    cluster.poll()
+    cluster.create("next")
+    assert cluster.home("next") != busy
+
+
+def test_every_decision_is_one_line_with_its_reasons(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.configure("info", "json")
+    monkeypatch.setattr(placing, "logger", log.get(placing.__name__))
+    cluster.execute("UPDATE nodes SET tags = '{exam}', soft_meetings = 1 WHERE name = 'bbb2'")
+    cluster.create("exam-1", **{TAG: "exam"})
+    cluster.create("exam-2", **{TAG: "exam!"})
+    cluster.create("lab", **{TAG: "lab!"})
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if "refusals" in line]
+    for line in lines:
+        assert line.pop("time")
+        assert (line.pop("level"), line.pop("module")) == ("info", "balancer.storage.placing")
+    common = {"tenant": 1, "expected_users": 10}
+    others = {"without the tag asked for": ["bbb1"]}
+    placed = common | {"event": "meeting placed", "node": "bbb2", "refusals": others}
+    assert lines == [
+        placed | {"meeting_id": "exam-1", "tag": "exam", "score": 0, "scores": {"bbb2": 0}, "at_soft_limit": []},
+        placed
+        | {"meeting_id": "exam-2", "tag": "exam!", "score": 10, "scores": {"bbb2": 10}, "at_soft_limit": ["bbb2"]},
+        common
+        | {
+            "event": "no node for a meeting",
+            "meeting_id": "lab",
+            "tag": "lab!",
+            "node": None,
+            "score": None,
+            "scores": {},
+            "at_soft_limit": [],
+            "refusals": {"without the tag asked for": ["bbb1", "bbb2"]},
+        },
+    ]
