@@ -82,6 +82,7 @@ class Registry:
         self._path = settings.state_directory / _FILE_NAME
         self._known: _Known | None = None
         self._tenants: tuple[Tenant, ...] = ()
+        self._refreshing = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -147,15 +148,17 @@ class Registry:
         return self._known or self._refreshed()
 
     def _refreshed(self) -> _Known:
-        with self._database.transaction() as connection:
-            known = _Known(
-                {node.id: node for node in nodes.all_nodes(connection)},
-                tenants.names(connection),
-                nodes.observations(connection),
-                time.monotonic(),
-            )
-        self._take(known)
-        self._write_file(known.to_json())
+        # In turns: of two that read at one time the one that read earlier might speak last.
+        with self._refreshing:
+            with self._database.transaction() as connection:
+                known = _Known(
+                    {node.id: node for node in nodes.all_nodes(connection)},
+                    tenants.names(connection),
+                    nodes.observations(connection),
+                    time.monotonic(),
+                )
+            self._take(known)
+            self._write_file(known.to_json())
         return known
 
     def _take(self, known: _Known) -> None:
