@@ -1,10 +1,12 @@
-"""Preflight refuses real hosts: everything that is wrong with them is told in one run, and none of them is changed."""
+"""Real hosts before they are deployed: a check of them goes to its end, preflight refuses what is wrong with them."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,7 +15,7 @@ from tests.roles.conftest import LabFleet, Run, lab_command
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
-LAB = "refused"
+LAB = "undeployed"
 HOSTS = ("lb1", "bbb1", "bbb2")
 #: What makes bbb2 a copy of bbb1, as a virtual machine's snapshot would, and hides from it who takes its recordings.
 COPIED = ("/etc/machine-id", "/etc/bigbluebutton/bbb-web.properties", "/etc/ssh/ssh_host_ecdsa_key.pub")
@@ -25,8 +27,20 @@ mkdir -p /var/lib/postgresql && mount -t tmpfs -o size=8m tmpfs /var/lib/postgre
 head -c 16M /dev/zero >/var/lib/postgresql/full 2>/dev/null || test -s /var/lib/postgresql/full
 """
 WRONG_SECRET = "Qm3xT8vLp2Wd9KfR6hZs"
+#: What a host may have before we come: everything that the roles would install, and nothing of ours.
+PACKAGES = (
+    "ca-certificates chrony nftables nginx postgresql python3-cryptography python3-packaging python3-psycopg2 "
+    "python3-venv redis-server rsync"
+)
 STAMP = "/run/before-preflight"
-CHANGED = f"find /etc /opt /root /srv /usr /var/lib /var/spool -xdev -newer {STAMP} -type f ! -path '*/systemd/*'"
+#: What the packages' own services write is not ours.
+THEIRS = ("*/systemd/*", "/var/lib/postgresql/*", "/var/lib/redis/*")
+CHANGED = " ".join(
+    [
+        f"find /etc /opt /root /srv /usr /var/lib /var/spool -xdev -newer {STAMP} -type f",
+        *(f"! -path '{path}'" for path in THEIRS),
+    ]
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,41 +49,74 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabFleet]:
     lab_command(LAB, "down")
     try:
         lab_command(LAB, "up", *HOSTS)
-        inventory = tmp_path_factory.mktemp("refused") / "inventory"
+        inventory = tmp_path_factory.mktemp("undeployed") / "inventory"
         shutil.copytree(Path("/var/lib/bbb-fleet-lab") / LAB / "inventory", inventory)
-        yield LabFleet(inventory, lab=LAB)
+        fleet = LabFleet(inventory, lab=LAB)
+        _one_host_for_everything_else(fleet)
+        yield fleet
     finally:
         lab_command(LAB, "down")
 
 
 @pytest.fixture(scope="module")
-def refused(fleet: LabFleet) -> Run:
+def checked(fleet: LabFleet) -> Run:
+    """A check of hosts that have every package and nothing of ours."""
+    install = f"apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends {PACKAGES}"
+    fleet.host("lb1").check_output(install)
+    _stamp(fleet)
+    return fleet.run("site", options=("--check", "-e", "nfs_server_min_size_gb=1"))
+
+
+def _stamp(fleet: LabFleet) -> None:
+    for name in HOSTS:
+        fleet.host(name).check_output("touch %s && sleep 0.1", STAMP)
+
+
+@pytest.fixture(scope="module")
+def refused(fleet: LabFleet, checked: Run) -> Run:
     """One run of preflight over hosts that all have something wrong with them."""
-    _one_host_for_everything_else(fleet)
+    _add_bbb1_once_more(fleet)
     first, second, rest = (fleet.host(name) for name in ("bbb1", "bbb2", "lb1"))
     first.check_output("ssh-keygen -q -t ecdsa -N '' -f /etc/ssh/ssh_host_ecdsa_key")
     for path in COPIED:
         second.check_output("printf %%s %s > %s", first.file(path).content_string, path)
     second.check_output(COPY)
     rest.check_output("sh -ec %s", DISKS)
-    for host in (first, second, rest):
-        host.check_output("touch %s && sleep 0.1", STAMP)
+    _stamp(fleet)
     return fleet.run("preflight", options=("-e", "nfs_server_min_size_gb=1"))
 
 
 def _one_host_for_everything_else(fleet: LabFleet) -> None:
-    """Put lb1 into every group, and into the pool a node without ssh that is bbb1 once more, with another secret."""
+    with _hosts(fleet) as content:
+        for group in content["all"]["children"].keys() - {"nodes"}:
+            content["all"]["children"][group]["hosts"] = {"lb1": {}}
+
+
+def _add_bbb1_once_more(fleet: LabFleet) -> None:
+    """Put into the pool a node without ssh that is bbb1 under another name, with another secret."""
+    with _hosts(fleet) as content:
+        content["all"]["children"]["nodes"]["hosts"]["bbb3"] = {
+            "bbb_node_managed": False,
+            "bbb_node_url": f"https://bbb1.{LAB}.test/bigbluebutton/api",
+            "bbb_node_secret": WRONG_SECRET,
+        }
+
+
+@contextmanager
+def _hosts(fleet: LabFleet) -> Iterator[dict[str, Any]]:
     path = fleet.inventory / "hosts.yml"
     content = yaml.safe_load(path.read_text())
-    groups = content["all"]["children"]
-    for group in groups.keys() - {"nodes"}:
-        groups[group]["hosts"] = {"lb1": {}}
-    groups["nodes"]["hosts"]["bbb3"] = {
-        "bbb_node_managed": False,
-        "bbb_node_url": f"https://bbb1.{LAB}.test/bigbluebutton/api",
-        "bbb_node_secret": WRONG_SECRET,
-    }
+    yield content
     path.write_text(yaml.safe_dump(content))
+
+
+def test_a_check_goes_to_its_end_where_packages_are_there(fleet: LabFleet, checked: Run) -> None:
+    assert checked.status == 0, checked.output[-5000:]
+    # Far enough to say what the first and the last role would write.
+    for task in ("Create the groups with the fleet's numbers", "Write the unit of the recordings' nginx"):
+        assert task in checked.output
+    assert checked.changed.keys() == set(HOSTS)
+    assert {name: fleet.host(name).check_output(CHANGED) for name in HOSTS} == dict.fromkeys(HOSTS, "")
 
 
 @pytest.mark.parametrize(
