@@ -71,7 +71,7 @@ class Meetings:
                 there = live(connection, wanted.tenant_id, wanted.meeting_id)
             if there is not None:
                 return there, False
-            return placing.place(connection, wanted, refused, snapshots, self._settings), True
+            return placing.place(connection, wanted, refused, snapshots, self._settings)
 
     def settle(self, placement: Placement, found: Identity) -> bool:
         """Make the rows say what the node answered; whether the meeting may be handed out. One transaction."""

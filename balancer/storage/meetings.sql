@@ -56,11 +56,13 @@ GROUP BY node_id;
 
 -- name: insert
 -- The reservation. The node's row is locked and read again: whoever takes it out of service waits for us, or we for them.
+-- No row where the node is out of service by now, or where a lost row of this meetingID was taken back meanwhile.
 WITH chosen AS (
     SELECT id, name FROM nodes WHERE id = %(node_id)s AND admin_state = 'enabled' FOR SHARE
 ), placed AS (
     INSERT INTO meetings (tenant_id, meeting_id, node_id, node_name, expected_users, recorded)
     SELECT %(tenant_id)s, %(meeting_id)s, id, name, %(expected_users)s, %(recorded)s FROM chosen
+    ON CONFLICT DO NOTHING
     RETURNING id
 )
 INSERT INTO meeting_events (meeting, to_state, cause)

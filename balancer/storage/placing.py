@@ -44,9 +44,10 @@ def place(
     refused: Collection[int],
     snapshots: Mapping[int, Snapshot],
     settings: Settings,
-) -> Placement:
-    """Reserve the best node; the caller holds the placement lock and has found no live row.
+) -> tuple[Placement, bool]:
+    """Reserve the best node; the caller holds the placement lock and has found no live row. True: the row is new.
 
+    A poll, or a create that was long under way, takes a lost row back without that lock: then that one is live.
     snapshots may be older than the transaction: what was placed since their polls is counted from rows.
     Raises NoNodeAvailableError.
     """
@@ -61,15 +62,15 @@ def place(
         row = connection.execute(_SQL["insert"], _values(wanted, expected, chosen)).fetchone()
         if row is not None:
             _log_decision(wanted, expected, chosen, judged)
-            return Placement(
-                id=row["id"],
-                tenant_id=wanted.tenant_id,
-                meeting_id=wanted.meeting_id,
-                state=State.CREATING,
-                node=chosen.node,
-            )
-        # An operator took the node out of service while we chose.
+            return _reserved(row["id"], wanted, chosen.node), True
+        if there := live(connection, wanted.tenant_id, wanted.meeting_id):
+            return there, False
+        # While we chose, an operator took the node out of service, or another tenant's row of this id came back to it.
         passed.add(chosen.node.id)
+
+
+def _reserved(row: int, wanted: Wanted, node: Node) -> Placement:
+    return Placement(id=row, tenant_id=wanted.tenant_id, meeting_id=wanted.meeting_id, state=State.CREATING, node=node)
 
 
 def judge(

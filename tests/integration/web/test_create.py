@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from balancer.core.nodes import AdminState
+from balancer.storage.database import connect
 from balancer.storage.poll_requests import PollRequests
 from tests.integration.web.cluster import API, Answer, Cluster, path, read, sign
 from tests.integration.web.conftest import ClusterMaker
+from tests.integration.web.site import until
 
 HEAD = b'<?xml version="1.0"?><modules><module name="presentation">'
 SLIDE = b'<document name="a.pdf">QUJD</document>'
@@ -366,6 +368,25 @@ def test_a_lost_meeting_that_its_node_still_has_is_taken_back(cluster: Cluster) 
     again = cluster.create("course-1")
     assert again["internalMeetingID"] == first["internalMeetingID"]
     assert cluster.states("course-1") == [(home, "running"), (home, "ended")]
+
+
+def test_one_that_a_poll_takes_back_while_it_is_placed_anew_is_handed_out(cluster: Cluster) -> None:
+    first = cluster.create("course-1")
+    home = cluster.home("course-1")
+    cluster.execute("UPDATE meetings SET state = 'lost', finished_at = now()")
+    with connect(cluster.settings.database_url) as poll, ThreadPoolExecutor(1) as front_end:
+        poll.execute("UPDATE meetings SET state = 'running', finished_at = NULL")
+        again = front_end.submit(cluster.create, "course-1")
+        until(lambda: waits_for_a_lock(cluster))
+        poll.commit()
+        assert again.result()["internalMeetingID"] == first["internalMeetingID"]
+    assert cluster.states("course-1") == [(home, "running")]
+
+
+def waits_for_a_lock(cluster: Cluster) -> bool:
+    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with connect(cluster.settings.database_url) as connection:
+        return connection.execute(waiting).rowcount > 0
 
 
 def test_a_left_over_that_is_being_closed_is_not_handed_out(cluster: Cluster) -> None:
