@@ -10,19 +10,25 @@ from balancer.storage.cache import Redis, unavailable_as_ours
 _KEPT = 1000
 _ALL = ""
 
+# One command, since a pipeline would wait for a Redis that is known to hang. KEYS: wishes. ARGV: how many are kept, and
+# the new ones.
+_ASK = """
+redis.call('RPUSH', KEYS[1], unpack(ARGV, 2))
+redis.call('LTRIM', KEYS[1], -ARGV[1], -1)
+"""
+
 
 class PollRequests:
     """Every method raises StorageUnavailableError where Redis cannot be used."""
 
     def __init__(self, client: Redis) -> None:
         self._client = client
+        self._ask = client.register_script(_ASK)
 
     def ask(self, node_ids: Collection[int] = ()) -> None:
         """Have these nodes polled at once; without any, have the list of nodes reread and new ones polled."""
-        with unavailable_as_ours(), self._client.pipeline() as pipeline:
-            pipeline.rpush(keys.POLL_REQUESTS, *([str(node_id) for node_id in node_ids] or [_ALL]))
-            pipeline.ltrim(keys.POLL_REQUESTS, -_KEPT, -1)
-            pipeline.execute()
+        with unavailable_as_ours():
+            self._ask(keys=[keys.POLL_REQUESTS], args=[_KEPT, *([str(node_id) for node_id in node_ids] or [_ALL])])
 
     def take(self, wait: float) -> int | None:
         """Wait up to ``wait`` seconds (below the client's timeout) for one wish: a node id, 0 for "reread the list",

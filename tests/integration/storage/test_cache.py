@@ -3,36 +3,46 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from balancer.errors import StorageUnavailableError
 from balancer.storage import cache
 from balancer.storage.placements import Place, Placements
+from balancer.storage.poll_requests import PollRequests
 from lab.services import Redis
 
 
 @pytest.fixture
-def placements(own_redis: Redis) -> Iterator[Placements]:
+def client(own_redis: Redis) -> Iterator[cache.Redis]:
     with cache.connect(own_redis.url()) as client:
-        yield Placements(client)
+        yield client
 
 
-def seconds_to_fail(placements: Placements) -> float:
+@pytest.fixture
+def placements(client: cache.Redis) -> Placements:
+    return Placements(client)
+
+
+def seconds_to_fail(call: Callable[[], object]) -> float:
     before = time.monotonic()
     with pytest.raises(StorageUnavailableError, match="Redis"):
-        placements.find(1, "course-1")
+        call()
     return time.monotonic() - before
 
 
-def test_only_one_caller_waits_for_a_redis_that_hangs(own_redis: Redis, placements: Placements) -> None:
+def test_only_one_caller_waits_for_a_redis_that_hangs(
+    own_redis: Redis, client: cache.Redis, placements: Placements
+) -> None:
+    requests = PollRequests(client)
     place = Place(1, 1, "internal")
     placements.note(1, "course-1", place)
     assert own_redis.process
     os.kill(own_redis.process.pid, signal.SIGSTOP)
     try:
-        waits = [seconds_to_fail(placements) for _ in range(30)]
+        waits = [seconds_to_fail(lambda: placements.find(1, "course-1")) for _ in range(30)]
+        waits += [seconds_to_fail(lambda: requests.ask([1])) for _ in range(3)]
     finally:
         os.kill(own_redis.process.pid, signal.SIGCONT)
     # The timeout once, without a second try.
