@@ -17,6 +17,8 @@ from balancer.shared_answers import SharedAnswers
 
 #: Nodes that a process asks at one time.
 _AT_ONCE = 16
+#: Share of the time below which a node is not asked: its silence would count against it, and be others' fault.
+_FAIR = 0.5
 #: A quarter of a process's threads at most waits for the nodes together.
 _WAITING_SHARE = 4
 
@@ -60,8 +62,12 @@ class LiveListing:
         return {node_id: part for node_id, part in found.items() if part is not None}
 
     def _list(self, node: Node, started: datetime, deadline: float) -> Part | None:
+        left = deadline - time.monotonic()
+        if left < self._seconds * _FAIR:
+            logger.info("not listed live", node=node.name, reason="the nodes before it took the time")
+            return None
         try:
-            answer = self._client.list_meetings(node, deadline - time.monotonic())
+            answer = self._client.list_meetings(node, left)
             return Part(started, {meeting.internal_meeting_id: meeting.xml for meeting in seen_meetings(answer)})
         except NodeError as error:
             logger.info("not listed live", node=node.name, reason=str(error))
