@@ -196,8 +196,10 @@ def _reasons(view: NodeView, settings: Settings) -> list[str]:
         found.append("it was never polled: is balancer-poller.service running on a balancer host?")
     elif known.reason:
         remedy = _HELP[known.reason]
-        if known.reason == "checksum" and known.digests:
-            remedy = _other_digest(settings.node_checksum_algorithm, known.digests)
+        ours = settings.node_checksum_algorithm
+        # Where ours is among them they are from before the refusal, and tell nothing of it.
+        if known.reason == "checksum" and known.digests and ours not in known.digests:
+            remedy = _other_digest(ours, known.digests)
         found.append(f"it is {known.state.value} since {known.since:%Y-%m-%d %H:%M:%S}: {remedy}")
     elif not view.fresh:
         age = f"{view.age.total_seconds():.0f} s old" if view.age is not None else "missing"

@@ -145,6 +145,14 @@ def test_a_refused_digest_is_told_from_a_wrong_secret(commands: Commands, observ
     assert "digests: sha1 sha512" in commands.ok("node", "show", "bbb1").splitlines()
 
 
+def test_digests_from_before_the_refusal_explain_nothing(commands: Commands, observe: Observe) -> None:
+    commands.add("bbb1", "--state", "enabled")
+    observe("bbb1", ObservedState.UNREACHABLE, "checksum", digests=("sha1", "sha256"))
+    (said,) = commands.json("node", "explain", "bbb1")["reasons"]
+    assert "secret" in said
+    assert "does not take" not in said
+
+
 def test_explain_tells_of_limits_and_tags(commands: Commands, observe: Observe, place: Place) -> None:
     commands.add("bbb1", "--state", "enabled", "--tag", "exam", "--soft-users", "30", "--hard-meetings", "2")
     observe("bbb1", participants={"aaa-1": 35})
