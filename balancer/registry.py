@@ -20,7 +20,7 @@ from balancer.core.tenants import DEFAULT, Tenant
 from balancer.errors import StorageUnavailableError
 from balancer.settings import Settings
 from balancer.storage import nodes, tenants
-from balancer.storage.database import Database
+from balancer.storage.database import POOL_TIMEOUT, Database
 
 #: Seconds between two looks at PostgreSQL: how late a process learns of a new node or a changed state.
 REFRESH = 2.0
@@ -41,7 +41,7 @@ class _Known:
     nodes: Mapping[int, Node]
     tenant_names: Mapping[int, str]
     observations: Mapping[int, Observation] = field(default_factory=dict)
-    read: float = float("-inf")  #: time.monotonic() when PostgreSQL said so
+    read: float = float("-inf")  #: time.monotonic() when PostgreSQL was asked
 
     def to_json(self) -> str:
         """What is kept in the file: observations are news, and not kept."""
@@ -148,18 +148,30 @@ class Registry:
         return self._known or self._refreshed()
 
     def _refreshed(self) -> _Known:
+        asked = time.monotonic()
         # In turns: of two that read at one time the one that read earlier might speak last.
-        with self._refreshing:
-            with self._database.transaction() as connection:
-                known = _Known(
-                    {node.id: node for node in nodes.all_nodes(connection)},
-                    tenants.names(connection),
-                    nodes.observations(connection),
-                    time.monotonic(),
-                )
-            self._take(known)
-            self._write_file(known.to_json())
-        return known
+        if not self._refreshing.acquire(timeout=POOL_TIMEOUT):
+            raise StorageUnavailableError("PostgreSQL: another look at it is still under way")
+        try:
+            # Whoever waited for a look that began after it asked needs none of its own.
+            if self._known is None or self._known.read < asked:
+                known = self._read()
+                self._take(known)
+                self._write_file(known.to_json())
+                return known
+            return self._known
+        finally:
+            self._refreshing.release()
+
+    def _read(self) -> _Known:
+        began = time.monotonic()
+        with self._database.transaction() as connection:
+            return _Known(
+                {node.id: node for node in nodes.all_nodes(connection)},
+                tenants.names(connection),
+                nodes.observations(connection),
+                began,
+            )
 
     def _take(self, known: _Known) -> None:
         self._tenants = tuple(

@@ -4,6 +4,7 @@ import json
 import stat
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,23 @@ def test_changes_are_followed(settings: Settings, registry: Registry, monkeypatc
     deadline = time.monotonic() + 10
     while number not in registry.nodes():
         assert time.monotonic() < deadline
+
+
+def test_nobody_waits_for_the_looks_of_others_one_after_the_other(settings: Settings, registry: Registry) -> None:
+    number = add(settings)
+    registry.refresh()
+
+    def seconds() -> float:
+        before = time.monotonic()
+        assert registry.node_now(number)
+        return time.monotonic() - before
+
+    time.sleep(0.3)  # until the last look is too old to rely on
+    with connect(settings.database_url) as operator, ThreadPoolExecutor(4) as pool:
+        operator.execute("LOCK TABLE nodes IN ACCESS EXCLUSIVE MODE")
+        waits = [each.result() for each in [pool.submit(seconds) for _ in range(4)]]
+    # PostgreSQL gives up a look after 5 s (lock_timeout).
+    assert max(waits) < 8, waits
 
 
 def test_news_of_an_unreachable_node_is_believed_while_it_is_fresh(
