@@ -8,7 +8,7 @@ import psycopg.errors
 import pytest
 
 from balancer.errors import StorageUnavailableError
-from balancer.storage.database import Database
+from balancer.storage.database import Database, connect
 
 
 @pytest.fixture
@@ -55,6 +55,17 @@ def test_a_connection_that_the_server_closed_a_moment_ago_fails_nobody(own_postg
         with psycopg.connect(own_postgresql.url()) as operator:
             operator.execute("SELECT pg_terminate_backend(%s, 5000)", (used,))
         database.check()
+
+
+def test_a_host_that_vanished_is_not_waited_for(own_postgresql: Any, database: Database) -> None:
+    with database.reading() as pooled, connect(own_postgresql.url()) as alone:
+        for connection in (pooled, alone):
+            given = connection.info.get_parameters()
+            # Of a query under way, and of a connection at rest: only the kernel can tell that nobody is there any more.
+            assert int(given["tcp_user_timeout"]) <= 10_000
+            assert (
+                int(given["keepalives_idle"]) + int(given["keepalives_interval"]) * int(given["keepalives_count"]) <= 15
+            )
 
 
 def write_where_only_reading_is_allowed(database: Database) -> None:
