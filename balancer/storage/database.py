@@ -124,6 +124,17 @@ class Database:
 
 
 @contextmanager
+def committing(connection: Connection) -> Iterator[None]:
+    """Send a transaction's last statements with its COMMIT, in one round trip; what they return is fetched afterwards.
+
+    Where one fails, it raises here and nothing is committed.
+    """
+    with connection.pipeline():
+        yield
+        connection.commit()
+
+
+@contextmanager
 def unavailable_as_ours() -> Iterator[None]:
     """Turn the driver's ways of saying "not now" into StorageUnavailableError; mistakes of ours stay as they are."""
     try:

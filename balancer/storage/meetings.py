@@ -18,9 +18,8 @@ from balancer.core.settlement import Row, Step, settle
 from balancer.errors import StorageUnavailableError
 from balancer.settings import Settings
 from balancer.storage import ledger, placing
-from balancer.storage.database import Connection, Database
+from balancer.storage.database import Connection, Database, committing
 from balancer.storage.placements import Place, Placements
-from balancer.storage.placing import live
 from balancer.storage.poll_requests import PollRequests
 from balancer.storage.recent_snapshots import RecentSnapshots
 from balancer.storage.sql import queries
@@ -56,7 +55,7 @@ class Meetings:
     def live(self, tenant_id: int, meeting_id: str) -> Placement | None:
         """The live row of a tenant's meetingID. Front ends create before every join, so joins find a fresh copy."""
         with self._database.reading() as connection:
-            found = live(connection, tenant_id, meeting_id)
+            found = placing.read_live(placing.ask_live(connection, tenant_id, meeting_id))
         if found and found.node and found.internal_meeting_id:
             self._copy(tenant_id, meeting_id, Place(found.id, found.node.id, found.internal_meeting_id))
         return found
@@ -65,13 +64,18 @@ class Meetings:
         """The live row, or a new one on the best node; whether it is new. Raises NoNodeAvailableError."""
         # Older than the transaction, which does no harm: what was placed since a snapshot's poll is counted from rows.
         snapshots = self._snapshots.all()
-        with self._database.transaction() as connection:
-            with connection.pipeline():
-                connection.execute(_SQL["lock"], {"key": _PLACEMENT_LOCK})
-                there = live(connection, wanted.tenant_id, wanted.meeting_id)
-            if there is not None:
-                return there, False
-            return placing.place(connection, wanted, refused, snapshots, self._settings)
+        while True:  # once, unless somebody who needs no lock changed what was read
+            with self._database.transaction() as connection:
+                with connection.pipeline():
+                    connection.execute(_SQL["lock"], {"key": _PLACEMENT_LOCK})
+                    rows = placing.ask_live(connection, wanted.tenant_id, wanted.meeting_id)
+                    evidence = placing.gather(connection, wanted, self._settings)
+                there = placing.read_live(rows)
+                if there is not None:
+                    return there, False
+                placed = placing.place(connection, wanted, refused, evidence, snapshots, self._settings)
+            if placed is not None:
+                return placed, True
 
     def settle(self, placement: Placement, found: Identity) -> bool:
         """Make the rows say what the node answered; whether the meeting may be handed out. One transaction."""
@@ -237,7 +241,10 @@ def _finish(connection: Connection, row: int, before: State, after: State, cause
 
 
 def _begin(connection: Connection, row: Row, found: Identity, cause: str) -> int | None:
-    """The row runs; None where its meetingID lives in another row by now, and then the row says lost."""
+    """The row runs; None where its meetingID lives in another row by now, and then the row says lost.
+
+    The last step of its transaction.
+    """
     values = {
         "id": row.id,
         "from_state": row.state.value,
@@ -245,6 +252,11 @@ def _begin(connection: Connection, row: Row, found: Identity, cause: str) -> int
         "create_time": found.create_time,
         "cause": cause,
     }
+    if row.live:
+        # Nobody else can have taken its meetingID.
+        with committing(connection):
+            connection.execute(_SQL["begin"], values)
+        return row.id
     try:
         with connection.transaction():
             connection.execute(_SQL["begin"], values)

@@ -33,7 +33,7 @@ WHERE meeting_id = %(meeting_id)s AND tenant_id <> %(tenant_id)s AND node_id IS 
     AND (state IN ('creating', 'running') OR (state = 'lost' AND finished_at > clock_timestamp() - interval '1 day'));
 
 -- name: young
--- Live meetings that may still fill.
+-- Live meetings that may still fill; the columns are core.load.Young's, in its order.
 SELECT node_id, internal_meeting_id, expected_users, placed_at, created_at
 FROM meetings
 WHERE state IN ('creating', 'running') AND node_id IS NOT NULL

@@ -5,11 +5,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from balancer.core.load import Load, Young, loads
+from balancer.core.load import Load, loads
 from balancer.core.nodes import Node, Observation, ObservedState, Snapshot, observed_state
 from balancer.settings import Settings
 from balancer.storage import clock, nodes
 from balancer.storage.database import Connection
+from balancer.storage.placing import young_meetings
 from balancer.storage.sql import queries
 
 
@@ -65,7 +66,7 @@ def views(connection: Connection, snapshots: Mapping[int, Snapshot], *, settings
         node_id: snapshot for node_id, snapshot in snapshots.items() if observed.get(node_id) is ObservedState.ONLINE
     }
     placed = _placed(connection, known)
-    young = _young(connection, settings.young_meeting_seconds)
+    young = young_meetings(connection, settings.young_meeting_seconds)
     loaded = loads(known, fresh, young, placed, now, young_for, video_weight=settings.video_weight)
     return [
         NodeView(
@@ -88,7 +89,3 @@ def _age(snapshot: Snapshot | None, now: datetime) -> timedelta | None:
 def _placed(connection: Connection, known: list[Node]) -> dict[int, tuple[int, float]]:
     rows = connection.execute(queries("meetings")["placed"], {"node_ids": [node.id for node in known]})
     return {row["node_id"]: (row["meetings"], row["users"]) for row in rows}
-
-
-def _young(connection: Connection, seconds: float) -> list[Young]:
-    return [Young(**row) for row in connection.execute(queries("meetings")["young"], {"seconds": seconds})]

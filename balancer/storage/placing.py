@@ -1,8 +1,15 @@
-"""Placement in PostgreSQL: one transaction, under a lock, that counts everything placed so far and adds one row."""
+"""Placement in PostgreSQL: one transaction, under a lock, that counts everything placed so far and adds one row.
 
-from collections.abc import Collection, Mapping
+While the lock is held everybody else waits: it is three round trips, of which the first asks for all that is needed.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from psycopg import Cursor
+from psycopg.rows import DictRow, args_row
 
 from balancer import log
 from balancer.core.load import Load, Young, expected_users, loads
@@ -11,7 +18,7 @@ from balancer.core.nodes import Node, Observation, ObservedState, Snapshot, obse
 from balancer.core.pools import Pool
 from balancer.core.selection import Candidate, Request, candidates, unplaced
 from balancer.settings import Settings
-from balancer.storage.database import Connection
+from balancer.storage.database import Connection, committing
 from balancer.storage.nodes import read_node
 from balancer.storage.sql import queries
 
@@ -22,9 +29,23 @@ _SCORES = 20
 logger = log.get(__name__)
 
 
-def live(connection: Connection, tenant_id: int, meeting_id: str) -> Placement | None:
-    """The live row of a tenant's meetingID, and its node."""
-    row = connection.execute(_SQL["live"], {"tenant_id": tenant_id, "meeting_id": meeting_id}).fetchone()
+@dataclass(frozen=True)
+class Evidence:
+    """What a placement is judged by, asked of PostgreSQL. In a pipeline it comes with the first that is read."""
+
+    nodes: Cursor[DictRow]
+    foreign: Cursor[DictRow]  #: nodes that hold another tenant's meeting of this id
+    peaks: Cursor[DictRow]  #: of users in the room's last meetings
+    young: Cursor[Young]
+
+
+def ask_live(connection: Connection, tenant_id: int, meeting_id: str) -> Cursor[DictRow]:
+    """Ask for the live row of a tenant's meetingID, and its node: for ``read_live``."""
+    return connection.execute(_SQL["live"], {"tenant_id": tenant_id, "meeting_id": meeting_id})
+
+
+def read_live(found: Cursor[DictRow]) -> Placement | None:
+    row = found.fetchone()
     if row is None:
         return None
     return Placement(
@@ -38,50 +59,62 @@ def live(connection: Connection, tenant_id: int, meeting_id: str) -> Placement |
     )
 
 
+def gather(connection: Connection, wanted: Wanted, settings: Settings) -> Evidence:
+    """Ask for what ``place`` and ``judge`` need; never from a cache."""
+    named = {"tenant_id": wanted.tenant_id, "meeting_id": wanted.meeting_id}
+    return Evidence(
+        nodes=connection.execute(_SQL["nodes"]),
+        foreign=connection.execute(_SQL["foreign_nodes"], named),
+        peaks=connection.execute(_SQL["peaks"], named),
+        young=_young(connection, settings.young_meeting_seconds),
+    )
+
+
 def place(
     connection: Connection,
     wanted: Wanted,
     refused: Collection[int],
+    evidence: Evidence,
     snapshots: Mapping[int, Snapshot],
     settings: Settings,
-) -> tuple[Placement, bool]:
-    """Reserve the best node; the caller holds the placement lock and has found no live row. True: the row is new.
+) -> Placement | None:
+    """Reserve the best node and commit; the caller holds the placement lock and has found no live row.
 
-    A poll, or a create that was long under way, takes a lost row back without that lock: then that one is live.
-    snapshots may be older than the transaction: what was placed since their polls is counted from rows.
-    Raises NoNodeAvailableError.
+    None where what was gathered is no longer true: while we chose, an operator took the node out of service, or a poll
+    or a long create took back, without that lock, a lost row of this meetingID. snapshots may be older than the
+    transaction: what was placed since their polls is counted from rows. Raises NoNodeAvailableError.
     """
-    expected = _expected(connection, wanted, settings.expected_users)
-    passed = set(refused)
-    while True:
-        judged = judge(connection, wanted, passed, snapshots, settings)
-        chosen = judged[0] if judged and not judged[0].refusal else None
-        if chosen is None:
-            _log_decision(wanted, expected, None, judged)
-            raise unplaced(judged, Pool.asked(wanted.parameters))
-        row = connection.execute(_SQL["insert"], _values(wanted, expected, chosen)).fetchone()
-        if row is not None:
-            _log_decision(wanted, expected, chosen, judged)
-            return _reserved(row["id"], wanted, chosen.node), True
-        if there := live(connection, wanted.tenant_id, wanted.meeting_id):
-            return there, False
-        # While we chose, an operator took the node out of service, or another tenant's row of this id came back to it.
-        passed.add(chosen.node.id)
-
-
-def _reserved(row: int, wanted: Wanted, node: Node) -> Placement:
-    return Placement(id=row, tenant_id=wanted.tenant_id, meeting_id=wanted.meeting_id, state=State.CREATING, node=node)
+    judged = judge(connection, wanted, refused, evidence, snapshots, settings)
+    expected = expected_users(wanted.parameters, [row["peak_users"] for row in evidence.peaks], settings.expected_users)
+    chosen = judged[0] if judged and not judged[0].refusal else None
+    if chosen is None:
+        _log_decision(wanted, expected, None, judged)
+        raise unplaced(judged, Pool.asked(wanted.parameters))
+    with committing(connection):
+        inserted = connection.execute(_SQL["insert"], _values(wanted, expected, chosen))
+    row = inserted.fetchone()
+    if row is None:
+        return None
+    _log_decision(wanted, expected, chosen, judged)
+    return Placement(
+        id=row["id"],
+        tenant_id=wanted.tenant_id,
+        meeting_id=wanted.meeting_id,
+        state=State.CREATING,
+        node=chosen.node,
+    )
 
 
 def judge(
     connection: Connection,
     wanted: Wanted,
     refused: Collection[int],
+    evidence: Evidence,
     snapshots: Mapping[int, Snapshot],
     settings: Settings,
 ) -> list[Candidate]:
     """Every node as it would be chosen now, the best first; writes nothing."""
-    rows = connection.execute(_SQL["nodes"]).fetchall()
+    rows = evidence.nodes.fetchall()
     if not rows:
         return []
     now: datetime = rows[0]["now"]
@@ -91,16 +124,20 @@ def judge(
     observed = {
         row["id"]: observed_state(_observation(row), fresh.get(row["id"]), now, settings.poll_interval) for row in rows
     }
-    named = {"tenant_id": wanted.tenant_id, "meeting_id": wanted.meeting_id}
-    foreign = {row["node_id"] for row in connection.execute(_SQL["foreign_nodes"], named)}
+    foreign = {row["node_id"] for row in evidence.foreign}
     request = Request(pool=Pool.asked(wanted.parameters), refused=refused, foreign=foreign)
-    return candidates(known, observed, _loads(connection, known, fresh, now, settings), request)
+    young = evidence.young.fetchall()
+    return candidates(known, observed, _loads(connection, known, fresh, young, now, settings), request)
 
 
-def _expected(connection: Connection, wanted: Wanted, default: float) -> float:
-    named = {"tenant_id": wanted.tenant_id, "meeting_id": wanted.meeting_id}
-    peaks = [row["peak_users"] for row in connection.execute(_SQL["peaks"], named)]
-    return expected_users(wanted.parameters, peaks, default)
+def young_meetings(connection: Connection, seconds: float) -> list[Young]:
+    """Live meetings that were placed in the last so many seconds."""
+    return _young(connection, seconds).fetchall()
+
+
+def _young(connection: Connection, seconds: float) -> Cursor[Young]:
+    cursor = connection.cursor(binary=True, row_factory=args_row(Young))
+    return cursor.execute(_SQL["young"], {"seconds": seconds})
 
 
 def _values(wanted: Wanted, expected: float, chosen: Candidate) -> dict[str, Any]:
@@ -115,16 +152,20 @@ def _values(wanted: Wanted, expected: float, chosen: Candidate) -> dict[str, Any
 
 
 def _loads(
-    connection: Connection, known: list[Node], snapshots: Mapping[int, Snapshot], now: datetime, settings: Settings
+    connection: Connection,
+    known: list[Node],
+    snapshots: Mapping[int, Snapshot],
+    young: Iterable[Young],
+    now: datetime,
+    settings: Settings,
 ) -> dict[int, Load]:
-    seconds = settings.young_meeting_seconds
-    young = [Young(**row) for row in connection.execute(_SQL["young"], {"seconds": seconds})]
     blind = [node.id for node in known if node.id not in snapshots]
     placed: dict[int, tuple[int, float]] = {}
     if blind:
         rows = connection.execute(_SQL["placed"], {"node_ids": blind})
         placed = {row["node_id"]: (row["meetings"], row["users"]) for row in rows}
-    return loads(known, snapshots, young, placed, now, timedelta(seconds=seconds), video_weight=settings.video_weight)
+    young_for = timedelta(seconds=settings.young_meeting_seconds)
+    return loads(known, snapshots, young, placed, now, young_for, video_weight=settings.video_weight)
 
 
 def _observation(row: Mapping[str, Any]) -> Observation | None:

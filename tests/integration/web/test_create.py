@@ -383,6 +383,17 @@ def test_one_that_a_poll_takes_back_while_it_is_placed_anew_is_handed_out(cluste
     assert cluster.states("course-1") == [(home, "running")]
 
 
+def test_a_node_that_an_operator_takes_out_while_it_is_chosen_is_passed_over(cluster: Cluster) -> None:
+    with connect(cluster.settings.database_url) as operator, ThreadPoolExecutor(1) as front_end:
+        operator.execute("UPDATE nodes SET admin_state = 'draining' WHERE name = 'bbb1'")
+        created = front_end.submit(cluster.create, "course-1")
+        until(lambda: waits_for_a_lock(cluster))
+        operator.commit()
+        assert created.result().success
+    assert cluster.states("course-1") == [("bbb2", "running")]
+    assert cluster.meetings("bbb1") == set()
+
+
 def waits_for_a_lock(cluster: Cluster) -> bool:
     waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     with connect(cluster.settings.database_url) as connection:
