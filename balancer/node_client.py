@@ -79,14 +79,15 @@ class NodeClient:
         asker: the tenant's id. Raises NodeError.
         """
         query = parameters.encode()
-        url = self._url(node, name, query)
+
+        def put() -> Answer:
+            url, timeout = self._url(node, name, query), self._settings.node_info_timeout
+            with self._patience.judge(node.url):
+                return _read(node, name, *self._exchange(url, {}, None, timeout))
+
         # Who waits for another's answer holds a thread too, so patience comes first.
-        with self._patience.call(node.url):
-            return self._questions.ask(
-                node.url,
-                (asker, name, query),
-                lambda: _read(node, name, *self._exchange(url, {}, None, self._settings.node_info_timeout)),
-            )
+        with self._patience.wait(node.url):
+            return self._questions.ask(node.url, (asker, name, query), put)
 
     def list_meetings(self, node: Node, timeout: float) -> Answer:
         """getMeetings; timeout: seconds. Raises NodeError, also where the node says FAILED."""

@@ -33,7 +33,12 @@ class Patience:
     def call(self, node: str) -> Iterator[None]:
         """One call to the node. Raises NodeUnreachableError, before anything is sent, where too many wait for it or
         the last ones all went without an answer."""
-        began = self._begin(node)
+        with self.wait(node), self.judge(node):
+            yield
+
+    @contextmanager
+    def judge(self, node: str) -> Iterator[None]:
+        """What is sent to the node: whether it is answered decides over the calls that follow."""
         try:
             yield
         except NodeError as error:
@@ -41,6 +46,13 @@ class Patience:
             raise
         else:
             self._learn(node, answered=True)
+
+    @contextmanager
+    def wait(self, node: str) -> Iterator[None]:
+        """A thread that waits for the node, maybe for what another one sent. Raises as ``call``."""
+        began = self._begin(node)
+        try:
+            yield
         finally:
             with self._lock:
                 self._under_way[node].remove(began)

@@ -258,6 +258,18 @@ def test_equal_questions_in_flight_are_put_once_for_each_asker(client: NodeClien
     assert len(peer.requests) == len(wanted) + 1
 
 
+def test_a_shared_question_without_an_answer_counts_once_against_the_node(client: NodeClient, peer: Peer) -> None:
+    peer.script = lambda connection, request: None
+    with ThreadPoolExecutor(2 * circuit.FAILURES) as pool:
+        asked = [pool.submit(ask, client, peer.port) for _ in range(2 * circuit.FAILURES)]
+        for one in asked:
+            with pytest.raises(NodeTimeoutError):
+                one.result(5)
+    assert len(peer.requests) == 1
+    peer.script = send(answer())
+    ask(client, peer.port)
+
+
 def test_a_node_that_hangs_is_soon_refused_at_once_and_asked_again_later(
     client: NodeClient, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
