@@ -5,13 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import IO, Protocol
 
-from balancer.core.node_call import Answer
+from balancer.core.node_call import CREATE_TIMES, Answer
 from balancer.core.nodes import Node
 from balancer.core.parameters import Parameters
 from balancer.errors import NodeError, ValidationError
-
-#: Milliseconds since 1970 that a createTime may say; anything else is no answer of a BBB server.
-_CREATE_TIMES = range(1, 10**15)
 
 
 class State(StrEnum):
@@ -99,9 +96,9 @@ class NodeCalls(Protocol):
 def identity(answer: Answer) -> Identity:
     """Of a create or getMeetingInfo answer. Raises NodeError where it has none."""
     internal, created = answer.text("internalMeetingID").strip(), answer.text("createTime").strip()
-    if not internal or not (created.isascii() and created.isdigit()) or int(created[:18]) not in _CREATE_TIMES:
+    if not internal or not (created.isascii() and created.isdigit()) or int(created[:18]) not in CREATE_TIMES:
         raise NodeError("the node's answer has no internalMeetingID or no createTime")
-    return Identity(internal, int(created))
+    return Identity(internal, int(created[:18]))
 
 
 def meeting_id(parameters: Parameters) -> str:

@@ -10,6 +10,9 @@ from xml.etree.ElementTree import Element, ParseError, fromstring, tostring
 from balancer.core import checksum
 from balancer.errors import NodeError
 
+#: Milliseconds since 1970 that a createTime may say, up to the year 5138: no BBB server says anything else, and later
+#: ones would be no dates.
+CREATE_TIMES = range(1, 10**14)
 #: The only XML declarations after which the bytes are known to be UTF-8.
 _DECLARATION = re.compile(rb'\s*<\?xml version="1\.0"(?: encoding="[Uu][Tt][Ff]-8")?\s*\?>')
 _MEETING_TAG = re.compile(r"</?meeting(?=[\s/>])[^>]*>")
@@ -108,7 +111,7 @@ def _written_anew(element: Element) -> str:
 def _seen_meeting(element: Element, xml: str) -> SeenMeeting:
     meeting_id, internal = element.findtext("meetingID", ""), element.findtext("internalMeetingID", "")
     create_time = _number(element, "createTime")
-    if not (meeting_id and internal and create_time):
+    if not (meeting_id and internal and create_time in CREATE_TIMES):
         raise NodeError("the node lists a meeting without meetingID, internalMeetingID or createTime")
     return SeenMeeting(
         meeting_id=meeting_id,

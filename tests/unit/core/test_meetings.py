@@ -72,6 +72,7 @@ def test_identity() -> None:
         "<internalMeetingID>a-1</internalMeetingID><createTime>soon</createTime>",
         "<internalMeetingID>a-1</internalMeetingID><createTime>٣</createTime>",
         f"<internalMeetingID>a-1</internalMeetingID><createTime>{'9' * 30}</createTime>",
+        f"<internalMeetingID>a-1</internalMeetingID><createTime>{10**14}</createTime>",
     ],
 )
 def test_an_answer_without_identity_is_none(inner: str) -> None:

@@ -123,3 +123,10 @@ def test_a_meeting_without_identity_is_a_node_error(lost: bytes) -> None:
     cut = MEETING.replace(b"<" + lost + b">", b"<x>").replace(b"</" + lost + b">", b"</x>")
     with pytest.raises(NodeError):
         node_call.seen_meetings(node_call.parse(answer(b"<meetings>" + cut + b"</meetings>")))
+
+
+@pytest.mark.parametrize("value", [b"0", b"1" + 14 * b"0", 40 * b"9"])
+def test_a_create_time_that_is_no_date_is_a_node_error(value: bytes) -> None:
+    odd = MEETING.replace(b"<createTime>1757000000123<", b"<createTime>" + value + b"<")
+    with pytest.raises(NodeError):
+        node_call.seen_meetings(node_call.parse(answer(b"<meetings>" + odd + b"</meetings>")))
