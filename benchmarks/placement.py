@@ -129,8 +129,8 @@ def ours(site: Site, meeting: Meeting) -> int:
             node_id=index,
             internal_meeting_id=str(each.number),
             expected_users=each.peak or EXPECTED,
-            placed_at=site.moment(each.start),
-            created_at=site.moment(each.start),
+            placed_at=site.moment(each.start).timestamp(),
+            created_at=site.moment(each.start).timestamp(),
         )
         for index, meetings in enumerate(site.live)
         for each in meetings

@@ -20,13 +20,16 @@ LARGEST_ROOM = 10_000
 
 
 class Young(NamedTuple):
-    """A live meeting that may still fill. A placement reads all there are: a tuple is made in a third of the time."""
+    """A live meeting that may still fill. Both times are PostgreSQL's, in seconds since 1970.
+
+    A placement reads all there are: a tuple of numbers costs it least.
+    """
 
     node_id: int
     internal_meeting_id: str | None
     expected_users: float
-    placed_at: datetime
-    created_at: datetime | None  #: None while it is being created
+    placed_at: float
+    created_at: float | None  #: None while it is being created
 
 
 @dataclass(frozen=True)
@@ -80,14 +83,17 @@ def loads(
     for meeting in young:
         by_node.setdefault(meeting.node_id, []).append(meeting)
     return {
-        node.id: _load(snapshots[node.id], by_node.get(node.id, ()), now, young_for, video_weight)
+        node.id: _load(
+            snapshots[node.id], by_node.get(node.id, ()), now.timestamp(), young_for.total_seconds(), video_weight
+        )
         if node.id in snapshots
         else _blind(placed.get(node.id, (0, 0.0)))
         for node in nodes
     }
 
 
-def _load(snapshot: Snapshot, young: Iterable[Young], now: datetime, young_for: timedelta, video_weight: float) -> Load:
+def _load(snapshot: Snapshot, young: Iterable[Young], now: float, young_for: float, video_weight: float) -> Load:
+    poll_started = snapshot.poll_started.timestamp()
     filling, reserved, unseen = 0.0, 0.0, 0
     fading = now - _WHOLE * young_for  #: what was placed before fades
     for meeting in young:
@@ -97,7 +103,7 @@ def _load(snapshot: Snapshot, young: Iterable[Young], now: datetime, young_for: 
         seen = snapshot.participants.get(meeting.internal_meeting_id or "")
         if seen is not None:
             filling += max(0.0, expected - seen)
-        elif meeting.created_at is None or meeting.created_at >= snapshot.poll_started:
+        elif meeting.created_at is None or meeting.created_at >= poll_started:
             reserved += expected
             unseen += 1
         # else the poll would have seen it: it is gone
@@ -110,7 +116,7 @@ def _blind(placed: tuple[int, float]) -> Load:
     return Load(0, 0, users, meetings)
 
 
-def _left(age: timedelta, young_for: timedelta) -> float:
+def _left(age: float, young_for: float) -> float:
     """How much is left of an expectation that fades: nothing once the meeting is no longer young."""
     return max(0.0, (1 - age / young_for) / (1 - _WHOLE))
 

@@ -16,25 +16,28 @@ WHERE m.tenant_id = %(tenant_id)s AND m.meeting_id = %(meeting_id)s AND m.state 
 SELECT pg_advisory_xact_lock(%(key)s);
 
 -- name: nodes
--- What placement judges by, read in its own transaction and never from a cache.
+-- What placement judges by, read in its own transaction and never from a cache. is_foreign: it holds another tenant's
+-- meeting of this id, or may hold it still; BBB would take the two for one.
 SELECT
     n.id, n.name, n.url, n.secret, n.admin_state, n.weight, n.tags,
     n.soft_meetings, n.hard_meetings, n.soft_users, n.hard_users,
-    o.state AS observed, o.reason, o.since, clock_timestamp() AS now
+    o.state AS observed, o.reason, o.since, clock_timestamp() AS now,
+    n.id IN (
+        SELECT node_id
+        FROM meetings
+        WHERE meeting_id = %(meeting_id)s AND tenant_id <> %(tenant_id)s AND node_id IS NOT NULL
+            AND (state IN ('creating', 'running')
+                OR (state = 'lost' AND finished_at > clock_timestamp() - interval '1 day'))
+    ) AS is_foreign
 FROM nodes AS n
 LEFT JOIN node_observations AS o ON o.node_id = n.id
 ORDER BY n.id;
 
--- name: foreign_nodes
--- Nodes that hold another tenant's meeting of this id, or may hold it still: BBB would take the two for one.
-SELECT DISTINCT node_id
-FROM meetings
-WHERE meeting_id = %(meeting_id)s AND tenant_id <> %(tenant_id)s AND node_id IS NOT NULL
-    AND (state IN ('creating', 'running') OR (state = 'lost' AND finished_at > clock_timestamp() - interval '1 day'));
-
 -- name: young
 -- Live meetings that may still fill; the columns are core.load.Young's, in its order.
-SELECT node_id, internal_meeting_id, expected_users, placed_at, created_at
+SELECT
+    node_id, internal_meeting_id, expected_users,
+    extract(epoch FROM placed_at)::float8 AS placed_at, extract(epoch FROM created_at)::float8 AS created_at
 FROM meetings
 WHERE state IN ('creating', 'running') AND node_id IS NOT NULL
     AND placed_at > clock_timestamp() - make_interval(secs => %(seconds)s);

@@ -1,6 +1,7 @@
 """Placement in PostgreSQL: one transaction, under a lock, that counts everything placed so far and adds one row.
 
-While the lock is held everybody else waits: it is three round trips, of which the first asks for all that is needed.
+While the lock is held everybody else waits: it is two round trips, one to ask for all that is needed and one to insert
+and commit; a third where a node has no fresh snapshot.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -34,7 +35,6 @@ class Evidence:
     """What a placement is judged by, asked of PostgreSQL. In a pipeline it comes with the first that is read."""
 
     nodes: Cursor[DictRow]
-    foreign: Cursor[DictRow]  #: nodes that hold another tenant's meeting of this id
     peaks: Cursor[DictRow]  #: of users in the room's last meetings
     young: Cursor[Young]
 
@@ -45,6 +45,7 @@ def ask_live(connection: Connection, tenant_id: int, meeting_id: str) -> Cursor[
 
 
 def read_live(found: Cursor[DictRow]) -> Placement | None:
+    """What ``ask_live`` found."""
     row = found.fetchone()
     if row is None:
         return None
@@ -63,8 +64,7 @@ def gather(connection: Connection, wanted: Wanted, settings: Settings) -> Eviden
     """Ask for what ``place`` and ``judge`` need; never from a cache."""
     named = {"tenant_id": wanted.tenant_id, "meeting_id": wanted.meeting_id}
     return Evidence(
-        nodes=connection.execute(_SQL["nodes"]),
-        foreign=connection.execute(_SQL["foreign_nodes"], named),
+        nodes=connection.execute(_SQL["nodes"], named),
         peaks=connection.execute(_SQL["peaks"], named),
         young=_young(connection, settings.young_meeting_seconds),
     )
@@ -124,7 +124,7 @@ def judge(
     observed = {
         row["id"]: observed_state(_observation(row), fresh.get(row["id"]), now, settings.poll_interval) for row in rows
     }
-    foreign = {row["node_id"] for row in evidence.foreign}
+    foreign = {row["id"] for row in rows if row["is_foreign"]}
     request = Request(pool=Pool.asked(wanted.parameters), refused=refused, foreign=foreign)
     young = evidence.young.fetchall()
     return candidates(known, observed, _loads(connection, known, fresh, young, now, settings), request)

@@ -8,7 +8,7 @@ import psycopg.errors
 import pytest
 
 from balancer.errors import StorageUnavailableError
-from balancer.storage.database import Database, connect
+from balancer.storage.database import Database, committing, connect
 
 
 @pytest.fixture
@@ -82,3 +82,28 @@ def test_a_server_that_only_reads_is_told_as_one_that_is_away(database: Database
 def test_a_mistake_of_ours_is_not_hidden(database: Database) -> None:
     with pytest.raises(psycopg.errors.UndefinedTable), database.transaction() as connection:
         connection.execute("SELECT 1 FROM nowhere")
+
+
+def create_table(database: Database, *statements: str) -> None:
+    with database.transaction() as connection:
+        connection.execute("CREATE TABLE made (number int PRIMARY KEY)")
+        with committing(connection):
+            for statement in statements:
+                connection.execute(statement)
+
+
+def test_what_is_sent_with_its_commit_is_there_with_its_results(database: Database) -> None:
+    with database.transaction() as connection:
+        with committing(connection):
+            found = connection.execute("SELECT 1 AS number")
+        assert found.fetchall() == [{"number": 1}]
+    create_table(database, "INSERT INTO made VALUES (1)")
+    with database.reading() as connection:
+        assert connection.execute("SELECT * FROM made").rowcount == 1
+
+
+def test_a_statement_that_fails_beside_its_commit_fails_as_itself_and_undoes_all(database: Database) -> None:
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        create_table(database, "INSERT INTO made VALUES (1), (1)", "INSERT INTO made VALUES (2)")
+    with pytest.raises(psycopg.errors.UndefinedTable), database.reading() as connection:
+        connection.execute("SELECT * FROM made")

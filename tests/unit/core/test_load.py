@@ -34,8 +34,8 @@ def young(internal: str | None, *, age: float, expected: float = 10, created: bo
         node_id=1,
         internal_meeting_id=internal,
         expected_users=expected,
-        placed_at=NOW - seconds(age),
-        created_at=NOW - seconds(age) if created else None,
+        placed_at=NOW.timestamp() - age,
+        created_at=NOW.timestamp() - age if created else None,
     )
 
 
@@ -88,7 +88,7 @@ def test_without_a_snapshot_our_own_rows_are_all_that_is_known() -> None:
 
 
 def test_another_node_s_meetings_are_not_ours() -> None:
-    other = Young(node_id=2, internal_meeting_id=None, expected_users=9, placed_at=NOW, created_at=None)
+    other = Young(node_id=2, internal_meeting_id=None, expected_users=9, placed_at=NOW.timestamp(), created_at=None)
     assert load(snapshot({}), other) == Load(0, 0, 0, 0)
 
 
