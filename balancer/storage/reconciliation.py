@@ -52,6 +52,8 @@ def reconcile(database: Database, listing: Listing, *, create_grace: timedelta) 
         findings = compare(_rows(connection, listing), listing, create_grace=create_grace)
         if not findings:
             return Outcome([], [], [])
+        if findings.left_over:
+            connection.execute(queries("reconciliation")["lock_node_alone"], {"id": listing.node_id})
         changes = _apply(connection, findings, listing.node_id, listing.poll_started)
         claimed = [found for found in findings.left_over if _change(connection, "claim_left_over", found, LEFT_OVER)]
     changes += [_changed(found, "lost", LEFT_OVER) for found in claimed]

@@ -38,6 +38,11 @@ RETURNING meeting
 -- Before any row of a meeting, as everywhere.
 SELECT admin_state FROM nodes WHERE id = %(id)s FOR SHARE
 
+-- name: lock_node_alone
+-- Before a left-over is claimed: a create that its node answers with that meeting settles before, and the claim sees it,
+-- or after, and sees the claim. Stronger than lock_node, and so before it.
+SELECT FROM nodes WHERE id = %(id)s FOR NO KEY UPDATE
+
 -- name: disown
 -- Nobody was told of it: it is lost, and what is on the node is closed as left over by the next poll.
 WITH changed AS (

@@ -8,9 +8,12 @@ from structlog.testing import CapturingLogger
 
 from balancer.poller import Poller
 from balancer.storage import cache
+from balancer.storage.database import connect
 from balancer.storage.placements import Placements
 from balancer.storage.reconciliation import ADOPTED, DISOWNED, FORGOTTEN, GONE, LEFT_OVER, NEVER_CREATED, RETURNED, TWIN
 from tests.integration.poller.fleet import Fleet
+
+WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], within: float = 20.0) -> None:
@@ -160,6 +163,31 @@ async def test_what_a_timed_out_create_left_over_is_ended(poller: Poller, fleet:
     assert fleet.row(row)["internal_meeting_id"] == created.internal
     await poller.run_once()
     assert fleet.causes(row) == [LEFT_OVER]
+
+
+async def test_what_another_create_is_being_answered_with_is_no_left_over(
+    poller: Poller, fleet: Fleet, database_url: str
+) -> None:
+    await fleet.add("bbb1")
+    lost, answered = [fleet.place("bbb1", "course-1", state="lost", ago=10) for _ in range(2)]
+    created = await fleet.create("bbb1", "course-1")
+
+    async def waits() -> bool:
+        return fleet.rows.execute(WAITING).rowcount > 0
+
+    with connect(database_url) as create:
+        create.execute("SELECT FROM nodes FOR SHARE")
+        create.execute(
+            "UPDATE meetings SET state = 'running', internal_meeting_id = %s, create_time = %s,"
+            " created_at = clock_timestamp(), finished_at = NULL WHERE id = %s",
+            [created.internal, created.create_time, answered],
+        )
+        poll = asyncio.create_task(poller.run_once())
+        await eventually(waits)
+    await poll
+    assert fleet.requests("bbb1", "end") == []
+    assert fleet.states(lost, answered) == ["lost", "running"]
+    assert fleet.row(lost)["internal_meeting_id"] is None
 
 
 async def test_a_left_over_that_did_not_end_is_tried_again(poller: Poller, fleet: Fleet) -> None:
