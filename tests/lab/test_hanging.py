@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from lab.command import wait_until
 from lab.faults import hanging
 
 Start = Callable[[str], "subprocess.Popen[bytes]"]
@@ -19,7 +20,10 @@ def start() -> Iterator[Start]:
     running: list[subprocess.Popen[bytes]] = []
 
     def run(word: str) -> "subprocess.Popen[bytes]":
-        running.append(subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()", word]))
+        command = [sys.executable, "-c", "import signal; signal.pause()", word]
+        running.append(subprocess.Popen(command))
+        # For a moment after its start the kernel shows no command line yet.
+        wait_until(lambda: word in psutil.Process(running[-1].pid).cmdline(), what="the process runs", within=20)
         return running[-1]
 
     yield run
