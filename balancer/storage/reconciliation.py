@@ -78,12 +78,12 @@ def _apply(connection: Connection, findings: Findings, node_id: int, poll_starte
     parameters = {"poll_started": poll_started}
     enabled = not findings.adopted or _enabled(connection, node_id)
     changes = _change_all(connection, "end_running", findings.ended, "ended", GONE, parameters)
-    changes += _change_all(connection, "end_creating", findings.abandoned, "ended", NEVER_CREATED, {})
+    changes += _change_all(connection, "finish_creating", findings.abandoned, "ended", NEVER_CREATED, {})
     if enabled:
         changes += _run(connection, "adopt", findings.adopted, ADOPTED)
     else:
         rows = [found.row for found in findings.adopted]
-        changes += _change_all(connection, "disown", rows, "lost", DISOWNED, {})
+        changes += _change_all(connection, "finish_creating", rows, "lost", DISOWNED, {})
     changes += _run(connection, "take_back", findings.returned, RETURNED)
     twins = [one.row for one in findings.returned if one.row.id not in {change.row.id for change in changes}]
     changes += _change_all(connection, "note_twins", twins, "lost", TWIN, {})
@@ -111,7 +111,7 @@ def _change_all(
 ) -> list[Change]:
     if not rows:
         return []
-    given = {"ids": [row.id for row in rows], "cause": cause} | parameters
+    given = {"ids": [row.id for row in rows], "to_state": to_state, "cause": cause} | parameters
     changed = {row["meeting"] for row in connection.execute(queries("reconciliation")[query], given)}
     return [Change(row, to_state, cause, row.internal_meeting_id) for row in rows if row.id in changed]
 

@@ -24,14 +24,16 @@ INSERT INTO meeting_events (meeting, from_state, to_state, cause)
 SELECT id, 'running', 'ended', %(cause)s FROM changed
 RETURNING meeting
 
--- name: end_creating
+-- name: finish_creating
+-- Ended where its node has nothing of it. Lost where nobody was told of what the node has: the next poll closes that as
+-- left over.
 WITH changed AS (
-    UPDATE meetings SET state = 'ended', finished_at = clock_timestamp()
+    UPDATE meetings SET state = %(to_state)s, finished_at = clock_timestamp()
     WHERE id = ANY(%(ids)s) AND state = 'creating'
     RETURNING id
 )
 INSERT INTO meeting_events (meeting, from_state, to_state, cause)
-SELECT id, 'creating', 'ended', %(cause)s FROM changed
+SELECT id, 'creating', %(to_state)s, %(cause)s FROM changed
 RETURNING meeting
 
 -- name: lock_node
@@ -42,17 +44,6 @@ SELECT admin_state FROM nodes WHERE id = %(id)s FOR SHARE
 -- Before a left-over is claimed: a create that its node answers with that meeting settles before, and the claim sees it,
 -- or after, and sees the claim. Stronger than lock_node, and so before it.
 SELECT FROM nodes WHERE id = %(id)s FOR NO KEY UPDATE
-
--- name: disown
--- Nobody was told of it: it is lost, and what is on the node is closed as left over by the next poll.
-WITH changed AS (
-    UPDATE meetings SET state = 'lost', finished_at = clock_timestamp()
-    WHERE id = ANY(%(ids)s) AND state = 'creating'
-    RETURNING id
-)
-INSERT INTO meeting_events (meeting, from_state, to_state, cause)
-SELECT id, 'creating', 'lost', %(cause)s FROM changed
-RETURNING meeting
 
 -- name: adopt
 -- A meeting belongs to one row for ever: its internal id may be no other row's.
