@@ -430,27 +430,22 @@ class Client:
 
     def come(self) -> None:
         """create, and join where the row says."""
-        if self.create() is None:
-            return
-        world = self._world
-        world.step()
-        found = world._live(self._tenant_id, self._meeting_id)
-        if found is None or found.node is None or found.state is not State.RUNNING:
-            return
-        world.step()
-        held = world.meetings[found.node.id].get(self._meeting_id)
-        if held and found.node.id not in world.down:
-            world.users.add(held.internal_meeting_id)
+        if self.create() is not None and (reached := self._reached()):
+            self._world.users.add(reached[1])
 
     def end(self) -> None:
         """The front end's end, passed on to the node."""
+        if reached := self._reached():
+            self._world.asked_to_end.add(reached[1])
+            self._world.remove(*reached)
+
+    def _reached(self) -> tuple[int, str] | None:
+        """The node that the row says and the meeting's internal id there, where a call comes through to it."""
         world = self._world
         world.step()
         found = world._live(self._tenant_id, self._meeting_id)
         if found is None or found.node is None or found.state is not State.RUNNING:
-            return
+            return None
         world.step()
         held = world.meetings[found.node.id].get(self._meeting_id)
-        if held and found.node.id not in world.down:
-            world.asked_to_end.add(held.internal_meeting_id)
-            world.remove(found.node.id, held.internal_meeting_id)
+        return (found.node.id, held.internal_meeting_id) if held and found.node.id not in world.down else None
