@@ -7,6 +7,7 @@ without tags, so that a tagged node is kept for those who name it.
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 
 from balancer.core.parameters import Parameters
 
@@ -36,11 +37,16 @@ class Pool:
     def __str__(self) -> str:
         return ";".join(self.tags)
 
+    @cached_property
+    def _words(self) -> frozenset[str]:
+        """A form has room for a hundred thousand: looked up for each node, they would hold up everybody's creates."""
+        return frozenset(self.tags)
+
     def holds(self, tags: Collection[str]) -> bool:
         """Whether a node with these tags is what was asked for."""
-        if not self.tags:
-            return not tags
-        return any(tag in tags for tag in self.tags) or (UNTAGGED in self.tags and not tags)
+        if not tags:
+            return not self.tags or UNTAGGED in self._words
+        return not self._words.isdisjoint(tags)
 
     def allows(self, tags: Collection[str]) -> bool:
         """Whether a node with these tags will do, should none be there that was asked for."""

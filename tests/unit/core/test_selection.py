@@ -205,3 +205,18 @@ def test_a_required_tag_that_nobody_has_is_scalelite_s_failure() -> None:
     assert str(error) == (
         "There is no available server with the required tag=lab;room. (5 nodes without the tag asked for)"
     )
+
+
+class Tags(tuple[str, ...]):
+    """A node's tags that nobody may go through once for each word of a create."""
+
+    def __contains__(self, tag: object) -> bool:
+        raise AssertionError(f"looked for {tag!r} among the node's tags")
+
+
+def test_a_create_with_very_many_tags_costs_no_more_than_the_nodes_have() -> None:
+    pool = Pool.parse(";".join(f"tag{number}" for number in range(100_000)))
+    assert pool.holds(Tags(("tag99999",)))
+    assert not pool.holds(Tags(("exam",)))
+    assert not pool.allows(Tags(("exam",)))
+    assert pool.allows(Tags())
