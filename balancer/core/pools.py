@@ -13,6 +13,8 @@ from balancer.core.parameters import Parameters
 
 #: In a list of tags: nodes that have none. No node may be given it as a tag.
 UNTAGGED = "none"
+#: Characters of a pool that are shown.
+_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,9 @@ class Pool:
         return cls(tags, required=bool(tags) and text.rstrip().endswith("!"))
 
     def __str__(self) -> str:
-        return ";".join(self.tags)
+        """As a create names it, for messages and logs: a form has room for a megabyte of tags."""
+        text = ";".join(self.tags)
+        return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
     @cached_property
     def _words(self) -> frozenset[str]:

@@ -176,6 +176,7 @@ def _observation(row: Mapping[str, Any]) -> Observation | None:
 
 def _log_decision(wanted: Wanted, expected: float, chosen: Candidate | None, judged: list[Candidate]) -> None:
     """One line that tells the whole decision."""
+    pool = Pool.asked(wanted.parameters)
     fit = [each for each in judged if not each.refusal]
     refusals: dict[str, list[str]] = {}
     for each in judged:
@@ -185,7 +186,8 @@ def _log_decision(wanted: Wanted, expected: float, chosen: Candidate | None, jud
         "meeting placed" if chosen else "no node for a meeting",
         tenant=wanted.tenant_id,
         meeting_id=wanted.meeting_id,
-        tag=wanted.parameters.text("meta_server-tag"),
+        tag=str(pool),
+        tag_required=pool.required,
         expected_users=expected,
         node=chosen.node.name if chosen else None,
         score=round(chosen.score, 2) if chosen else None,

@@ -220,3 +220,8 @@ def test_a_create_with_very_many_tags_costs_no_more_than_the_nodes_have() -> Non
     assert not pool.holds(Tags(("exam",)))
     assert not pool.allows(Tags(("exam",)))
     assert pool.allows(Tags())
+
+
+def test_a_megabyte_of_tags_is_shown_in_short() -> None:
+    error = unplaced([], Pool.parse(f"{'long' * 250_000}!"))
+    assert 200 < len(str(error)) < 400
