@@ -26,6 +26,8 @@ from balancer.storage.sql import queries
 _SQL = queries("meetings")
 #: Nodes whose scores a decision's log line tells, the best first: a line stays readable with hundreds of them.
 _SCORES = 20
+#: Characters of a create's tags in a log line.
+_TAG_SHOWN = 200
 
 logger = log.get(__name__)
 
@@ -176,7 +178,6 @@ def _observation(row: Mapping[str, Any]) -> Observation | None:
 
 def _log_decision(wanted: Wanted, expected: float, chosen: Candidate | None, judged: list[Candidate]) -> None:
     """One line that tells the whole decision."""
-    pool = Pool.asked(wanted.parameters)
     fit = [each for each in judged if not each.refusal]
     refusals: dict[str, list[str]] = {}
     for each in judged:
@@ -186,8 +187,7 @@ def _log_decision(wanted: Wanted, expected: float, chosen: Candidate | None, jud
         "meeting placed" if chosen else "no node for a meeting",
         tenant=wanted.tenant_id,
         meeting_id=wanted.meeting_id,
-        tag=str(pool),
-        tag_required=pool.required,
+        tag=wanted.parameters.text("meta_server-tag")[:_TAG_SHOWN],
         expected_users=expected,
         node=chosen.node.name if chosen else None,
         score=round(chosen.score, 2) if chosen else None,
