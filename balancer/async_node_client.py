@@ -19,7 +19,7 @@ from yarl import URL
 from balancer.core import node_call
 from balancer.core.nodes import Node
 from balancer.errors import NodeError, NodeTimeoutError, NodeUnreachableError
-from balancer.settings import ALGORITHMS, Settings
+from balancer.settings import Settings
 
 #: A node with a thousand meetings of a hundred users answers with a tenth of this.
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
@@ -118,15 +118,10 @@ class AsyncNodeClient:
             raise NodeError(f"the node's API is of version {api[:20]!r}, not 2", "version")
         return answer.text("bbbVersion")[:50]
 
-    async def digests(self, node: Node, *, timeout: float) -> tuple[str, ...]:
-        """In which digests the node takes a checksum; timeout: seconds for all of them together. Raises NodeError."""
-        until, taken = time.monotonic() + timeout, []
-        for algorithm in ALGORITHMS:
-            left = max(until - time.monotonic(), 0.1)
-            answer, _ = await self._signed(node, "isMeetingRunning", _NO_MEETING, left, algorithm)
-            if answer.message_key != "checksumError":
-                taken.append(algorithm)
-        return tuple(taken)
+    async def takes(self, node: Node, algorithm: str, *, timeout: float) -> bool:
+        """Whether the node takes a checksum in this digest; timeout: seconds. Raises NodeError."""
+        answer, _ = await self._signed(node, "isMeetingRunning", _NO_MEETING, timeout, algorithm)
+        return answer.message_key != "checksumError"
 
     async def _signed(
         self, node: Node, call: str, query: bytes, timeout: float, algorithm: str = ""

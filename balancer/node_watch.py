@@ -15,7 +15,7 @@ from balancer.core.health import Health, Thresholds, after_failure, after_pass, 
 from balancer.core.nodes import Node, ObservedState, Snapshot
 from balancer.core.reconciliation import Listing, Placed
 from balancer.errors import NodeError, StorageUnavailableError
-from balancer.settings import Settings
+from balancer.settings import ALGORITHMS, Settings
 from balancer.storage.poll_stores import PollStores
 from balancer.storage.reconciliation import Change
 
@@ -26,10 +26,10 @@ logger = log.get(__name__)
 CREATE_SLACK = 5.0
 #: Seconds between two questions for a node's BBB version; a node that was away is asked at once.
 VERSION_EVERY = 3600.0
-#: Seconds between two questions for its digests, which take four requests; longer by up to as much again, by node, so
-#: that hundreds of nodes are not asked in one moment.
+#: Seconds between two rounds of trials of its digests, one digest after each poll; longer by up to as much again,
+#: by node, so that hundreds of nodes are not tried in one moment.
 DIGESTS_EVERY = 3600.0
-#: Seconds until it is tried again where a node did not answer all of them, longer by node likewise.
+#: Seconds until a round goes on where a node did not answer a trial, longer by node likewise.
 DIGESTS_RETRY = 60.0
 #: Meetings asked for by name after one poll; the others wait for the next.
 DOUBTS_AT_ONCE = 20
@@ -59,8 +59,10 @@ class _Probed:
     bbb_version: str = ""
     digests: tuple[str, ...] = ()
     ask_version: float = 0.0  #: when, by time.monotonic()
-    ask_digests: float = 0.0
-    refused: bool = False  #: whether it had just refused our signature when it was asked for its digests
+    try_digests: float = 0.0
+    untried: tuple[str, ...] = ()  #: digests that the round under way has still to try
+    taken: tuple[str, ...] = ()  #: those that it found to be taken
+    refused: bool = False  #: whether it had just refused our signature when the round began
 
 
 class Watch:
@@ -91,7 +93,12 @@ class Watch:
         }
         later = time.monotonic()
         self._probed = {
-            node_id: _Probed(one.bbb_version, one.digests, 0.0, later + DIGESTS_EVERY * (node_id % 60 / 60))
+            node_id: _Probed(
+                one.bbb_version,
+                one.digests,
+                # Where none is known, a first round was broken off.
+                try_digests=later + DIGESTS_EVERY * (node_id % 60 / 60) if one.digests else 0.0,
+            )
             for node_id, one in known.items()
         }
         self._listed = {}
@@ -101,7 +108,7 @@ class Watch:
         found = await self._stored(self._stores.nodes)
         for node in found:
             if node.id in self._probed and self._nodes.get(node.id, node) != node:
-                self._probed[node.id] = replace(self._probed[node.id], ask_version=0.0, ask_digests=0.0)
+                self._probed[node.id] = replace(self._probed[node.id], ask_version=0.0, try_digests=0.0, untried=())
         self._nodes = {node.id: node for node in found}
         ids = set(self._nodes)
         for known in (self._health, self._written, self._probed, self._listed):
@@ -122,23 +129,27 @@ class Watch:
         poll = _Poll(node, fencing, await self._clock.now(), time.monotonic())
         try:
             listed = await self._http.get_meetings(node, timeout=self._settings.poll_timeout)
-            await self._ask_version(poll)
+            asked = await self._ask_version(poll)
         except NodeError as error:
             if error.reason == "checksum":
-                await self._ask_digests(poll, refused=True)
+                await self._try_digest(poll, refused=True)
             await self._record_failure(poll, error)
         else:
             await self._record_pass(poll, listed)
             # Stored with the next poll's news: nothing hangs on it, and the snapshot should not wait for it.
-            await self._ask_digests(poll)
+            if not asked:
+                await self._try_digest(poll)
 
-    async def _ask_version(self, poll: _Poll) -> None:
-        """Ask a node that answers for its version, where it is time to. Raises NodeError where that is none of ours."""
+    async def _ask_version(self, poll: _Poll) -> bool:
+        """Ask a node that answers for its version, where it is time to; whether it was.
+
+        Raises NodeError where that is none of ours.
+        """
         known = self._probed.get(poll.node.id)
         health = self._health.get(poll.node.id)
         was_away = health is None or health.state is not ObservedState.ONLINE
         if known and not was_away and time.monotonic() < known.ask_version:
-            return
+            return False
         try:
             version = await self._http.version(poll.node, timeout=self._left(poll))
         except NodeError as error:
@@ -150,23 +161,34 @@ class Watch:
         self._probed[poll.node.id] = replace(
             known or _Probed(), bbb_version=version, ask_version=time.monotonic() + VERSION_EVERY
         )
+        return True
 
-    async def _ask_digests(self, poll: _Poll, *, refused: bool = False) -> None:
-        """Try in which digests a node takes our signature: once in a while, and once when it begins or ends to refuse
-        ours."""
+    async def _try_digest(self, poll: _Poll, *, refused: bool = False) -> None:
+        """Try whether a node takes our signature in one more digest, so that a poll costs one request more at most.
+
+        A round through all of them begins once in a while, and when the node begins or ends to refuse ours.
+        """
         known = self._probed.get(poll.node.id, _Probed())
-        if refused == known.refused and time.monotonic() < known.ask_digests:
+        if refused == known.refused and time.monotonic() < known.try_digests:
             return
-        digests, pause = known.digests, DIGESTS_EVERY
+        if refused != known.refused or not known.untried:
+            known = replace(known, untried=ALGORITHMS, taken=(), refused=refused)
+        self._probed[poll.node.id] = await self._tried(poll, known)
+
+    async def _tried(self, poll: _Poll, known: _Probed) -> _Probed:
+        """What is known after the next digest was tried."""
+        longer = 1 + poll.node.id % 60 / 60
+        algorithm, *untried = known.untried
         try:
-            digests = await self._http.digests(poll.node, timeout=self._left(poll))
+            takes = await self._http.takes(poll.node, algorithm, timeout=self._left(poll))
         except NodeError as error:
             logger.warning("node does not tell its digests", node=poll.node.name, reason=str(error))
-            pause = DIGESTS_RETRY
-        pause *= 1 + poll.node.id % 60 / 60
-        self._probed[poll.node.id] = replace(
-            known, digests=digests, ask_digests=time.monotonic() + pause, refused=refused
-        )
+            return replace(known, try_digests=time.monotonic() + DIGESTS_RETRY * longer)
+        taken = (*known.taken, algorithm) if takes else known.taken
+        if untried:
+            return replace(known, untried=tuple(untried), taken=taken, try_digests=0.0)
+        after = time.monotonic() + DIGESTS_EVERY * longer
+        return replace(known, digests=taken, untried=(), taken=(), try_digests=after)
 
     def _left(self, poll: _Poll) -> float:
         """Seconds that are left of a poll."""
