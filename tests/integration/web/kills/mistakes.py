@@ -1,0 +1,41 @@
+"""Mistakes that a worker makes on request, so that it can be seen that the schedules find them."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from unittest.mock import patch
+
+from balancer.core.reconciliation import Findings, Listing, Placed, compare
+from balancer.core.settlement import Row, Step, settle
+from balancer.storage.reconciliation import Outcome, reconcile
+
+
+def make(name: str) -> None:
+    """From now on, in this process; none where the name is empty."""
+    if name:
+        for place, mistake in _MISTAKES[name].items():
+            patch(place, mistake).start()
+
+
+def _settle_whatever_the_operator_wants(row: Row, namesake: Row | None, found: Any, *, enabled: bool) -> Step:
+    return settle(row, namesake, found, enabled=True)
+
+
+def _reconcile_at_any_time(database: Any, listing: Listing, *, create_grace: timedelta) -> Outcome:
+    later = replace(listing, poll_started=listing.poll_started + timedelta(seconds=1))
+    return reconcile(database, later, create_grace=create_grace + timedelta(seconds=1))
+
+
+def _never_doubt(rows: Iterable[Placed], listing: Listing, *, create_grace: timedelta) -> Findings:
+    found = compare(rows, listing, create_grace=create_grace)
+    return replace(found, ended=found.ended + found.doubtful, doubtful=[])
+
+
+_MISTAKES: dict[str, dict[str, Callable[..., object]]] = {
+    "settles whatever the operator wants": {"balancer.storage.meetings.settle": _settle_whatever_the_operator_wants},
+    "ends what was created after the poll began": {
+        "balancer.storage.reconciliation.reconcile": _reconcile_at_any_time,
+        "balancer.storage.reconciliation.compare": _never_doubt,
+    },
+}

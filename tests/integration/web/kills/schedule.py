@@ -1,0 +1,305 @@
+"""One schedule: what clients want, what goes wrong and which processes are killed, drawn from its seed.
+
+The seed decides what happens, and roughly when; what the processes make of it is up to them.
+"""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import wait
+from typing import Any
+
+import redis
+
+from balancer.core.nodes import AdminState
+from balancer.storage import nodes as node_rows
+from balancer.storage.database import Connection
+from lab.simulator.meetings import Meeting, User
+from tests.integration.web.cluster import Cluster
+from tests.integration.web.kills import workers
+from tests.integration.web.kills.chronicle import Chronicle, Life
+from tests.integration.web.kills.workers import FIRST_TENANT, Order, Report, Worker
+
+NODES = ("a", "b", "c", "d")
+WEB = 3
+#: Seconds after which a process that says nothing has hung.
+_PATIENCE = 30.0
+#: Seconds that a create may hold up on a node, and so many that its worker does not wait for it.
+_A_MOMENT, _TOO_LONG = 0.03, 0.5
+#: Seconds after which polls look for what became of a create that was cut off.
+_AGE = 10.0
+
+
+class Ground:
+    """Nodes, stores and processes, for one schedule after another."""
+
+    def __init__(self, cluster: Cluster, connection: Connection, mistake: str = "") -> None:
+        self.cluster, self.connection = cluster, connection
+        self.tally: Counter[str] = Counter()
+        self.chronicle = Chronicle()
+        self._redis = redis.Redis.from_url(cluster.settings.redis_url)
+        for name in NODES:
+            self.cluster.add(name, end_delay=0.005, journal_length=100_000)
+            self.cluster.servers[name].node.life.listeners.append(self._listener(name))
+        self.web = [Worker(workers.web, cluster.settings, mistake) for _ in range(WEB)]
+        self.poller = Worker(workers.poller, cluster.settings, mistake)
+        for worker in (*self.web, self.poller):
+            worker.ready()
+
+    def close(self) -> None:
+        for worker in (*self.web, self.poller):
+            worker.stop()
+        self._redis.close()
+
+    def clear(self) -> None:
+        """As if nothing had been; nothing is under way."""
+        for name, server in self.cluster.servers.items():
+            self.cluster.mend(name)
+            self.cluster.restart(name)
+            server.node.journal.clear()
+        self.connection.execute("TRUNCATE meetings, meeting_events")
+        self.chronicle = Chronicle()
+
+    def _listener(self, name: str) -> Callable[[str, Meeting, User | None], None]:
+        def listen(event: str, meeting: Meeting, user: User | None) -> None:
+            if event == "created":
+                self.chronicle.lives.append(Life(name, meeting.meeting_id, meeting.internal_id, time.time()))
+                return
+            for life in self._alive(name):
+                if life.internal == meeting.internal_id:
+                    life.joined |= event == "joined"
+                    if event == "ended":
+                        life.died = time.time()
+
+        return listen
+
+    def _alive(self, name: str) -> Iterator[Life]:
+        return (life for life in self.chronicle.lives if life.node == name and life.died is None)
+
+    # What a schedule does.
+
+    def restart(self, name: str) -> None:
+        async def act() -> None:
+            for life in self._alive(name):
+                life.died, life.lost_in_restart = time.time(), True
+            await self.cluster.servers[name].node.restart()
+
+        self.cluster.loop.run(act())
+
+    def wipe(self) -> None:
+        self._redis.flushall()
+
+    def poll(self, rounds: int) -> None:
+        """The poller does so many, and says so at the end."""
+        self.poller.pipe.send(rounds)
+
+    def ends(self) -> list[tuple[str, str]]:
+        return [(name, seen.query) for name in NODES for seen in self.cluster.requests(name, "end")]
+
+    def age(self) -> None:
+        """Nothing is under way any more: let creates that were cut off be old enough for a poll to look after."""
+        self.connection.execute(
+            "UPDATE meetings SET placed_at = placed_at - make_interval(secs => %s) WHERE state = 'creating'", [_AGE]
+        )
+
+
+class Schedule:
+    """Plays once."""
+
+    def __init__(self, ground: Ground, seed: int) -> None:
+        self._ground, self._cluster = ground, ground.cluster
+        self._random = random.Random(seed)
+        self._rooms = [f"room-{seed}-{letter}" for letter in "xy"]
+        self._busy: dict[Worker, Report | None] = {}  #: web workers with orders, and what each is doing
+        self._polling = False
+        self._restarted: list[Worker] = []  #: those that may not be ready yet
+        self._silent: dict[str, float] = {}
+        self._numbers = iter(range(1, 1000))
+
+    def play(self) -> None:
+        """Raises AssertionError where something happened that must never happen."""
+        self._note("begins")
+        self._begin_poll(self._random.randint(2, 4))
+        for worker in self._ground.web:
+            self._busy[worker] = None
+            worker.pipe.send([self._order() for _ in range(self._random.randint(1, 3))])
+        for _ in range(self._random.randint(3, 6)):
+            self._listen(self._random.uniform(0.0, 0.04))
+            self._draw_trouble()()
+        self._settle()
+        chronicle = self._ground.chronicle
+        chronicle.ends = self._ground.ends()
+        chronicle.judge(self._ground.connection)
+        self._ground.tally.update(handed_out=sum(bool(report.internal) for report in chronicle.reports))
+
+    def _note(self, event: str) -> None:
+        self._ground.chronicle.story.append(f"{time.time():.3f} {event}")
+
+    def _order(self) -> Order:
+        second = self._random.random() < 0.2
+        kind = "create" if second else self._random.choice(("create", "create", "come", "end"))
+        room = self._rooms[self._random.random() < 0.3]
+        return Order(next(self._numbers), kind, FIRST_TENANT + second, room)
+
+    # What the processes say.
+
+    def _listen(self, seconds: float) -> None:
+        """Take reports for a while, or until nobody is at work."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and (self._busy or self._polling):
+            pipes: dict[Any, Worker] = {worker.pipe: worker for worker in self._busy}
+            if self._polling:
+                pipes[self._ground.poller.pipe] = self._ground.poller
+            for pipe in wait(list(pipes), left):
+                self._hear(pipes[pipe])
+
+    def _hear(self, worker: Worker) -> None:
+        said = worker.pipe.recv()
+        if worker is self._ground.poller:
+            self._polling = False
+        elif isinstance(said, Report):
+            self._busy[worker] = None if said.done else said
+            if said.done or said.order.kind == "end":
+                self._ground.chronicle.reports.append(said)
+                self._note(f"{said}")
+        else:
+            del self._busy[worker]
+
+    def _begin_poll(self, rounds: int) -> None:
+        if not self._polling:
+            self._ground.poll(rounds)
+            self._polling = True
+
+    # What goes wrong.
+
+    def _draw_trouble(self) -> Callable[[], None]:
+        kinds = {
+            self._kill_in_a_create: 5,
+            self._kill_poller: 1,
+            self._operate: 5,
+            self._silence: 2,
+            self._away_for_long: 1,
+            self._return: 2,
+            self._restart: 2,
+            self._hold_up: 4,
+            self._break_off: 2,
+            self._be_too_slow: 0.4,
+            self._wipe: 1,
+        }
+        return self._random.choices(list(kinds), list(kinds.values()))[0]
+
+    def _kill_in_a_create(self) -> None:
+        """A worker that is in the middle of one, at some moment of it; where none is, any."""
+        self._listen(0.001)
+        creating = [worker for worker, doing in self._busy.items() if doing and doing.order.kind != "end"]
+        ready = [worker for worker in self._ground.web if worker not in self._restarted]
+        if not ready:
+            return
+        worker = self._random.choice(creating or ready)
+        self._ground.tally["killed in a create"] += worker in creating
+        worker.kill()
+        self._note(f"a worker is killed in the middle of {self._busy.pop(worker, None)}")
+        self._last_words(worker)
+        worker.start()
+        self._restarted.append(worker)
+
+    def _last_words(self, worker: Worker) -> None:
+        """What it had said and nobody had heard."""
+        try:
+            while worker.pipe.poll():
+                said = worker.pipe.recv()
+                if isinstance(said, Report) and (said.done or said.order.kind == "end"):
+                    self._ground.chronicle.reports.append(said)
+        except (EOFError, OSError):
+            return  # in the middle of a word
+        finally:
+            worker.pipe.close()
+
+    def _kill_poller(self) -> None:
+        self._ground.poller.kill()
+        self._note("the poller is killed")
+        self._ground.poller.pipe.close()
+        self._polling = False
+        self._ground.poller.start()
+        self._ground.poller.ready()
+        self._begin_poll(2)
+
+    def _operate(self) -> None:
+        name, state = self._random.choice(NODES), self._random.choice(list(AdminState))
+        node_rows.set_admin_state(self._ground.connection, name, state)
+        self._note(f"{name} is {state} from now on")
+
+    def _silence(self) -> None:
+        """A node breaks every connection, and most often takes none either."""
+        name = self._random.choice(NODES)
+        if name in self._silent:
+            return
+        self._silent[name] = time.time()
+        self._cluster.misbehave(name, "refuse")
+        if self._random.random() < 0.7:
+            self._cluster.misbehave(name, "deaf", seconds=60)
+        self._note(f"{name} is silent")
+
+    def _away_for_long(self) -> None:
+        """A node is silent until its meetings may be placed anew, and some are."""
+        self._silence()
+        self._begin_poll(3)
+        self._listen(self._cluster.settings.move_after + 0.15)
+        idle = [worker for worker in self._ground.web if worker not in (*self._busy, *self._restarted)]
+        for worker in idle:
+            self._busy[worker] = None
+            worker.pipe.send([self._order()])
+
+    def _return(self) -> None:
+        """All nodes answer again."""
+        for name in NODES:
+            self._cluster.mend(name)
+        self._ground.chronicle.silences += [(name, since, time.time()) for name, since in self._silent.items()]
+        self._silent.clear()
+        self._note("all nodes answer")
+
+    def _restart(self) -> None:
+        name = self._random.choice(NODES)
+        self._ground.restart(name)
+        self._note(f"{name} has forgotten everything")
+
+    def _hold_up(self) -> None:
+        """Nodes take a moment for calls, before they carry them out or before they answer."""
+        for name in NODES:
+            call, after = self._random.choice(("create", "create", "getMeetings")), self._random.random() < 0.6
+            self._cluster.misbehave(name, "slow", calls=[call], seconds=_A_MOMENT, times=2, after=after)
+        self._note("nodes are slow")
+
+    def _break_off(self) -> None:
+        """A node creates and does not say so."""
+        name = self._random.choice(NODES)
+        self._cluster.misbehave(name, "refuse", calls=["create"], times=1, after=True)
+        self._note(f"{name} breaks a create off")
+
+    def _be_too_slow(self) -> None:
+        """A node creates after its worker has given up."""
+        name = self._random.choice(NODES)
+        self._cluster.misbehave(name, "slow", calls=["create"], seconds=_TOO_LONG, times=1, after=True)
+        self._note(f"{name} is too slow with a create")
+
+    def _wipe(self) -> None:
+        self._ground.wipe()
+        self._note("Redis is wiped")
+
+    # The end.
+
+    def _settle(self) -> None:
+        """All is well again, everybody has finished, and two polls have seen it."""
+        self._return()
+        for worker in self._restarted:
+            worker.ready()
+        self._listen(_PATIENCE)
+        assert not self._busy, f"still at work after {_PATIENCE} s"
+        assert not self._polling, f"still polling after {_PATIENCE} s"
+        self._ground.age()
+        self._begin_poll(2)
+        self._listen(_PATIENCE)
+        assert not self._polling, f"no two polls within {_PATIENCE} s"
+        for name in NODES:
+            node_rows.set_admin_state(self._ground.connection, name, AdminState.ENABLED)

@@ -1,0 +1,169 @@
+"""Processes of the balancer that a schedule kills: web workers that carry out orders, and a poller that polls.
+
+They are forked from a server that has everything imported, so that a new one is quick.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+
+import requests
+
+from balancer import log
+from balancer.core.meetings import Wanted
+from balancer.core.parameters import Parameters
+from balancer.errors import BalancerError
+from balancer.poller import opened
+from balancer.settings import Settings
+from balancer.web.app import create_app
+from balancer.web.services import Services, of
+from tests.integration.web.cluster import NODE_SECRET, path, read
+from tests.integration.web.kills import mistakes
+
+#: The tenant that the web knows; of another one only creates are ordered, below the web.
+FIRST_TENANT = 1
+_CONTEXT = get_context("forkserver")
+#: pytest too, for what began this process is imported again in each of its own.
+_CONTEXT.set_forkserver_preload(["pytest", __name__])
+_PAUSE = 0.01
+
+
+@dataclass(frozen=True)
+class Order:
+    """Something that a front end wants, or its users."""
+
+    number: int
+    kind: str  #: create, come (a create and a user who joins), end
+    tenant_id: int
+    meeting_id: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of an order; sent when it begins and when it is done. Times are time.time()."""
+
+    order: Order
+    began: float
+    done: float | None = None
+    internal: str = ""  #: the meeting that was handed out
+
+
+Work = Callable[[Connection, Settings], None]
+
+
+class Worker:
+    """One process and the pipe to it."""
+
+    def __init__(self, work: Work, settings: Settings, mistake: str = "") -> None:
+        self._work, self._settings, self._mistake = work, settings, mistake
+        self.start()
+
+    def start(self) -> None:
+        """A new process, ready for orders once ``ready`` says so."""
+        self.pipe, theirs = _CONTEXT.Pipe()
+        self._process: ForkServerProcess = _CONTEXT.Process(
+            target=_run, args=(self._work, theirs, self._settings, self._mistake)
+        )
+        self._process.start()
+        theirs.close()
+
+    def ready(self) -> None:
+        """Wait until it has what it needs. Raises EOFError where it failed."""
+        self.pipe.recv()
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        self._process.kill()
+        self._process.join()
+
+    def stop(self) -> None:
+        """Let it end by itself."""
+        self.pipe.close()
+        self._process.join(10)
+        self.kill()
+
+
+def _run(work: Work, pipe: Connection, settings: Settings, mistake: str) -> None:
+    mistakes.make(mistake)
+    log.configure(settings.log_level, settings.log_format)
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        work(pipe, settings)
+
+
+def web(pipe: Connection, settings: Settings) -> None:
+    """Carry out orders, one list after another."""
+    app = create_app(settings)
+    services = of(app)
+    services.open()
+    services.registry.refresh()
+    client = app.test_client()
+
+    def call(name: str, /, **parameters: str) -> str:
+        answer = read(client.get(path(name, **parameters)))
+        assert "made a mistake" not in answer.response.text, "the log has the traceback"
+        return answer.root.findtext("internalMeetingID", "") if answer.success else ""
+
+    def carry_out(order: Order) -> str:
+        if order.tenant_id != FIRST_TENANT:
+            return _create(services, order)
+        if order.kind == "end":
+            return call("end", meetingID=order.meeting_id, order=str(order.number))
+        internal = call("create", meetingID=order.meeting_id, name="A meeting")
+        if internal and order.kind == "come":
+            sent = client.get(path("join", meetingID=order.meeting_id, fullName="Ann", role="VIEWER"))
+            if sent.status_code == 302:
+                _come(sent.headers["Location"], order.meeting_id)
+        return internal
+
+    try:
+        pipe.send("ready")
+        while True:
+            for order in pipe.recv():
+                report = Report(order, time.time())
+                pipe.send(report)
+                internal = carry_out(order)
+                pipe.send(replace(report, done=time.time(), internal=internal))
+            pipe.send("idle")
+    finally:
+        services.close()
+
+
+def _create(services: Services, order: Order) -> str:
+    named = Parameters.of([("meetingID", order.meeting_id), ("name", "A meeting")])
+    wanted = Wanted(tenant_id=order.tenant_id, meeting_id=order.meeting_id, parameters=named)
+    try:
+        answer = services.creation.create(wanted)
+    except BalancerError:
+        return ""
+    return answer.text("internalMeetingID") if answer.success else ""
+
+
+def _come(join_url: str, meeting_id: str) -> None:
+    """A browser gets there, where the node answers and still has the meeting."""
+    origin = join_url.partition("/bigbluebutton/")[0]
+    wish = {"meetingID": meeting_id, "count": 1}
+    headers = {"Authorization": f"Bearer {NODE_SECRET}"}
+    with contextlib.suppress(requests.ConnectionError):
+        requests.post(f"{origin}/simulator/users", json=wish, headers=headers, timeout=5)
+
+
+def poller(pipe: Connection, settings: Settings) -> None:
+    """Poll every node so many times as is ordered."""
+
+    async def follow() -> None:
+        async with opened(settings) as polling:
+            pipe.send("ready")
+            while True:
+                for _ in range(await asyncio.to_thread(pipe.recv)):
+                    # A killed poller's lease runs out by itself.
+                    while not await polling.run_once():
+                        await asyncio.sleep(_PAUSE)
+                    await asyncio.sleep(_PAUSE)
+                pipe.send("idle")
+
+    asyncio.run(follow())

@@ -1,0 +1,86 @@
+"""Web workers and the poller are killed while front ends, operators, nodes and Redis do what they like.
+
+200 schedules on real stores and processes; tests/unit/core/test_schedules.py has 10,000 where the order is exact.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from balancer.storage.database import connect
+from tests.integration.web.cluster import Cluster
+from tests.integration.web.kills.chronicle import OPERATOR_LOG
+from tests.integration.web.kills.schedule import Ground, Schedule
+
+SCHEDULES = 200
+
+#: CPython 3.11 leaves a connection open that it accepts while its server closes, as a simulated node that goes deaf.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+]
+
+GroundMaker = Callable[..., Ground]
+
+
+@pytest.fixture
+def ground_with(
+    database_url: str, redis_url: str, cluster_on: Callable[..., Cluster], tmp_path: Path
+) -> Iterator[GroundMaker]:
+    """Makes the ground for schedules, with workers that make a mistake or none."""
+    with ExitStack() as stack:
+
+        def make(mistake: str = "") -> Ground:
+            connection = stack.enter_context(connect(database_url, autocommit=True))
+            connection.execute(OPERATOR_LOG.encode())
+            connection.execute("INSERT INTO tenants (name) VALUES ('another')")
+            ground = Ground(
+                cluster_on(
+                    database_url,
+                    redis_url,
+                    create_timeout="0.4",
+                    poll_timeout="5",
+                    poll_interval="0.1",
+                    move_after="0.1",
+                    public_url="http://127.0.0.1:1",
+                ),
+                connection,
+                mistake,
+            )
+            stack.callback(ground.close)
+            return ground
+
+        yield make
+
+
+def play(ground: Ground, seeds: range) -> None:
+    for seed in seeds:
+        ground.clear()
+        try:
+            Schedule(ground, seed).play()
+        except (AssertionError, EOFError) as error:  # the latter: a worker died by itself
+            story = "\n".join(["", *ground.chronicle.story])
+            raise AssertionError(f"seed {seed}: {error!r}{story}") from error
+
+
+@pytest.mark.slow
+def test_nothing_that_must_never_happen_happens_when_processes_are_killed(ground_with: GroundMaker) -> None:
+    ground = ground_with()
+    play(ground, range(SCHEDULES))
+    assert ground.tally["killed in a create"] > SCHEDULES / 10
+    assert ground.tally["handed_out"] > SCHEDULES
+
+
+@pytest.mark.parametrize(
+    ("mistake", "told"),
+    [
+        ("settles whatever the operator wants", "a node that is out of service"),
+        ("ends what was created after the poll began", "forgotten while its node has it"),
+    ],
+)
+def test_a_mistake_is_found(ground_with: GroundMaker, mistake: str, told: str) -> None:
+    ground = ground_with(mistake)
+    with pytest.raises(AssertionError, match=told):
+        play(ground, range(SCHEDULES))
