@@ -95,7 +95,7 @@ def whole_site(loop: Loop) -> Iterator[Site]:
 def site(whole_site: Site, request: pytest.FixtureRequest) -> Iterator[Site]:
     """With a meeting of the test's own name; afterwards everything is as it should be."""
     # Each worker finds out by itself that a store is back.
-    until(lambda: whole_site.created(request.node.name))
+    until(lambda: whole_site.created_by_all(request.node.name))
     yield whole_site
     until(lambda: whole_site.created(f"{request.node.name}-later"))
     before = whole_site.polls()

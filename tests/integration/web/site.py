@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,11 @@ class Site:
 
     def created(self, meeting_id: str) -> bool:
         return self.create(meeting_id).findtext("returncode") == "SUCCESS"
+
+    def created_by_all(self, meeting_id: str) -> bool:
+        """As ``created``, for so many callers at one time that each worker has some of them."""
+        with ThreadPoolExecutor(8) as callers:
+            return all(callers.map(self.created, [meeting_id] * 16))
 
     def joins(self, meeting_id: str) -> bool:
         """Whether a user is sent to the node that has the meeting."""
