@@ -44,10 +44,19 @@ class Life:
     born: float
     died: float | None = None
     lost_in_restart: bool = False
-    joined: bool = False
+    joined: float | None = None  #: when the first user came
 
     def lives_at(self, moment: float) -> bool:
         return self.born <= moment and (self.died is None or self.died > moment)
+
+
+@dataclass(frozen=True)
+class End:
+    """That a node was asked to end a meeting."""
+
+    node: str
+    query: str
+    looked: float  #: when whoever asks had last asked the node for the meeting, by the same ID
 
 
 @dataclass
@@ -55,7 +64,7 @@ class Chronicle:
     """One schedule's."""
 
     lives: list[Life] = field(default_factory=list)
-    ends: list[tuple[str, str]] = field(default_factory=list)  #: (node, query) of every end that a node was asked for
+    ends: list[End] = field(default_factory=list)
     silences: list[tuple[str, float, float]] = field(default_factory=list)  #: (node, from, to)
     reports: list[Report] = field(default_factory=list)
     story: list[str] = field(default_factory=list)
@@ -82,15 +91,17 @@ class Chronicle:
         }
         ordered = {str(report.order.number) for report in self.reports if report.order.kind == "end"}
         asked: set[tuple[str, str]] = set()
-        for node, query in self.ends:
-            given = parse_qs(query)
+        for end in self.ends:
+            given = parse_qs(end.query)
             named = given["meetingID"][0]
-            asked.add((node, named))
+            asked.add((end.node, named))
             if set(given.get("order", ())) <= ordered and "order" in given:
                 continue
-            (life,) = [life for life in self.lives if (life.node, life.internal) == (node, named)]
+            (life,) = [life for life in self.lives if (life.node, life.internal) == (end.node, named)]
             assert named not in told, f"ended although a client was told of it: {life}"
-            assert not life.joined, f"ended although somebody was in: {life}"
+            # Whoever comes between the last look and the end is sent out: BBB knows no end on a condition.
+            empty = life.joined is None or life.joined > end.looked
+            assert empty, f"ended although somebody was in: {life}, {end}"
             assert any(e["internal_meeting_id"] == named for e in events), f"ended although no create was ours: {life}"
         for life in self.lives:
             if life.died is not None and not life.lost_in_restart:

@@ -9,16 +9,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import wait
 from typing import Any
+from urllib.parse import parse_qs
 
 import redis
 
 from balancer.core.nodes import AdminState
 from balancer.storage import nodes as node_rows
 from balancer.storage.database import Connection
+from lab.simulator.journal import Seen
 from lab.simulator.meetings import Meeting, User
 from tests.integration.web.cluster import Cluster
 from tests.integration.web.kills import workers
-from tests.integration.web.kills.chronicle import Chronicle, Life
+from tests.integration.web.kills.chronicle import Chronicle, End, Life
 from tests.integration.web.kills.workers import FIRST_TENANT, Order, Report, Worker
 
 NODES = ("a", "b", "c", "d")
@@ -68,7 +70,8 @@ class Ground:
                 return
             for life in self._alive(name):
                 if life.internal == meeting.internal_id:
-                    life.joined |= event == "joined"
+                    if event == "joined" and life.joined is None:
+                        life.joined = time.time()
                     if event == "ended":
                         life.died = time.time()
 
@@ -94,8 +97,22 @@ class Ground:
         """The poller does so many, and says so at the end."""
         self.poller.pipe.send(rounds)
 
-    def ends(self) -> list[tuple[str, str]]:
-        return [(name, seen.query) for name in NODES for seen in self.cluster.requests(name, "end")]
+    def ends(self) -> list[End]:
+        return [
+            End(name, seen.query or "", self._looked(name, seen))
+            for name in NODES
+            for seen in self.cluster.requests(name, "end")
+        ]
+
+    def _looked(self, name: str, end: Seen) -> float:
+        """When the node was last asked for what it is to end; the time of the end itself where it never was."""
+        named = parse_qs(end.query or "")["meetingID"]
+        looks = [
+            seen.at
+            for seen in self.cluster.requests(name, "getMeetingInfo")
+            if seen.number < end.number and parse_qs(seen.query or "").get("meetingID") == named
+        ]
+        return max(looks, default=end.at)
 
     def age(self) -> None:
         """Nothing is under way any more: let creates that were cut off be old enough for a poll to look after."""
