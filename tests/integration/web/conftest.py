@@ -96,6 +96,7 @@ def site(whole_site: Site, request: pytest.FixtureRequest) -> Iterator[Site]:
     """With a meeting of the test's own name; afterwards everything is as it should be."""
     # Each worker finds out by itself that a store is back.
     until(lambda: whole_site.created_by_all(request.node.name))
+    until(lambda: request.node.name in whole_site.listed())
     yield whole_site
     until(lambda: whole_site.created(f"{request.node.name}-later"))
     before = whole_site.polls()

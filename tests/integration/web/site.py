@@ -66,6 +66,10 @@ class Site:
         answer = requests.get(self.server.origin + target, allow_redirects=False, timeout=25)
         return answer.status_code == 302 and answer.headers["Location"].startswith("http://127.0.0.1:")
 
+    def listed(self) -> set[str]:
+        """meetingIDs that getMeetings tells."""
+        return {each.text or "" for each in self.call("getMeetings").iterfind("meetings/meeting/meetingID")}
+
     def polls(self) -> int:
         return sum(len(self.cluster.requests(name, "getMeetings")) for name in self.cluster.nodes)
 

@@ -84,14 +84,14 @@ def test_redis_is_wiped(site: Site, known: str) -> None:
         redis_client.flushall()
     goes_on(site, known)
     assert site.create(known).findtext("messageKey") == "duplicateWarning"
-    until(lambda: known in listed(site))
+    until(lambda: known in site.listed())
 
 
 def test_redis_restarts_empty(site: Site, known: str) -> None:
     site.redis.stop()
     site.redis.start()
     goes_on(site, known)
-    until(lambda: known in listed(site))
+    until(lambda: known in site.listed())
 
 
 def test_redis_is_gone(site: Site, known: str) -> None:
@@ -124,14 +124,10 @@ def test_redis_is_full(site: Site, known: str) -> None:
             goes_on(site, known)
             assert site.created(f"{known}-later")
             assert site.joins(f"{known}-later")
-            assert known in listed(site)
+            assert known in site.listed()
         finally:
             redis_client.config_set("maxmemory", "0")
-    until(lambda: f"{known}-later" in listed(site))
-
-
-def listed(site: Site) -> set[str]:
-    return {each.text or "" for each in site.call("getMeetings").iterfind("meetings/meeting/meetingID")}
+    until(lambda: f"{known}-later" in site.listed())
 
 
 @contextmanager
