@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from lab import network, ssh
+from lab.command import wait_until
 from lab.faults.changed_hosts import victim
 from lab.state import Lab
 
@@ -35,6 +36,7 @@ def cut_off(lab: Lab) -> None:
     """No packet passes between the balancer and the victim."""
     for balancer in lab.in_group("balancer"):
         network.cut(lab, balancer, victim(lab))
+    _await_notice(lab)
 
 
 def heal(lab: Lab) -> None:
@@ -43,6 +45,7 @@ def heal(lab: Lab) -> None:
 
 def register_wrong_secret(lab: Lab) -> None:
     _apply(lab, "not-the-secret-of-this-node")
+    _await_notice(lab)
 
 
 def register_right_secret(lab: Lab) -> None:
@@ -53,6 +56,17 @@ def _apply(lab: Lab, secret: str) -> None:
     node = victim(lab)
     balancer = lab.in_group("balancer")[0]
     ssh.run_on(lab, balancer, APPLY.format(name=node.name, fqdn=lab.fqdn(node)), stdin=secret)
+
+
+def _await_notice(lab: Lab) -> None:
+    """Return once the balancer sees that something is wrong with the victim: until then nobody can say so."""
+    node, balancer = victim(lab), lab.in_group("balancer")[0]
+
+    def noticed() -> bool:
+        shown = json.loads(ssh.run_on(lab, balancer, f"balancer node show {node.name} --format json"))
+        return bool(shown["node"]["observed_state"] != "online")
+
+    wait_until(noticed, what=f"the balancer sees that {node.name} fails", within=60)
 
 
 def _control(lab: Lab, method: str, path: str, body: str) -> None:
