@@ -96,10 +96,10 @@ def twins(session: Session, form: str) -> None:
     """
     # Without snapshots nothing is known of twins: that is an error here, and not an empty list.
     snapshots = Snapshots(session.redis).all()
-    listed = {internal: snapshot for snapshot in snapshots.values() for internal in snapshot.participants}
+    listed = [(node_id, internal) for node_id, snapshot in snapshots.items() for internal in snapshot.participants]
     with session.transaction() as connection:
         rows = ledger.twins(connection, listed)
-    found = [_twin(row, listed[row["internal_meeting_id"]]) for row in rows]
+    found = [_twin(row, snapshots[row["listed_by"]]) for row in rows]
     head = ("MEETING", "TENANT", "OLDER ON", "USERS", "SEEN", "INTERNAL ID", "LIVES ON", "SINCE")
     names = ("meeting_id", "tenant", "node", "users", "seen_at", "internal_meeting_id", "live_node", "live_since")
     lines = [tuple(each[name] for name in names) for each in found]
@@ -107,7 +107,7 @@ def twins(session: Session, form: str) -> None:
 
 
 def _twin(row: Row, snapshot: Snapshot) -> dict[str, Any]:
-    public = {name: value for name, value in row.items() if name not in ("id", "node_id")}
+    public = {name: value for name, value in row.items() if name not in ("id", "node_id", "listed_by")}
     users = snapshot.participants[row["internal_meeting_id"]]
     return public | {"users": users, "seen_at": snapshot.poll_started}
 

@@ -47,7 +47,8 @@ class Step(Enum):
 def settle(row: Row, namesake: Row | None, found: Identity, *, enabled: bool) -> Step:
     """The step that ``found`` on the row's node means.
 
-    namesake: the other row that has this internalMeetingID. enabled: whether the node takes new meetings.
+    namesake: the other row that has this internalMeetingID on the same node. enabled: whether the node takes new
+    meetings.
     """
     if namesake is not None:
         return _known_elsewhere(row, namesake)

@@ -44,9 +44,13 @@ def note_end(connection: Connection, row: int, cause: str) -> None:
     connection.execute(queries("ledger")["note_end"], {"id": row, "cause": cause})
 
 
-def twins(connection: Connection, listed: Collection[str]) -> list[DictRow]:
-    """Lost meetings that a node has while their meetingID lives elsewhere; listed: internalMeetingIDs on all nodes."""
-    return connection.execute(queries("ledger")["twins"], {"listed": list(listed)}).fetchall()
+def twins(connection: Connection, listed: Collection[tuple[int, str]]) -> list[DictRow]:
+    """Lost meetings that a node has while their meetingID lives elsewhere.
+
+    listed: node and internalMeetingID of every meeting that nodes list; the node that lists the lost one is listed_by.
+    """
+    values = {"node_ids": [node_id for node_id, _ in listed], "internal_ids": [internal for _, internal in listed]}
+    return connection.execute(queries("ledger")["twins"], values).fetchall()
 
 
 def lose_all(connection: Connection, node_id: int, cause: str) -> list[DictRow]:

@@ -60,16 +60,22 @@ INSERT INTO meeting_events (meeting, from_state, to_state, cause)
 SELECT id, 'running', 'running', %(cause)s FROM changed
 
 -- name: twins
--- A lost row with a meeting of its own that some node lists, beside the live row of its meetingID.
+-- A lost row with a meeting of its own that its node lists, beside the live row of its meetingID. Where its node was
+-- removed, and perhaps registered anew since, any node's list tells.
 SELECT lost.id, tenants.name AS tenant, lost.meeting_id, lost.node_id, lost.node_name AS node,
     lost.internal_meeting_id, lost.finished_at AS lost_at, live.node_name AS live_node,
-    live.internal_meeting_id AS live_internal_meeting_id, live.placed_at AS live_since
+    live.internal_meeting_id AS live_internal_meeting_id, live.placed_at AS live_since, listed.node_id AS listed_by
 FROM meetings AS lost
 JOIN tenants ON tenants.id = lost.tenant_id
 JOIN meetings AS live
     ON live.tenant_id = lost.tenant_id AND live.meeting_id = lost.meeting_id AND live.state IN ('creating', 'running')
-WHERE lost.state = 'lost' AND lost.created_at IS NOT NULL AND lost.internal_meeting_id = ANY(%(listed)s)
-    AND lost.internal_meeting_id IS DISTINCT FROM live.internal_meeting_id
+JOIN LATERAL (
+    SELECT seen.node_id FROM unnest(%(node_ids)s::bigint[], %(internal_ids)s::text[]) AS seen (node_id, internal_id)
+    WHERE seen.internal_id = lost.internal_meeting_id AND (lost.node_id IS NULL OR seen.node_id = lost.node_id)
+    ORDER BY seen.node_id LIMIT 1
+) AS listed ON true
+WHERE lost.state = 'lost' AND lost.created_at IS NOT NULL
+    AND (listed.node_id, lost.internal_meeting_id) IS DISTINCT FROM (live.node_id, live.internal_meeting_id)
 ORDER BY lost.id
 
 -- name: lose_all

@@ -81,7 +81,7 @@ class Meetings:
         """Make the rows say what the node answered; whether the meeting may be handed out. One transaction."""
         node_id = placement.node.id if placement.node else 0
         with self._database.transaction() as connection:
-            named = {"internal_meeting_id": found.internal_meeting_id, "id": placement.id}
+            named = {"node_id": node_id, "internal_meeting_id": found.internal_meeting_id, "id": placement.id}
             with connection.pipeline():
                 nodes = connection.execute(_SQL["lock_node"], {"id": node_id})
                 rows = connection.execute(_SQL["row"], {"id": placement.id})

@@ -84,10 +84,11 @@ WHERE id = %(id)s
 FOR UPDATE;
 
 -- name: namesake
--- The other row that a meeting on a node belongs to already, whatever became of it.
+-- The other row that a meeting on a node belongs to already, whatever became of it. The node counts: BBB makes the
+-- internal id of the meetingID and the time alone, so that two nodes may come to the same one.
 SELECT id, tenant_id, meeting_id, state, internal_meeting_id, create_time, created_at IS NOT NULL AS handed_out
 FROM meetings
-WHERE internal_meeting_id = %(internal_meeting_id)s AND id <> %(id)s
+WHERE node_id = %(node_id)s AND internal_meeting_id = %(internal_meeting_id)s AND id <> %(id)s
 ORDER BY id DESC
 LIMIT 1
 FOR UPDATE;

@@ -46,7 +46,7 @@ SELECT admin_state FROM nodes WHERE id = %(id)s FOR SHARE
 SELECT FROM nodes WHERE id = %(id)s FOR NO KEY UPDATE
 
 -- name: adopt
--- A meeting belongs to one row for ever: its internal id may be no other row's.
+-- A meeting belongs to one row for ever: its internal id may be no other row's on this node.
 WITH changed AS (
     UPDATE meetings SET
         state = 'running', internal_meeting_id = %(internal_meeting_id)s, create_time = %(create_time)s,
@@ -54,7 +54,8 @@ WITH changed AS (
     WHERE id = %(id)s AND state = 'creating'
         AND NOT EXISTS (
             SELECT FROM meetings AS other
-            WHERE other.internal_meeting_id = %(internal_meeting_id)s AND other.id <> %(id)s
+            WHERE other.node_id = meetings.node_id AND other.internal_meeting_id = %(internal_meeting_id)s
+                AND other.id <> %(id)s
         )
     RETURNING id
 )
@@ -95,18 +96,18 @@ RETURNING meeting
 
 -- name: claim_left_over
 -- Before it is ended, a left-over meeting is tied to the row of the create that made it: a later create that is answered
--- with it by the node can tell that it is being ended. No other row may know it, and none may be live there.
+-- with it by the node can tell that it is being ended. No other row may know it there, and none may be live; nor is it
+-- claimed any more once its node was removed.
 WITH changed AS (
     UPDATE meetings AS lost SET internal_meeting_id = %(internal_meeting_id)s, create_time = %(create_time)s
     FROM (SELECT id, internal_meeting_id FROM meetings WHERE id = %(id)s FOR UPDATE) AS before
-    WHERE lost.id = before.id AND lost.state = 'lost' AND lost.created_at IS NULL
+    WHERE lost.id = before.id AND lost.state = 'lost' AND lost.created_at IS NULL AND lost.node_id IS NOT NULL
         AND (lost.internal_meeting_id IS NULL OR lost.internal_meeting_id = %(internal_meeting_id)s)
         AND NOT EXISTS (
             SELECT FROM meetings AS other
-            WHERE other.id <> lost.id
+            WHERE other.id <> lost.id AND other.node_id = lost.node_id
                 AND (other.internal_meeting_id = %(internal_meeting_id)s
-                    OR (other.node_id = lost.node_id AND other.meeting_id = lost.meeting_id
-                        AND other.state IN ('creating', 'running')))
+                    OR (other.meeting_id = lost.meeting_id AND other.state IN ('creating', 'running')))
         )
     RETURNING lost.id, before.internal_meeting_id IS NULL AS first
 ), told AS (

@@ -16,16 +16,16 @@ class YoungMeetings:
     def __init__(self, client: Redis) -> None:
         self._client = client
 
-    def note(self, internal_meeting_id: str, xml: str) -> None:
+    def note(self, tenant_id: int, internal_meeting_id: str, xml: str) -> None:
         """xml: its ``<meeting>`` element."""
         with unavailable_as_ours():
-            self._client.set(keys.young_meeting(internal_meeting_id), xml, ex=_LIFE)
+            self._client.set(keys.young_meeting(tenant_id, internal_meeting_id), xml, ex=_LIFE)
 
-    def find(self, internal_meeting_ids: Sequence[str]) -> dict[str, str]:
-        """The elements of those that are known, by internalMeetingID."""
+    def find(self, tenant_id: int, internal_meeting_ids: Sequence[str]) -> dict[str, str]:
+        """The elements of a tenant's that are known, by internalMeetingID."""
         if not internal_meeting_ids:
             return {}
         with unavailable_as_ours():
-            names = [keys.young_meeting(each) for each in internal_meeting_ids]
+            names = [keys.young_meeting(tenant_id, each) for each in internal_meeting_ids]
             found = cast(list[str | None], self._client.mget(names))
         return {name: text for name, text in zip(internal_meeting_ids, found, strict=True) if text is not None}

@@ -31,7 +31,7 @@ def get_meetings(call: Call) -> Response:
     if call.parameters.flag("live"):
         parts |= _live()
     rows = _rows(call.tenant.id, parts)
-    young = services().young_meetings.find(unseen(rows, parts))
+    young = services().young_meetings.find(call.tenant.id, unseen(rows, parts))
     answer = _answer(merge(rows, parts, young))
     if parts:
         oldest = min(part.poll_started for part in parts.values())
@@ -85,5 +85,5 @@ def _rows(tenant_id: int, parts: Mapping[int, Part]) -> list[Listed]:
             ending=False,
         )
         for (node_id, internal, meeting_id), place in zip(ids, places, strict=True)
-        if place is not None and place.internal_meeting_id == internal
+        if place is not None and (place.node_id, place.internal_meeting_id) == (node_id, internal)
     ]

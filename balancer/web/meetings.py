@@ -9,7 +9,6 @@ from balancer.core.listing import young_meeting
 from balancer.core.meetings import Upload, Wanted, meeting_id, new_meeting_id
 from balancer.core.node_call import Answer
 from balancer.core.nodes import Node
-from balancer.core.parameters import Parameters
 from balancer.errors import (
     BBBError,
     MeetingNotFoundError,
@@ -53,7 +52,7 @@ def create(call: Call) -> Response:
     )
     answer = services().creation.create(wanted)
     if answer.success and answer.message_key != "duplicateWarning":
-        _list_at_once(wanted.parameters, answer)
+        _list_at_once(wanted, answer)
     return xml.answer(answer.body)
 
 
@@ -147,9 +146,10 @@ def _upload(call: Call) -> Upload | None:
     return Upload(call.body.open, call.body.size()) if call.kind is Kind.XML else None
 
 
-def _list_at_once(parameters: Parameters, answer: Answer) -> None:
+def _list_at_once(wanted: Wanted, answer: Answer) -> None:
     """The very next getMeetings lists the meeting, though no poll has seen it."""
+    listed = young_meeting(wanted.parameters, answer)
     try:
-        services().young_meetings.note(answer.text("internalMeetingID"), young_meeting(parameters, answer))
+        services().young_meetings.note(wanted.tenant_id, answer.text("internalMeetingID"), listed)
     except StorageUnavailableError as error:
         logger.warning("new meeting not listed before the next poll", reason=str(error))

@@ -12,6 +12,7 @@ from balancer.storage import database, schema
 from balancer.web.app import create_app
 from balancer.web.services import of
 from lab.services import PostgreSQL, Redis
+from tests.integration.cli.conftest import Commands
 from tests.integration.web.cluster import SECRET, Cluster, Loop
 from tests.integration.web.site import Site, running, until
 
@@ -67,6 +68,23 @@ def cluster(database_url: str, redis_url: str, cluster_on: ClusterMaker) -> Clus
     cluster.add("bbb1", "bbb2")
     cluster.poll()
     return cluster
+
+
+@pytest.fixture
+def commands(cluster: Cluster) -> Commands:
+    settings = cluster.settings
+    return Commands(
+        {
+            "BALANCER_ENV_FILE": "/dev/null",
+            "BALANCER_DATABASE_URL": settings.database_url,
+            "BALANCER_REDIS_URL": settings.redis_url,
+            "BALANCER_SECRETS": SECRET,
+            "BALANCER_PUBLIC_URL": settings.public_url,
+            "BALANCER_STATE_DIRECTORY": str(settings.state_directory),
+            "BALANCER_NODE_READ_TIMEOUT": "1",
+            "BALANCER_LOG_LEVEL": "error",
+        }
+    )
 
 
 @pytest.fixture(scope="session")

@@ -6,24 +6,7 @@ import pytest
 
 from balancer.storage.poll_requests import PollRequests
 from tests.integration.cli.conftest import Commands
-from tests.integration.web.cluster import NODE_SECRET, SECRET, Cluster
-
-
-@pytest.fixture
-def commands(cluster: Cluster) -> Commands:
-    settings = cluster.settings
-    return Commands(
-        {
-            "BALANCER_ENV_FILE": "/dev/null",
-            "BALANCER_DATABASE_URL": settings.database_url,
-            "BALANCER_REDIS_URL": settings.redis_url,
-            "BALANCER_SECRETS": SECRET,
-            "BALANCER_PUBLIC_URL": settings.public_url,
-            "BALANCER_STATE_DIRECTORY": str(settings.state_directory),
-            "BALANCER_NODE_READ_TIMEOUT": "1",
-            "BALANCER_LOG_LEVEL": "error",
-        }
-    )
+from tests.integration.web.cluster import NODE_SECRET, Cluster
 
 
 def observe(cluster: Cluster, name: str, state: str) -> None:

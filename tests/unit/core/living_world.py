@@ -42,6 +42,13 @@ _NOBODY = SeenMeeting(
 )
 
 
+#: Milliseconds by which nodes' clocks go here: two of them come to the same internalMeetingID now and then.
+_TICK = 500
+
+#: A meeting: its node, and its internalMeetingID there.
+Known = tuple[int, str]
+
+
 class Killed(BaseException):
     """A web worker is gone in the middle of a request."""
 
@@ -67,11 +74,12 @@ class LivingWorld(World):
         self.down: set[int] = set()
         self.late: list[tuple[Node, Parameters, int]] = []
         self.sent: Counter[int] = Counter()  #: creates, by row
-        self.born_of: dict[str, int] = {}  #: internalMeetingID -> row whose create bore it
-        self.users: set[str] = set()  #: internalMeetingIDs that somebody is in
-        self.given_out: set[str] = set()  #: told to a client
-        self.asked_to_end: set[str] = set()  #: by a front end or an operator
-        self.strange: set[str] = set()  #: created behind the balancer's back
+        self.born_of: dict[Known, int] = {}  #: row whose create bore it
+        self.users: set[Known] = set()  #: somebody is in
+        self.given_out: set[Known] = set()  #: told to a client
+        self.asked_to_end: set[Known] = set()  #: by a front end or an operator
+        self.strange: set[Known] = set()  #: created behind the balancer's back
+        self.clocks: Counter[int] = Counter()  #: createTime of the last meeting, by node
         self.clients = 0
         self.doomed: set[object] = set()  #: actors that die at a step of theirs
         self._mostly: dict[object, bool] = {}
@@ -162,7 +170,7 @@ class LivingWorld(World):
         answer = self._create(node, parameters) if carried_out else None
         self.note(f"node {node.id}: create {parameters.text('meetingID')}: {error} {answer and identity(answer)}")
         if answer:
-            self.born_of.setdefault(identity(answer).internal_meeting_id, row)
+            self.born_of.setdefault((node.id, identity(answer).internal_meeting_id), row)
         self.step()
         if error or node.id in self.down:
             raise error or GARBAGE
@@ -173,13 +181,13 @@ class LivingWorld(World):
         named = parameters.text("meetingID")
         return max(row.id for row in self.rows if row.meeting_id == named and self.places[row.id] == node_id)
 
-    def only_one_knew(self, internal_meeting_id: str) -> bool:
+    def only_one_knew(self, known: Known) -> bool:
         """Whether it was born by the one create that its row was ever sent with.
 
         What a repeated create bears that gets no answer, on a row that ends at that moment, is known to nobody: BBB's
         own grace time ends it.
         """
-        row = self.born_of[internal_meeting_id]
+        row = self.born_of[known]
         return self.sent[row] == 1
 
     def call(self, node: Node, name: str, parameters: Parameters, upload: Upload | None = None) -> Answer:
@@ -188,14 +196,16 @@ class LivingWorld(World):
             raise NodeUnreachableError("refused")
         return super().call(node, name, parameters, upload)
 
-    def _create_time(self) -> int:
-        return max(self._time + 1, int(self.now.timestamp() * 1000))
+    def _create_time(self, node_id: int) -> int:
+        ticked = int(self.now.timestamp() * 1000) // _TICK * _TICK
+        self.clocks[node_id] = max(self.clocks[node_id] + 1, ticked)
+        return self.clocks[node_id]
 
     def strangers_meeting(self, node_id: int, meeting_id: str) -> None:
         """Somebody had created it on the node itself, long before."""
         born = Identity(f"{meeting_id}-0{node_id}", int((_BEGIN - timedelta(minutes=1)).timestamp() * 1000))
         self.meetings[node_id][meeting_id] = born
-        self.strange.add(born.internal_meeting_id)
+        self.strange.add((node_id, born.internal_meeting_id))
 
     def remove(self, node_id: int, internal_meeting_id: str) -> None:
         """The node ends a meeting."""
@@ -211,7 +221,7 @@ class LivingWorld(World):
             if node.id not in self.down:
                 born = identity(self._create(node, parameters))
                 self.note(f"node {node.id}: late create: {born}")
-                self.born_of.setdefault(born.internal_meeting_id, row)
+                self.born_of.setdefault((node.id, born.internal_meeting_id), row)
 
     # The poller.
 
@@ -256,7 +266,7 @@ class LivingWorld(World):
             placed_at=times.placed,
             created_at=times.created,
             finished_at=times.finished,
-            user_joined=row.internal_meeting_id in self.users,
+            user_joined=(self.places[row.id], row.internal_meeting_id) in self.users,
         )
 
     def apply(self, findings: Findings, listing: Listing) -> list[SeenMeeting]:
@@ -282,7 +292,7 @@ class LivingWorld(World):
                 self._set(self.row(placed.id), state=State.ENDED)
 
     def _adopt(self, row: Row, found: Identity) -> None:
-        if row.state is not State.CREATING or self._known(row, found):
+        if row.state is not State.CREATING or self._namesake(row, found):
             return
         node_id = self.places[row.id]
         assert node_id
@@ -292,7 +302,7 @@ class LivingWorld(World):
             self._set(row, state=State.LOST)
 
     def _claim(self, row: Row, found: Identity) -> bool:
-        if row.state is not State.LOST or self.times[row.id].created or self._known(row, found):
+        if row.state is not State.LOST or self.times[row.id].created or self._namesake(row, found):
             return False
         if row.internal_meeting_id not in (None, found.internal_meeting_id):
             return False
@@ -302,20 +312,18 @@ class LivingWorld(World):
         self._set(row, internal_meeting_id=found.internal_meeting_id, create_time=found.create_time)
         return True
 
-    def _known(self, row: Row, found: Identity) -> bool:
-        return any(other.internal_meeting_id == found.internal_meeting_id and other.id != row.id for other in self.rows)
-
     def end_left_over(self, node_id: int, meeting: SeenMeeting) -> None:
         """The poller's own end, the one that nobody asked for: by internalMeetingID, after a last look."""
         internal = meeting.internal_meeting_id
+        known = (node_id, internal)
         self.step()
-        if node_id in self.down or internal in self.users:
+        if node_id in self.down or known in self.users:
             return
         self.step()
         if node_id in self.down or internal not in self._held(node_id):
             return
-        assert internal not in self.given_out, f"ended although a client was told of it: {internal}"
-        assert internal not in self.strange, f"ended although it is somebody else's: {internal}"
+        assert known not in self.given_out, f"ended although a client was told of it: {known}"
+        assert known not in self.strange, f"ended although it is somebody else's: {known}"
         self.remove(node_id, internal)
 
     def _held(self, node_id: int) -> set[str]:
@@ -370,8 +378,8 @@ class Poller:
                 meeting_id=name,
                 internal_meeting_id=found.internal_meeting_id,
                 create_time=found.create_time,
-                user_joined=found.internal_meeting_id in world.users,
-                participants=int(found.internal_meeting_id in world.users),
+                user_joined=(node_id, found.internal_meeting_id) in world.users,
+                participants=int((node_id, found.internal_meeting_id) in world.users),
             )
             for name, found in world.meetings[node_id].items()
         ]
@@ -421,25 +429,25 @@ class Client:
             world.clients -= 1
         if not answer.success:
             return None
-        internal = answer.text("internalMeetingID")
-        known = [row for row in world.rows if row.internal_meeting_id == internal and row.handed_out]
-        assert known, f"handed out although no row knows it: {internal}"
-        assert known[0].tenant_id == self._tenant_id, f"another tenant's meeting was handed out: {internal}"
-        world.given_out.add(internal)
-        return internal
+        told = (int(answer.text("node")), answer.text("internalMeetingID"))
+        known = [row for row in world.rows if (world.places[row.id], row.internal_meeting_id) == told]
+        assert any(row.handed_out for row in known), f"handed out although no row knows it: {told}"
+        assert {row.tenant_id for row in known} == {self._tenant_id}, f"another tenant's meeting was handed out: {told}"
+        world.given_out.add(told)
+        return told[1]
 
     def come(self) -> None:
         """create, and join where the row says."""
         if self.create() is not None and (reached := self._reached()):
-            self._world.users.add(reached[1])
+            self._world.users.add(reached)
 
     def end(self) -> None:
         """The front end's end, passed on to the node."""
         if reached := self._reached():
-            self._world.asked_to_end.add(reached[1])
+            self._world.asked_to_end.add(reached)
             self._world.remove(*reached)
 
-    def _reached(self) -> tuple[int, str] | None:
+    def _reached(self) -> Known | None:
         """The node that the row says and the meeting's internal id there, where a call comes through to it."""
         world = self._world
         world.step()

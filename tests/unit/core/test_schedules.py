@@ -118,7 +118,7 @@ class Play:
         """BBB's own end of a meeting that nobody is in."""
         node_id = self._node()
         for found in list(self.world.meetings[node_id].values()):
-            if found.internal_meeting_id not in self.world.users:
+            if (node_id, found.internal_meeting_id) not in self.world.users:
                 self.world.remove(node_id, found.internal_meeting_id)
 
     def _be_late(self) -> None:
@@ -138,14 +138,13 @@ class Play:
                 self.pollers[0].poll(node_id)
         rows = self.world.rows
         assert not [row for row in rows if row.state is State.CREATING], "a create is left half-done"
-        known = {row.internal_meeting_id for row in rows if row.state in (State.RUNNING, State.LOST)}
+        alive = [row for row in rows if row.state in (State.RUNNING, State.LOST)]
+        known = {(self.world.places[row.id], row.internal_meeting_id) for row in alive}
         known |= self.world.strange | self.world.users
         for node_id, held in self.world.meetings.items():
             for found in held.values():
-                internal = found.internal_meeting_id
-                assert internal in known or not self.world.only_one_knew(internal), (
-                    f"left over on node {node_id}: {internal}"
-                )
+                here = (node_id, found.internal_meeting_id)
+                assert here in known or not self.world.only_one_knew(here), f"left over on node: {here}"
         for row in rows:
             if row.state is State.RUNNING:
                 held = self.world.meetings[self.world.places[row.id] or 0]
@@ -174,6 +173,10 @@ def _impatient(*, store: Any, nodes: Any, move_after: float) -> Creation:
     return Creation(store=store, nodes=nodes, move_after=0)
 
 
+def _wherever_it_is(world: LivingWorld, other: Any, row: Any) -> bool:
+    return True
+
+
 def _end_by_any_poll(row: Any, meeting: Any, listing: Any, findings: Any) -> None:
     if meeting is None:
         findings.ended.append(row)
@@ -191,6 +194,7 @@ def _end_whenever_created(world: LivingWorld, rows: Any, poll_started: Any) -> N
         ({"tests.unit.core.living_world.Creation": _impatient}, "lost although its node may be there"),
         ({"balancer.core.reconciliation._is_left_over": lambda *_: True}, "somebody else's"),
         ({"balancer.core.reconciliation._is_left_over": lambda *_: False}, "left over on node"),
+        ({"tests.unit.core.world.World._is_beside": _wherever_it_is}, "left over on node"),
         (
             {
                 "balancer.core.reconciliation._compare_running": _end_by_any_poll,

@@ -80,14 +80,7 @@ class World:
     def settle(self, placement: Placement, found: Identity) -> bool:
         self.schedule.step()
         row = self.row(placement.id)
-        namesake = next(
-            (
-                other
-                for other in reversed(self.rows)
-                if other.internal_meeting_id == found.internal_meeting_id and other.id != row.id
-            ),
-            None,
-        )
+        namesake = self._namesake(row, found)
         assert placement.node
         enabled = self.nodes[placement.node.id].admin_state is AdminState.ENABLED
         step = settle(row, namesake, found, enabled=enabled)
@@ -126,7 +119,7 @@ class World:
         assert name == "getMeetingInfo"
         found = self.meetings[node.id].get(parameters.text("meetingID"))
         self.schedule.step()
-        return _answer(found) if found else _failure("notFound")
+        return _answer(found, node) if found else _failure("notFound")
 
     # What others do.
 
@@ -190,6 +183,14 @@ class World:
             return step is Step.DISOWN_SUCCESSOR or self._begin(new, found)
         return True
 
+    def _namesake(self, row: Row, found: Identity) -> Row | None:
+        """The other row that the meeting on the row's node belongs to."""
+        named = [each for each in reversed(self.rows) if each.internal_meeting_id == found.internal_meeting_id]
+        return next((each for each in named if each.id != row.id and self._is_beside(each, row)), None)
+
+    def _is_beside(self, other: Row, row: Row) -> bool:
+        return self.places[other.id] == self.places[row.id]
+
     def _begin(self, row: Row, found: Identity) -> bool:
         there = self._live(row.tenant_id, row.meeting_id)
         foreign = self._foreign(self.places[row.id], row.tenant_id, row.meeting_id, State.CREATING, State.RUNNING)
@@ -230,15 +231,15 @@ class World:
         if key := self.refusals.get(node.id):
             return _failure(key)
         if there := self.meetings[node.id].get(meeting_id):
-            return _answer(there, "duplicateWarning")
-        self._time = self._create_time()
+            return _answer(there, node, "duplicateWarning")
+        self._time = self._create_time(node.id)
         born = Identity(f"{meeting_id}-{self._time}", self._time)
         self.meetings[node.id][meeting_id] = born
         if self.nodes[node.id].admin_state is not AdminState.ENABLED:
             self.born_out_of_service.add(born.internal_meeting_id)
-        return _answer(born)
+        return _answer(born, node)
 
-    def _create_time(self) -> int:
+    def _create_time(self, node_id: int) -> int:
         """Milliseconds since 1970, later than any before."""
         return self._time + 1
 
@@ -263,11 +264,13 @@ SLOW = NodeTimeoutError("no answer within 1 s")
 GARBAGE = NodeError("the node's answer is not XML")
 
 
-def _answer(identity: Identity, key: str = "") -> Answer:
+def _answer(identity: Identity, node: Node, key: str = "") -> Answer:
+    """BBB's, and which node gave it, for those who judge."""
     root = Element("response")
     for tag, text in (
         ("internalMeetingID", identity.internal_meeting_id),
         ("createTime", str(identity.create_time)),
+        ("node", str(node.id)),
     ):
         SubElement(root, tag).text = text
     return Answer(True, key, "", root, b"")
