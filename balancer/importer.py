@@ -284,6 +284,9 @@ class Importer:
             present = recordings.for_import(connection, record_id)
             if present is not None and present.state == DELETED:
                 return self._finish(connection, job, "the recording is deleted and stays so")
+            owner = recordings.owner(connection, found)
+            if present and not owner.may_add_to(present.tenant_id):
+                raise ArchiveRefusedError("may be another tenant's than the recording of this recordID that is there")
             state = present.state if present else found[-1].state
             changed = [each for each in found if not self._stands(present, each, trees[each.format])]
             for metadata in changed:
@@ -292,7 +295,7 @@ class Importer:
             self._share.verify()
             # Rows last: a request that changes this recording never waits for the share.
             for metadata in found:
-                recording = recordings.save(connection, metadata, state)
+                recording = recordings.save(connection, metadata, state, owner.claim)
             for metadata in changed:
                 tree = trees[metadata.format]
                 stored = StoredFormat(state, tree.files, tree.unpacked_bytes, tree.sha256)

@@ -44,6 +44,7 @@ class Metadata:
     record_id: str
     format: str
     state: str
+    host: str | None  #: of the node, as the playback link names it
     meeting_id: str | None
     name: str | None
     is_breakout: bool | None
@@ -78,6 +79,7 @@ def parse(content: bytes, record_id: str, playback_format: str) -> Metadata:
         record_id=record_id,
         format=playback_format,
         state=_state(root),
+        host=_host(_text(playback, "link")),
         meeting_id=meta.get("meetingId") or attributes.get("externalId") or None,
         name=meta.get("meetingName") or attributes.get("name") or None,
         is_breakout=_flag(attributes.get("breakout") or meta.get("isBreakout")),
@@ -186,6 +188,14 @@ def _local(url: str) -> str | None:
         return None
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     return path if re.fullmatch(r"/(?!/)[^\s\\]*", path) else None
+
+
+def _host(url: str | None) -> str | None:
+    """In lower case; None where there is none."""
+    try:
+        return urlsplit(url or "").hostname
+    except ValueError:
+        return None
 
 
 def _previews(playback: Element) -> tuple[Preview, ...]:

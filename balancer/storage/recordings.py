@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from psycopg import sql
 from psycopg.rows import DictRow
@@ -10,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from balancer.core import recordings as rules
 from balancer.core.metadata_xml import Metadata
+from balancer.core.ownership import Claim, Owner, decide
 from balancer.core.recordings import PlaybackFormat, Preview, Query, Recording
 from balancer.storage.database import Connection
 from balancer.storage.sql import queries
@@ -43,6 +45,7 @@ class Present:
 
     id: int
     state: str
+    tenant_id: int | None  #: None where it is only assumed
     #: format -> (tree, sha256)
     formats: Mapping[str, tuple[str, str]]
 
@@ -167,29 +170,41 @@ def for_import(connection: Connection, record_id: str) -> Present | None:
     if row is None:
         return None
     formats = {name: (each["tree"], each["sha256"]) for name, each in row["formats"].items()}
-    return Present(row["id"], row["state"], formats)
+    return Present(row["id"], row["state"], None if row["tenant_assumed"] else row["tenant_id"], formats)
 
 
-def save(connection: Connection, metadata: Metadata, state: str) -> int:
+def owner(connection: Connection, found: Sequence[Metadata]) -> Owner:
+    """Whose an archive with these formats is."""
+    parent = next((each.parent_meeting_id for each in found if each.parent_meeting_id), None)
+    host = next((each.host for each in found if each.host), None)
+    values = {"record_id": found[0].record_id, "parent": parent}
+    claims = [
+        Claim(
+            tenant_id=row["tenant_id"],
+            meeting_id=row["meeting_id"],
+            host=None if row["url"] is None else urlsplit(row["url"]).hostname,
+        )
+        for row in connection.execute(_SQL["claims"], values)
+    ]
+    return decide(claims, host)
+
+
+def save(connection: Connection, metadata: Metadata, state: str, claim: Claim | None) -> int:
     """Insert or complete the recording's row from one format's metadata.xml; gives its id. state: of a new row alone.
 
-    The tenant and the meetingID are those of the meeting that we placed; without one the default tenant is assumed.
+    The tenant and the meetingID are those of the meeting that we placed; without a claim the default tenant is assumed.
     """
-    values = {"record_id": metadata.record_id, "parent": metadata.parent_meeting_id}
-    owner = connection.execute(_SQL["owner"], values).fetchone()
-    if owner is None:
+    tenant_id = claim.tenant_id if claim else None
+    if claim is None:
         default = connection.execute(_SQL["default_tenant"]).fetchone()
-        owner = {"tenant_id": default["id"] if default else None, "meeting_id": None}
-        assumed = True
-    else:
-        assumed = False
+        tenant_id = default["id"] if default else None
     row = connection.execute(
         _SQL["save"],
         {
             "record_id": metadata.record_id,
-            "tenant_id": owner["tenant_id"],
-            "tenant_assumed": assumed,
-            "meeting_id": owner["meeting_id"] or metadata.meeting_id,
+            "tenant_id": tenant_id,
+            "tenant_assumed": claim is None,
+            "meeting_id": (claim.meeting_id if claim else None) or metadata.meeting_id,
             "name": metadata.name,
             "state": state,
             "is_breakout": metadata.is_breakout,

@@ -94,17 +94,18 @@ WHERE id = %(id)s
 SELECT r.state, r.protected FROM recordings r JOIN recording_formats f ON f.recording = r.id
 WHERE r.record_id = %(record_id)s AND f.format = %(format)s
 
--- name: owner
--- Whose an archive is: the meeting with that internal id, or a breakout room's parent.
-SELECT tenant_id, CASE WHEN internal_meeting_id = %(record_id)s THEN meeting_id END AS meeting_id
-FROM meetings WHERE internal_meeting_id = ANY (ARRAY[%(record_id)s, %(parent)s]::text[])
-ORDER BY (internal_meeting_id = %(record_id)s) DESC, id DESC LIMIT 1
+-- name: claims
+-- Whose an archive may be: the meetings with that internal id, and a breakout room's parents; the newest first.
+SELECT m.tenant_id, CASE WHEN m.internal_meeting_id = %(record_id)s THEN m.meeting_id END AS meeting_id, n.url
+FROM meetings m LEFT JOIN nodes n ON n.id = m.node_id
+WHERE m.internal_meeting_id = ANY (ARRAY[%(record_id)s, %(parent)s]::text[])
+ORDER BY m.id DESC
 
 -- name: default_tenant
 SELECT id FROM tenants WHERE name = 'default'
 
 -- name: for_import
-SELECT r.id, r.state, (
+SELECT r.id, r.state, r.tenant_id, r.tenant_assumed, (
     SELECT coalesce(jsonb_object_agg(f.format, jsonb_build_object('tree', f.tree, 'sha256', f.sha256)), '{}')
     FROM recording_formats f WHERE f.recording = r.id
 ) AS formats

@@ -139,6 +139,85 @@ def test_an_unknown_meeting_goes_to_the_default_tenant_and_is_flagged(
     }
 
 
+def two_tenants_meetings(rows: Connection, *hosts: str, record_id: str = RECORD_ID) -> list[int]:
+    """A meeting of each of two tenants, on a node each, with one internalMeetingID; the tenants' ids."""
+    found = []
+    for number, host in enumerate(hosts, 1):
+        values = {"name": f"tenant{number}", "node": f"n{number}", "id": record_id}
+        row = rows.execute(
+            "WITH tenant AS (INSERT INTO tenants (name) VALUES (%(name)s) RETURNING id),"
+            " node AS (INSERT INTO nodes (name, url, secret) VALUES (%(node)s, %(url)s, 'secret') RETURNING id)"
+            " INSERT INTO meetings (tenant_id, meeting_id, node_id, node_name, state, internal_meeting_id,"
+            " expected_users, finished_at)"
+            " SELECT tenant.id, 'algebra', node.id, %(node)s, 'ended', %(id)s, 1, now() FROM tenant, node"
+            " RETURNING tenant_id",
+            values | {"url": f"https://{host}/bigbluebutton/api/"},
+        ).fetchone()
+        assert row
+        found.append(int(row["tenant_id"]))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("hosts", "whose"),
+    [(("node1.example.org", "node2.example.org"), 0), (("node2.example.org", "node1.example.org"), 1)],
+)
+def test_of_two_tenants_with_such_a_meeting_it_is_the_one_whose_node_made_it(
+    share: Path, importer: Importer, rows: Connection, hosts: tuple[str, str], whose: int
+) -> None:
+    tenants = two_tenants_meetings(rows, *hosts)
+    archives.write(share / "spool" / "a.tar", archives.video() | archives.presentation())
+    importer.run_once()
+    assert one(rows, "SELECT tenant_id, tenant_assumed, meeting_id FROM recordings") == {
+        "tenant_id": tenants[whose],
+        "tenant_assumed": False,
+        "meeting_id": "algebra",
+    }
+
+
+def test_where_two_tenants_have_such_a_meeting_and_nothing_tells_whose_it_is_none_gets_it(
+    share: Path, importer: Importer, rows: Connection
+) -> None:
+    two_tenants_meetings(rows, "n1.internal", "n2.internal")
+    archives.write(share / "spool" / "a.tar", archives.presentation())
+    importer.run_once()
+    assert one(rows, "SELECT t.name, r.tenant_assumed FROM recordings r JOIN tenants t ON t.id = r.tenant_id") == {
+        "name": "default",
+        "tenant_assumed": True,
+    }
+
+
+def test_a_breakout_room_of_two_such_parents_is_the_one_s_whose_node_made_it(
+    share: Path, importer: Importer, rows: Connection
+) -> None:
+    _, second = two_tenants_meetings(rows, "node2.example.org", "node1.example.org", record_id=OTHER_ID)
+    extra = f'<breakout parentMeetingId="{OTHER_ID}" sequence="2" meetingId="x" freeJoin="false"/>'
+    archives.write(share / "spool" / "a.tar", archives.presentation(xml=archives.presentation_xml(extra=extra)))
+    importer.run_once()
+    assert one(rows, "SELECT tenant_id FROM recordings")["tenant_id"] == second
+
+
+def test_the_other_tenant_s_archive_does_not_replace_the_files_that_are_there(
+    share: Path, importer: Importer, rows: Connection
+) -> None:
+    two_tenants_meetings(rows, "node1.example.org", "node2.example.org")
+    first = archives.presentation()
+    archives.write(share / "spool" / "a.tar", first)
+    importer.run_once()
+    link = f"https://node2.example.org/playback/presentation/2.3/{RECORD_ID}"
+    xml = archives.presentation_xml(link=link)
+    archives.write(share / "spool" / "b.tar", archives.presentation(content=b"theirs", xml=xml))
+    importer.run_once()
+    assert tree(share / "published") == first
+    refused = one(rows, "SELECT reason FROM imports WHERE state = 'refused'")
+    assert "may be another tenant's" in str(refused["reason"])
+    assert [path.name for path in (share / "spool" / "failed").glob("*.tar")] == ["b.tar"]
+    # What the first one's node adds is taken.
+    archives.write(share / "spool" / "c.tar", archives.video())
+    importer.run_once()
+    assert (share / "published" / "video" / RECORD_ID).is_dir()
+
+
 def test_an_identical_archive_changes_nothing(share: Path, importer: Importer, rows: Connection) -> None:
     archives.write(share / "spool" / "a.tar", archives.presentation())
     importer.run_once()

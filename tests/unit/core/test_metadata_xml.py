@@ -20,6 +20,7 @@ def test_a_presentation() -> None:
         record_id=RECORD_ID,
         format="presentation",
         state="published",
+        host="node1.example.org",
         meeting_id="course-77",
         name="Algebra",
         is_breakout=False,
