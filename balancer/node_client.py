@@ -1,19 +1,16 @@
 """Calls to nodes from web workers: pooled connections, one deadline for each call, errors that tell what may have been.
 
-http.client instead of a larger client: it sends the URL byte for byte (urllib3 rewrites percent-escapes, which would
-break the signature over what a front end sent), never sends a call twice, ignores proxies of the environment, and lets
-connecting be told apart from calling.
+Without a larger client: the URL goes out byte for byte (urllib3 rewrites percent-escapes, which would break the
+signature over what a front end sent), a call never twice, no proxy of the environment is asked, and connecting is told
+apart from calling.
 """
 
-import http.client
 import io
-import select
-import socket
 import ssl
 import threading
 import time
 from collections import defaultdict
-from typing import IO, Any
+from typing import IO
 from urllib.parse import urlsplit
 
 from balancer.core import node_call
@@ -21,7 +18,8 @@ from balancer.core.meetings import Upload
 from balancer.core.node_call import Answer
 from balancer.core.nodes import Node
 from balancer.core.parameters import Parameters
-from balancer.errors import NodeError, NodeTimeoutError, NodeUnreachableError
+from balancer.errors import NodeError, NodeUnreachableError
+from balancer.node_connection import NodeConnection
 from balancer.patience import Patience
 from balancer.settings import Settings
 from balancer.shared_answers import SharedAnswers
@@ -32,9 +30,6 @@ IDLE = 5.0
 _WAITING_SHARE = 4
 #: Idle connections kept for one node.
 _KEPT = 8
-#: Bytes of an answer; BBB's largest lists are far below.
-ANSWER_LIMIT = 20_000_000
-_CHUNK = 65536
 _FORM = "application/x-www-form-urlencoded"
 _XML = "application/xml"
 #: Answers that are no answer to the front end's call: the node does not accept ours.
@@ -49,7 +44,7 @@ class NodeClient:
         self._tls = ssl.create_default_context(cafile=settings.node_ca_file)
         self._patience = Patience(max(1, settings.web_threads // _WAITING_SHARE))
         self._questions: SharedAnswers[Answer] = SharedAnswers()
-        self._idle: dict[tuple[str, str], list[_Connection]] = defaultdict(list)
+        self._idle: dict[tuple[str, str], list[NodeConnection]] = defaultdict(list)
         self._lock = threading.Lock()
 
     def create(self, node: Node, parameters: Parameters, upload: Upload | None) -> Answer:
@@ -148,137 +143,25 @@ class NodeClient:
         self._keep(origin, connection)
         return status, content
 
-    def _connect(self, origin: tuple[str, str], timeout: float) -> "_Connection":
+    def _connect(self, origin: tuple[str, str], timeout: float) -> NodeConnection:
         with self._lock:
             connections = self._idle[origin]
             while connections:
                 connection = connections.pop()
-                if connection.usable():
+                if connection.usable(IDLE):
                     return connection
                 connection.close()
         scheme, address = origin
         patience = min(timeout, self._settings.node_connect_timeout)
-        return _Connection(address, self._tls if scheme == "https" else None, patience)
+        return NodeConnection(address, self._tls if scheme == "https" else None, patience)
 
-    def _keep(self, origin: tuple[str, str], connection: "_Connection") -> None:
+    def _keep(self, origin: tuple[str, str], connection: NodeConnection) -> None:
         with self._lock:
             connections = self._idle[origin]
             if connection.reusable and len(connections) < _KEPT:
                 connections.append(connection)
                 return
         connection.close()
-
-
-class _Connection:
-    """One connection to a node, for one call at a time."""
-
-    def __init__(self, address: str, tls: ssl.SSLContext | None, timeout: float) -> None:
-        """Connects. Raises NodeUnreachableError: nothing was asked of the node yet."""
-        self.reusable = False
-        self._used = time.monotonic()
-        if tls is None:
-            self._http = http.client.HTTPConnection(address, timeout=timeout)
-        else:
-            self._http = http.client.HTTPSConnection(address, timeout=timeout, context=tls)
-        try:
-            self._http.connect()
-        except socket.gaierror as error:
-            raise self._unreachable(f"{address}: {error.strerror}", "dns") from error
-        except ssl.SSLError as error:
-            raise self._unreachable(f"{address}: {error.reason or error}", "tls") from error
-        except OSError as error:
-            raise self._unreachable(f"{address}: {error}", "connect") from error
-        self._socket = self._http.sock
-        self._timed = _TimedSocket(self._socket)
-        self._http.sock = self._timed  # http.client only sends, reads and closes it
-
-    def _unreachable(self, message: str, reason: str) -> NodeUnreachableError:
-        self._http.close()
-        return NodeUnreachableError(message, reason)
-
-    def usable(self) -> bool:
-        """Whether the node has not closed it, and is not about to."""
-        if time.monotonic() - self._used > IDLE:
-            return False
-        # Anything to read on an idle connection is its end.
-        poller = select.poll()
-        poller.register(self._socket, select.POLLIN)
-        return not poller.poll(0)
-
-    def exchange(
-        self, target: str, headers: dict[str, str], body: IO[bytes] | None, timeout: float, deadline: float
-    ) -> tuple[int, bytes]:
-        """One request and its whole answer until ``deadline`` (of time.monotonic(), ``timeout`` seconds after the call
-        began): status and body."""
-        self.reusable = False
-        self._timed.deadline = deadline
-        try:
-            self._http.putrequest("POST" if body else "GET", target)
-            for name, value in {"User-Agent": "bbb-fleet", "Accept": "text/xml, */*;q=0.1"}.items():
-                self._http.putheader(name, value)
-            for name, value in headers.items():
-                self._http.putheader(name, value)
-            self._http.endheaders()
-            while body and (chunk := body.read(_CHUNK)):
-                self._http.send(chunk)
-            with self._http.getresponse() as response:
-                content = response.read(ANSWER_LIMIT + 1)
-                if response.length and len(content) <= ANSWER_LIMIT:
-                    # A bounded read does not complain by itself.
-                    raise http.client.IncompleteRead(content, response.length)
-                self.reusable = response.isclosed() and not response.will_close
-                status = response.status
-        except TimeoutError as error:
-            raise NodeTimeoutError(f"no answer within {timeout:g} s") from error
-        except (OSError, http.client.HTTPException) as error:
-            raise NodeError(f"the connection broke: {error.__class__.__name__}", "connect") from error
-        if len(content) > ANSWER_LIMIT:
-            raise NodeError(f"the answer is longer than {ANSWER_LIMIT} bytes")
-        self._used = time.monotonic()
-        return status, content
-
-    def close(self) -> None:
-        self._http.close()
-        self._socket.close()
-
-
-class _TimedSocket:
-    """A socket whose every step ends at one deadline: an answer in drops is no way around it."""
-
-    def __init__(self, inner: socket.socket) -> None:
-        self._inner = inner
-        self.deadline = 0.0  #: of time.monotonic()
-
-    def _left(self) -> float:
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return left
-
-    def sendall(self, data: Any) -> None:
-        self._inner.settimeout(self._left())
-        self._inner.sendall(data)
-
-    def receive_into(self, buffer: Any) -> int:
-        self._inner.settimeout(self._left())
-        return self._inner.recv_into(buffer)
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self))
-
-    def close(self) -> None:
-        """Nothing yet: http.client closes it while the answer is still to be read. Its owner closes the socket."""
-
-
-class _Reader(io.RawIOBase):
-    def __init__(self, source: _TimedSocket) -> None:
-        self._source = source
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        return self._source.receive_into(buffer)
 
 
 def _read(node: Node, name: str, status: int, content: bytes) -> Answer:

@@ -53,10 +53,13 @@ def parse(body: bytes) -> Answer:
     returncode = root.findtext("returncode")
     if root.tag != "response" or returncode not in ("SUCCESS", "FAILED"):
         raise NodeError("the node's answer has no returncode")
-    # create answers a voice bridge in use with a list of errors instead of one key.
-    key = root.findtext("messageKey") or root.findtext("errors/error/key") or ""
-    message = root.findtext("message") or root.findtext("errors/error/message") or ""
-    return Answer(returncode == "SUCCESS", key, message, root, body)
+    success = returncode == "SUCCESS"
+    key, message = root.findtext("messageKey") or "", root.findtext("message") or ""
+    if not success:
+        # create answers a voice bridge in use with a list of errors instead of one key.
+        key = key or root.findtext("errors/error/key", "")
+        message = message or root.findtext("errors/error/message", "")
+    return Answer(success, key, message, root, body)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer import node_client, patience
+from balancer import node_client, node_connection, patience
 from balancer.core import circuit
 from balancer.core.meetings import Upload
 from balancer.core.nodes import AdminState, Node
@@ -71,6 +71,13 @@ def test_the_query_goes_out_byte_for_byte(client: NodeClient, peer: Peer) -> Non
     call(client, peer.port, query)
     target = peer.requests[0].split(b" ")[1]
     assert target.startswith(b"/bigbluebutton/api/getMeetingInfo?" + query + b"&checksum=")
+
+
+def test_a_call_names_the_host_and_wants_the_answer_as_it_is(client: NodeClient, peer: Peer) -> None:
+    call(client, peer.port)
+    head = peer.requests[0].split(b"\r\n")
+    assert head[0].endswith(b" HTTP/1.1")
+    assert {b"Host: 127.0.0.1:%d" % peer.port, b"Accept-Encoding: identity"} < set(head)
 
 
 def test_connections_are_kept_and_used_again(client: NodeClient, peer: Peer) -> None:
@@ -179,7 +186,7 @@ def test_an_answer_that_ends_too_soon_is_an_error(client: NodeClient, peer: Peer
 def test_an_endless_answer_is_not_read_to_its_end(
     client: NodeClient, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_client, "ANSWER_LIMIT", 1000)
+    monkeypatch.setattr(node_connection, "ANSWER_LIMIT", 1000)
     peer.script = send(answer(b"x" * 2000))
     with pytest.raises(NodeError, match="longer than 1000"):
         call(client, peer.port)
