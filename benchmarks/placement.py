@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from balancer.core.load import Young, loads
+from balancer.core.load import Load, Unseen, Young, load, seen
 from balancer.core.nodes import AdminState, Node, ObservedState, Snapshot
 from balancer.core.selection import Request, candidates
 
@@ -124,6 +124,12 @@ Rule = Callable[[Site, Meeting], int]
 
 def ours(site: Site, meeting: Meeting) -> int:
     """The balancer's own rules, as a create meets them."""
+    observed = dict.fromkeys(range(len(site.nodes)), ObservedState.ONLINE)
+    loads = {index: _our_load(site, index) for index in range(len(site.nodes))}
+    return candidates(site.nodes, observed, loads, Request())[0].node.id
+
+
+def _our_load(site: Site, index: int) -> Load:
     young = [
         Young(
             node_id=index,
@@ -132,15 +138,13 @@ def ours(site: Site, meeting: Meeting) -> int:
             placed_at=site.moment(each.start).timestamp(),
             created_at=site.moment(each.start).timestamp(),
         )
-        for index, meetings in enumerate(site.live)
-        for each in meetings
+        for each in site.live[index]
         if site.now - each.start < YOUNG and each.start + each.length > site.now
     ]
-    load = loads(
-        site.nodes, site.snapshots, young, {}, site.moment(site.now), timedelta(seconds=YOUNG), video_weight=0.5
-    )
-    observed = dict.fromkeys(range(len(site.nodes)), ObservedState.ONLINE)
-    return candidates(site.nodes, observed, load, Request())[0].node.id
+    snapshot = site.snapshots[index]
+    known = seen(snapshot, young, site.moment(site.now), timedelta(seconds=YOUNG))
+    late = [each.expected_users for each in young if each.internal_meeting_id not in snapshot.participants]
+    return load(known, Unseen(len(late), sum(late)), video_weight=0.5)
 
 
 def least_meetings(site: Site, meeting: Meeting) -> int:

@@ -11,7 +11,7 @@ from balancer.core.meetings import Wanted
 from balancer.core.parameters import Parameters
 from balancer.core.pools import Pool
 from balancer.core.selection import Candidate, unplaced
-from balancer.storage.placing import gather, judge
+from balancer.storage.placing import gather, judge, outlook
 
 #: Parts of a score, which is their sum over the node's weight.
 _PARTS = ("users", "filling", "reserved", "video")
@@ -31,8 +31,8 @@ def place(session: Session, explain: bool, tag: str, form: str) -> None:
     wanted = Wanted(tenant_id=0, meeting_id="", parameters=Parameters.of([("meta_server-tag", tag)]))
     snapshots = session.snapshots()
     with session.transaction() as connection:
-        evidence = gather(connection, wanted, session.settings)
-        judged = judge(connection, wanted, (), evidence, snapshots, session.settings)
+        known = outlook(connection, snapshots, session.settings)
+        judged = judge(wanted, gather(connection, wanted, known), known, session.settings)
     chosen = judged[0].node.name if judged and not judged[0].refusal else None
     verdict = f"a meeting would go to {chosen}" if chosen else str(unplaced(judged, Pool.parse(tag)))
     found = [_public(each, chosen) for each in judged]

@@ -5,12 +5,12 @@ what is added is never more than what is missing. So a burst of creates right af
 that stays small is not held for a full one for long.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from balancer.core.nodes import Node, Snapshot
+from balancer.core.nodes import Snapshot
 from balancer.core.parameters import Parameters
 
 #: Share of a young meeting's time in which its whole expectation counts; then it fades to nothing.
@@ -20,16 +20,32 @@ LARGEST_ROOM = 10_000
 
 
 class Young(NamedTuple):
-    """A live meeting that may still fill. Both times are PostgreSQL's, in seconds since 1970.
-
-    A placement reads all there are: a tuple of numbers costs it least.
-    """
+    """A meeting that runs and may still fill. Both times are PostgreSQL's, in seconds since 1970."""
 
     node_id: int
-    internal_meeting_id: str | None
+    internal_meeting_id: str
     expected_users: float
     placed_at: float
-    created_at: float | None  #: None while it is being created
+    created_at: float
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a node's last poll saw, and what our own rows tell of it: the same for every placement until the next."""
+
+    snapshot: Snapshot
+    filling: float  #: users still to come into young meetings that the poll saw
+    late: tuple[str, ...]  #: internalMeetingIDs that it saw though their creates finished after it had begun
+
+
+class Unseen(NamedTuple):
+    """Live meetings of a node that its snapshot could not see: their creates had not finished when its poll began.
+
+    Of a node without a snapshot all live meetings.
+    """
+
+    meetings: int = 0
+    users: float = 0.0  #: expected in them
 
 
 @dataclass(frozen=True)
@@ -63,62 +79,36 @@ def expected_users(parameters: Parameters, peaks: Collection[int], default: floa
     return min(expected, most) if most else expected
 
 
-def loads(
-    nodes: Iterable[Node],
-    snapshots: Mapping[int, Snapshot],
-    young: Iterable[Young],
-    placed: Mapping[int, tuple[int, float]],
-    now: datetime,
-    young_for: timedelta,
-    *,
-    video_weight: float,
-) -> dict[int, Load]:
-    """Every node's load, by node id.
+def seen(snapshot: Snapshot, young: Iterable[Young], now: datetime, young_for: timedelta) -> Seen:
+    """young: those on the snapshot's node. young_for: how long a new meeting is expected to fill."""
+    at, whole, began = now.timestamp(), young_for.total_seconds(), snapshot.poll_started.timestamp()
+    filling, late = 0.0, []
+    for meeting in young:
+        there = snapshot.participants.get(meeting.internal_meeting_id)
+        if there is None:
+            continue  # gone, or not seen yet
+        expected = meeting.expected_users * _left(at - meeting.placed_at, whole)
+        filling += max(0.0, expected - there)
+        if meeting.created_at >= began:
+            late.append(meeting.internal_meeting_id)
+    return Seen(snapshot, filling, tuple(late))
 
-    snapshots: the last of each node, where there is one. placed: live meetings and the users expected in them, for
-    nodes without a snapshot. young_for: how long a new meeting is expected to fill. video_weight: users that one webcam
-    weighs as much as.
+
+def load(known: Seen | None, unseen: Unseen, *, video_weight: float) -> Load:
+    """A node's load.
+
+    known: None where it has no fresh snapshot. video_weight: users that one webcam weighs as much as.
     """
-    by_node: dict[int, list[Young]] = {}
-    for meeting in young:
-        by_node.setdefault(meeting.node_id, []).append(meeting)
-    return {
-        node.id: _load(
-            snapshots[node.id], by_node.get(node.id, ()), now.timestamp(), young_for.total_seconds(), video_weight
-        )
-        if node.id in snapshots
-        else _blind(placed.get(node.id, (0, 0.0)))
-        for node in nodes
-    }
-
-
-def _load(snapshot: Snapshot, young: Iterable[Young], now: float, young_for: float, video_weight: float) -> Load:
-    poll_started = snapshot.poll_started.timestamp()
-    filling, reserved, unseen = 0.0, 0.0, 0
-    fading = now - _WHOLE * young_for  #: what was placed before fades
-    for meeting in young:
-        expected = meeting.expected_users
-        if meeting.placed_at < fading:
-            expected *= _left(now - meeting.placed_at, young_for)
-        seen = snapshot.participants.get(meeting.internal_meeting_id or "")
-        if seen is not None:
-            filling += max(0.0, expected - seen)
-        elif meeting.created_at is None or meeting.created_at >= poll_started:
-            reserved += expected
-            unseen += 1
-        # else the poll would have seen it: it is gone
-    return Load(snapshot.users, filling, reserved, snapshot.meetings + unseen, snapshot.video * video_weight)
-
-
-def _blind(placed: tuple[int, float]) -> Load:
-    """Without a snapshot only our own rows tell anything."""
-    meetings, users = placed
-    return Load(0, 0, users, meetings)
+    if known is None:
+        return Load(0, 0, unseen.users, unseen.meetings)
+    snapshot = known.snapshot
+    meetings = snapshot.meetings + unseen.meetings
+    return Load(snapshot.users, known.filling, unseen.users, meetings, snapshot.video * video_weight)
 
 
 def _left(age: float, young_for: float) -> float:
-    """How much is left of an expectation that fades: nothing once the meeting is no longer young."""
-    return max(0.0, (1 - age / young_for) / (1 - _WHOLE))
+    """How much is left of an expectation: all at first, then it fades, to nothing once the meeting is not young."""
+    return min(1.0, max(0.0, (1 - age / young_for) / (1 - _WHOLE)))
 
 
 def _count(parameters: Parameters, name: str) -> int:

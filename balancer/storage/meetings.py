@@ -28,6 +28,7 @@ _SQL = queries("meetings")
 #: Key of the advisory lock under which placements are made.
 _PLACEMENT_LOCK = 0x6262_625F_706C_6163
 
+_CREATED = "its node created it"
 #: Seconds for which Redis is not asked again once it failed.
 _PAUSE = 1.0
 
@@ -55,31 +56,35 @@ class Meetings:
     def live(self, tenant_id: int, meeting_id: str) -> Placement | None:
         """The live row of a tenant's meetingID. Front ends create before every join, so joins find a fresh copy."""
         with self._database.reading() as connection:
-            found = placing.read_live(placing.ask_live(connection, tenant_id, meeting_id))
+            found = placing.live(connection, tenant_id, meeting_id)
         if found and found.node and found.internal_meeting_id:
             self._copy(tenant_id, meeting_id, Place(found.id, found.node.id, found.internal_meeting_id))
         return found
 
     def place(self, wanted: Wanted, refused: Collection[int]) -> tuple[Placement, bool]:
         """The live row, or a new one on the best node; whether it is new. Raises NoNodeAvailableError."""
-        # Older than the transaction, which does no harm: what was placed since a snapshot's poll is counted from rows.
-        snapshots = self._snapshots.all()
-        while True:  # once, unless somebody who needs no lock changed what was read
+        known = self._snapshots.outlook()
+        while True:  # once, unless the meetingID has a live row, or somebody who needs no lock changed what was read
             with self._database.transaction() as connection:
                 with connection.pipeline():
                     connection.execute(_SQL["lock"], {"key": _PLACEMENT_LOCK})
-                    rows = placing.ask_live(connection, wanted.tenant_id, wanted.meeting_id)
-                    evidence = placing.gather(connection, wanted, self._settings)
-                there = placing.read_live(rows)
-                if there is not None:
-                    return there, False
-                placed = placing.place(connection, wanted, refused, evidence, snapshots, self._settings)
-            if placed is not None:
-                return placed, True
+                    evidence = placing.gather(connection, wanted, known)
+                placed = placing.place(connection, wanted, refused, evidence, known, self._settings)
+                if placed is not None:
+                    return placed, True
+                there = placing.live(connection, wanted.tenant_id, wanted.meeting_id)
+            if there is not None:
+                return there, False
 
     def settle(self, placement: Placement, found: Identity) -> bool:
         """Make the rows say what the node answered; whether the meeting may be handed out. One transaction."""
         node_id = placement.node.id if placement.node else 0
+        if placement.state is State.CREATING and self._begin_new(placement.id, node_id, found):
+            self._log_step(placement, Step.BEGIN, placement.id)
+            self._copy(
+                placement.tenant_id, placement.meeting_id, Place(placement.id, node_id, found.internal_meeting_id)
+            )
+            return True
         with self._database.transaction() as connection:
             named = {"node_id": node_id, "internal_meeting_id": found.internal_meeting_id, "id": placement.id}
             with connection.pipeline():
@@ -162,6 +167,21 @@ class Meetings:
         with self._database.reading() as connection, connection.cursor(row_factory=args_row(Listed)) as cursor:
             return cursor.execute(_SQL["listed"], {"tenant_id": tenant_id}).fetchall()
 
+    def _begin_new(self, row: int, node_id: int, found: Identity) -> bool:
+        """Carry out the most common step in one round trip; False where it is not the one to take."""
+        values = {
+            "id": row,
+            "node_id": node_id,
+            "internal_meeting_id": found.internal_meeting_id,
+            "create_time": found.create_time,
+            "cause": _CREATED,
+        }
+        with self._database.transaction() as connection, committing(connection):
+            # Two statements: the second sees what was committed while the first waited.
+            connection.execute(_SQL["lock_node"], {"id": node_id})
+            begun = connection.execute(_SQL["begin_new"], values)
+        return begun.rowcount == 1
+
     def _take(self, connection: Connection, step: Step, row: Row, namesake: Row | None, found: Identity) -> int | None:
         """Carry a step out; the id of the row that runs then, None where none does."""
         if step is Step.KEEP:
@@ -171,7 +191,7 @@ class Meetings:
         elif step is Step.DISOWN:
             _finish(connection, row.id, row.state, State.LOST, "its node takes no new meetings any more")
         elif step is Step.BEGIN:
-            return _begin(connection, row, found, "its node created it")
+            return _begin(connection, row, found, _CREATED)
         elif step is Step.TAKE_BACK and namesake:
             _finish(connection, row.id, row.state, State.ENDED, "its node still had the meeting from before")
             return _begin(connection, namesake, found, "its node still had it")

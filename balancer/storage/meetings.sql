@@ -16,45 +16,61 @@ WHERE m.tenant_id = %(tenant_id)s AND m.meeting_id = %(meeting_id)s AND m.state 
 SELECT pg_advisory_xact_lock(%(key)s);
 
 -- name: nodes
--- What placement judges by, read in its own transaction and never from a cache. is_foreign: it holds another tenant's
--- meeting of this id, or may hold it still; BBB would take the two for one.
+-- What placement judges by, read in its own transaction and never from a cache; in every row also what concerns the
+-- meetingID as a whole. is_foreign: the node holds another tenant's meeting of this id, or may hold it still; BBB would
+-- take the two for one. live: the row that the meetingID has by now. peaks: the most users that were there at once in
+-- each of the room's last meetings.
 SELECT
     n.id, n.name, n.url, n.secret, n.admin_state, n.weight, n.tags,
     n.soft_meetings, n.hard_meetings, n.soft_users, n.hard_users,
-    o.state AS observed, o.reason, o.since, clock_timestamp() AS now,
+    o.state AS observed, o.reason, o.since,
     n.id IN (
         SELECT node_id
         FROM meetings
         WHERE meeting_id = %(meeting_id)s AND tenant_id <> %(tenant_id)s AND node_id IS NOT NULL
             AND (state IN ('creating', 'running')
                 OR (state = 'lost' AND finished_at > clock_timestamp() - interval '1 day'))
-    ) AS is_foreign
+    ) AS is_foreign,
+    (
+        SELECT id FROM meetings
+        WHERE tenant_id = %(tenant_id)s AND meeting_id = %(meeting_id)s AND state IN ('creating', 'running')
+    ) AS live,
+    ARRAY(
+        SELECT peak_users FROM meetings
+        WHERE tenant_id = %(tenant_id)s AND meeting_id = %(meeting_id)s
+        ORDER BY id DESC
+        LIMIT 5
+    ) AS peaks
 FROM nodes AS n
 LEFT JOIN node_observations AS o ON o.node_id = n.id
 ORDER BY n.id;
 
+-- name: unseen
+-- Live meetings that no poll could see, which had begun before; of a node without a poll that counts all. late: meetings
+-- that were seen all the same.
+SELECT m.node_id, count(*) AS meetings, sum(m.expected_users) AS users
+FROM meetings AS m
+LEFT JOIN unnest(%(node_ids)s::bigint[], %(polls)s::timestamptz[]) AS poll (node_id, started)
+    ON poll.node_id = m.node_id
+WHERE m.state IN ('creating', 'running') AND m.node_id IS NOT NULL
+    AND (m.created_at IS NULL OR poll.started IS NULL OR m.created_at >= poll.started)
+    AND (m.internal_meeting_id IS NULL OR m.internal_meeting_id <> ALL (%(late)s::text[]))
+GROUP BY m.node_id;
+
 -- name: young
--- Live meetings that may still fill; the columns are core.load.Young's, in its order.
+-- Running meetings that may still fill; the columns are core.load.Young's, in its order.
 SELECT
     node_id, internal_meeting_id, expected_users,
     extract(epoch FROM placed_at)::float8 AS placed_at, extract(epoch FROM created_at)::float8 AS created_at
 FROM meetings
-WHERE state IN ('creating', 'running') AND node_id IS NOT NULL
+WHERE state = 'running' AND node_id IS NOT NULL
     AND placed_at > clock_timestamp() - make_interval(secs => %(seconds)s);
 
--- name: peaks
--- The most users that were there at once in each of a room's last meetings.
-SELECT peak_users
-FROM meetings
-WHERE tenant_id = %(tenant_id)s AND meeting_id = %(meeting_id)s
-ORDER BY id DESC
-LIMIT 5;
-
 -- name: placed
--- For nodes of which no snapshot tells anything: all their live meetings.
-SELECT node_id, count(*) AS meetings, sum(expected_users) AS users
+-- How many live meetings each node has.
+SELECT node_id, count(*) AS meetings
 FROM meetings
-WHERE state IN ('creating', 'running') AND node_id = ANY(%(node_ids)s)
+WHERE state IN ('creating', 'running') AND node_id IS NOT NULL
 GROUP BY node_id;
 
 -- name: insert
@@ -75,6 +91,25 @@ RETURNING meeting AS id;
 -- name: lock_node
 -- Before any row of a meeting, as everywhere: its admin state cannot change until the transaction ends.
 SELECT admin_state FROM nodes WHERE id = %(id)s FOR SHARE;
+
+-- name: begin_new
+-- What most creates come to: the row is as it was placed, its node (locked by now) takes new meetings, and the meeting
+-- belongs to no other row. Where this changes nothing the case is another one of core.settlement.
+WITH changed AS (
+    UPDATE meetings AS placed
+    SET state = 'running', internal_meeting_id = %(internal_meeting_id)s, create_time = %(create_time)s,
+        created_at = clock_timestamp()
+    WHERE id = %(id)s AND node_id = %(node_id)s AND state = 'creating'
+        AND EXISTS (SELECT FROM nodes WHERE id = %(node_id)s AND admin_state = 'enabled')
+        AND NOT EXISTS (
+            SELECT FROM meetings AS namesake
+            WHERE namesake.internal_meeting_id = %(internal_meeting_id)s AND namesake.node_id = placed.node_id
+        )
+    RETURNING id
+)
+INSERT INTO meeting_events (meeting, from_state, to_state, cause)
+SELECT id, 'creating', 'running', %(cause)s FROM changed
+RETURNING meeting;
 
 -- name: row
 -- A row as it is now, held until the transaction ends.

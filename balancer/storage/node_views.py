@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from balancer.core.load import Load, loads
+from balancer.core.load import Load, Unseen, load
 from balancer.core.nodes import Node, Observation, ObservedState, Snapshot, observed_state
 from balancer.settings import Settings
-from balancer.storage import clock, nodes
+from balancer.storage import nodes
 from balancer.storage.database import Connection
-from balancer.storage.placing import young_meetings
+from balancer.storage.placing import outlook, read_unseen, unseen
 from balancer.storage.sql import queries
 
 
@@ -55,37 +55,21 @@ class NodeView:
 
 def views(connection: Connection, snapshots: Mapping[int, Snapshot], *, settings: Settings) -> list[NodeView]:
     """Every node, by name."""
-    poll_interval, young_for = settings.poll_interval, timedelta(seconds=settings.young_meeting_seconds)
-    now = clock.now(connection)
-    known = nodes.all_nodes(connection)
+    known = outlook(connection, snapshots, settings)
     observations = nodes.observations(connection)
-    observed = {
-        node.id: observed_state(observations.get(node.id), snapshots.get(node.id), now, poll_interval) for node in known
-    }
-    fresh = {
-        node_id: snapshot for node_id, snapshot in snapshots.items() if observed.get(node_id) is ObservedState.ONLINE
-    }
-    placed = _placed(connection, known)
-    young = young_meetings(connection, settings.young_meeting_seconds)
-    loaded = loads(known, fresh, young, placed, now, young_for, video_weight=settings.video_weight)
-    return [
-        NodeView(
+    counted = read_unseen(unseen(connection, known))
+    placed = {row["node_id"]: row["meetings"] for row in connection.execute(queries("meetings")["placed"])}
+    found = []
+    for node in nodes.all_nodes(connection):
+        observation, snapshot = observations.get(node.id), snapshots.get(node.id)
+        view = NodeView(
             node=node,
-            observed=observed[node.id],
-            observation=observations.get(node.id),
-            snapshot=snapshots.get(node.id),
-            age=_age(snapshots.get(node.id), now),
-            load=loaded[node.id],
-            placed=placed.get(node.id, (0, 0.0))[0],
+            observed=observed_state(observation, snapshot, known.now, settings.poll_interval),
+            observation=observation,
+            snapshot=snapshot,
+            age=snapshot.age(known.now) if snapshot else None,
+            load=load(known.seen.get(node.id), counted.get(node.id, Unseen()), video_weight=settings.video_weight),
+            placed=placed.get(node.id, 0),
         )
-        for node in known
-    ]
-
-
-def _age(snapshot: Snapshot | None, now: datetime) -> timedelta | None:
-    return snapshot.age(now) if snapshot else None
-
-
-def _placed(connection: Connection, known: list[Node]) -> dict[int, tuple[int, float]]:
-    rows = connection.execute(queries("meetings")["placed"], {"node_ids": [node.id for node in known]})
-    return {row["node_id"]: (row["meetings"], row["users"]) for row in rows}
+        found.append(view)
+    return found

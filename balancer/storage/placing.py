@@ -1,10 +1,10 @@
 """Placement in PostgreSQL: one transaction, under a lock, that counts everything placed so far and adds one row.
 
 While the lock is held everybody else waits: it is two round trips, one to ask for all that is needed and one to insert
-and commit; a third where a node has no fresh snapshot.
+and commit. What stays the same from one poll to the next is worked out before, for many placements: the ``Outlook``.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,12 +13,13 @@ from psycopg import Cursor
 from psycopg.rows import DictRow, args_row
 
 from balancer import log
-from balancer.core.load import Load, Young, expected_users, loads
+from balancer.core.load import Seen, Unseen, Young, expected_users, load, seen
 from balancer.core.meetings import Placement, State, Wanted
-from balancer.core.nodes import Node, Observation, ObservedState, Snapshot, observed_state
+from balancer.core.nodes import Observation, ObservedState, Snapshot, observed_state
 from balancer.core.pools import Pool
 from balancer.core.selection import Candidate, Request, candidates, unplaced
 from balancer.settings import Settings
+from balancer.storage import clock
 from balancer.storage.database import Connection, committing
 from balancer.storage.nodes import read_node
 from balancer.storage.sql import queries
@@ -33,22 +34,26 @@ logger = log.get(__name__)
 
 
 @dataclass(frozen=True)
+class Outlook:
+    """What polls told, put together with the rows of young meetings. Later placements are counted from rows, so its age
+    does not skew a score."""
+
+    now: datetime  #: PostgreSQL's
+    seen: Mapping[int, Seen]  #: of the nodes with a fresh snapshot: a stale one says less than our own rows
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What a placement is judged by, asked of PostgreSQL. In a pipeline it comes with the first that is read."""
 
     nodes: Cursor[DictRow]
-    peaks: Cursor[DictRow]  #: of users in the room's last meetings
-    young: Cursor[Young]
+    unseen: Cursor[DictRow]
 
 
-def ask_live(connection: Connection, tenant_id: int, meeting_id: str) -> Cursor[DictRow]:
-    """Ask for the live row of a tenant's meetingID, and its node: for ``read_live``."""
-    return connection.execute(_SQL["live"], {"tenant_id": tenant_id, "meeting_id": meeting_id})
-
-
-def read_live(found: Cursor[DictRow]) -> Placement | None:
-    """What ``ask_live`` found."""
-    row = found.fetchone()
+def live(connection: Connection, tenant_id: int, meeting_id: str) -> Placement | None:
+    """The live row of a tenant's meetingID, and its node."""
+    named = {"tenant_id": tenant_id, "meeting_id": meeting_id}
+    row = connection.execute(_SQL["live"], named).fetchone()
     if row is None:
         return None
     return Placement(
@@ -62,14 +67,33 @@ def read_live(found: Cursor[DictRow]) -> Placement | None:
     )
 
 
-def gather(connection: Connection, wanted: Wanted, settings: Settings) -> Evidence:
+def outlook(connection: Connection, snapshots: Mapping[int, Snapshot], settings: Settings) -> Outlook:
+    """snapshots: the last of each node, read before."""
+    now, young_for = clock.now(connection), timedelta(seconds=settings.young_meeting_seconds)
+    cursor = connection.cursor(binary=True, row_factory=args_row(Young))
+    by_node: dict[int, list[Young]] = {}
+    for meeting in cursor.execute(_SQL["young"], {"seconds": settings.young_meeting_seconds}):
+        by_node.setdefault(meeting.node_id, []).append(meeting)
+    fresh = {number: each for number, each in snapshots.items() if each.fresh(now, settings.poll_interval)}
+    return Outlook(now, {number: seen(each, by_node.get(number, ()), now, young_for) for number, each in fresh.items()})
+
+
+def unseen(connection: Connection, known: Outlook) -> Cursor[DictRow]:
+    """Ask for what no snapshot could see: for ``read_unseen``."""
+    polls = [each.snapshot.poll_started for each in known.seen.values()]
+    late = [name for each in known.seen.values() for name in each.late]
+    return connection.execute(_SQL["unseen"], {"node_ids": list(known.seen), "polls": polls, "late": late})
+
+
+def read_unseen(found: Cursor[DictRow]) -> dict[int, Unseen]:
+    """What ``unseen`` found, by node id; a node without such meetings is absent."""
+    return {row["node_id"]: Unseen(row["meetings"], row["users"]) for row in found}
+
+
+def gather(connection: Connection, wanted: Wanted, known: Outlook) -> Evidence:
     """Ask for what ``place`` and ``judge`` need; never from a cache."""
     named = {"tenant_id": wanted.tenant_id, "meeting_id": wanted.meeting_id}
-    return Evidence(
-        nodes=connection.execute(_SQL["nodes"], named),
-        peaks=connection.execute(_SQL["peaks"], named),
-        young=_young(connection, settings.young_meeting_seconds),
-    )
+    return Evidence(nodes=connection.execute(_SQL["nodes"], named), unseen=unseen(connection, known))
 
 
 def place(
@@ -77,17 +101,21 @@ def place(
     wanted: Wanted,
     refused: Collection[int],
     evidence: Evidence,
-    snapshots: Mapping[int, Snapshot],
+    known: Outlook,
     settings: Settings,
 ) -> Placement | None:
-    """Reserve the best node and commit; the caller holds the placement lock and has found no live row.
+    """Reserve the best node and commit; the caller holds the placement lock.
 
-    None where what was gathered is no longer true: while we chose, an operator took the node out of service, or a poll
-    or a long create took back, without that lock, a lost row of this meetingID. snapshots may be older than the
-    transaction: what was placed since their polls is counted from rows. Raises NoNodeAvailableError.
+    None where the meetingID has a live row, or what was gathered is no longer true: while we chose, an operator took
+    the node out of service, or a poll or a long create took back, without that lock, a lost row of this meetingID.
+    Raises NoNodeAvailableError.
     """
-    judged = judge(connection, wanted, refused, evidence, snapshots, settings)
-    expected = expected_users(wanted.parameters, [row["peak_users"] for row in evidence.peaks], settings.expected_users)
+    rows = evidence.nodes.fetchall()
+    if rows and rows[0]["live"] is not None:
+        return None
+    judged = _judged(rows, wanted, refused, evidence, known, settings)
+    peaks = rows[0]["peaks"] if rows else ()
+    expected = expected_users(wanted.parameters, peaks, settings.expected_users)
     chosen = judged[0] if judged and not judged[0].refusal else None
     if chosen is None:
         _log_decision(wanted, expected, None, judged)
@@ -107,39 +135,32 @@ def place(
     )
 
 
-def judge(
-    connection: Connection,
+def judge(wanted: Wanted, evidence: Evidence, known: Outlook, settings: Settings) -> list[Candidate]:
+    """Every node as it would be chosen now, the best first."""
+    return _judged(evidence.nodes.fetchall(), wanted, (), evidence, known, settings)
+
+
+def _judged(
+    rows: list[DictRow],
     wanted: Wanted,
     refused: Collection[int],
     evidence: Evidence,
-    snapshots: Mapping[int, Snapshot],
+    known: Outlook,
     settings: Settings,
 ) -> list[Candidate]:
-    """Every node as it would be chosen now, the best first; writes nothing."""
-    rows = evidence.nodes.fetchall()
-    if not rows:
-        return []
-    now: datetime = rows[0]["now"]
-    # A stale snapshot says less than our own rows.
-    fresh = {number: each for number, each in snapshots.items() if each.fresh(now, settings.poll_interval)}
-    known = [read_node(row, row["id"]) for row in rows]
-    observed = {
-        row["id"]: observed_state(_observation(row), fresh.get(row["id"]), now, settings.poll_interval) for row in rows
-    }
+    counted = read_unseen(evidence.unseen)
+    nodes, observed, loads = [], {}, {}
+    for row in rows:
+        number = row["id"]
+        there = known.seen.get(number)
+        nodes.append(read_node(row, number))
+        observed[number] = observed_state(
+            _observation(row), there.snapshot if there else None, known.now, settings.poll_interval
+        )
+        loads[number] = load(there, counted.get(number, Unseen()), video_weight=settings.video_weight)
     foreign = {row["id"] for row in rows if row["is_foreign"]}
     request = Request(pool=Pool.asked(wanted.parameters), refused=refused, foreign=foreign)
-    young = evidence.young.fetchall()
-    return candidates(known, observed, _loads(connection, known, fresh, young, now, settings), request)
-
-
-def young_meetings(connection: Connection, seconds: float) -> list[Young]:
-    """Live meetings that were placed in the last so many seconds."""
-    return _young(connection, seconds).fetchall()
-
-
-def _young(connection: Connection, seconds: float) -> Cursor[Young]:
-    cursor = connection.cursor(binary=True, row_factory=args_row(Young))
-    return cursor.execute(_SQL["young"], {"seconds": seconds})
+    return candidates(nodes, observed, loads, request)
 
 
 def _values(wanted: Wanted, expected: float, chosen: Candidate) -> dict[str, Any]:
@@ -151,23 +172,6 @@ def _values(wanted: Wanted, expected: float, chosen: Candidate) -> dict[str, Any
         "recorded": wanted.recorded,
         "cause": f"placed on {chosen.node.name} at score {chosen.score:g}",
     }
-
-
-def _loads(
-    connection: Connection,
-    known: list[Node],
-    snapshots: Mapping[int, Snapshot],
-    young: Iterable[Young],
-    now: datetime,
-    settings: Settings,
-) -> dict[int, Load]:
-    blind = [node.id for node in known if node.id not in snapshots]
-    placed: dict[int, tuple[int, float]] = {}
-    if blind:
-        rows = connection.execute(_SQL["placed"], {"node_ids": blind})
-        placed = {row["node_id"]: (row["meetings"], row["users"]) for row in rows}
-    young_for = timedelta(seconds=settings.young_meeting_seconds)
-    return loads(known, snapshots, young, placed, now, young_for, video_weight=settings.video_weight)
 
 
 def _observation(row: Mapping[str, Any]) -> Observation | None:

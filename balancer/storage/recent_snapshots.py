@@ -1,16 +1,16 @@
-"""Snapshots for placement, read from Redis once in a while for all threads of a process."""
+"""What polls told, for placement: read once in a while for all threads of a process."""
 
 import threading
 import time
-from collections.abc import Mapping
 
 from balancer import log
-from balancer.core.nodes import Snapshot
 from balancer.errors import StorageUnavailableError
+from balancer.settings import Settings
+from balancer.storage.database import Database
+from balancer.storage.placing import Outlook, outlook
 from balancer.storage.snapshots import Snapshots
 
-#: Seconds for which what was read serves. Placements since a snapshot's poll are counted from rows, so its age does not
-#: skew a score.
+#: Seconds for which what was read serves.
 _LIFE = 1.0
 
 logger = log.get(__name__)
@@ -19,25 +19,32 @@ logger = log.get(__name__)
 class RecentSnapshots:
     """Threads share it."""
 
-    def __init__(self, snapshots: Snapshots) -> None:
+    def __init__(self, settings: Settings, snapshots: Snapshots, database: Database) -> None:
+        self._settings = settings
         self._snapshots = snapshots
+        self._database = database
         self._lock = threading.Lock()
-        self._found: Mapping[int, Snapshot] = {}
+        self._known: Outlook | None = None
         self._read = float("-inf")
 
-    def all(self) -> Mapping[int, Snapshot]:
-        """The last snapshot of each node; none where Redis is away: placement then goes by its own rows."""
+    def outlook(self) -> Outlook:
+        """Without snapshots where Redis is away: placement then goes by its own rows.
+
+        Raises StorageUnavailableError where PostgreSQL cannot be used.
+        """
         with self._lock:
-            if time.monotonic() - self._read > _LIFE:
+            if self._known is None or time.monotonic() - self._read > _LIFE:
                 try:
-                    self._found = self._snapshots.all()
+                    found = self._snapshots.all()
                 except StorageUnavailableError as error:
                     logger.warning("placing without snapshots", reason=str(error))
-                    self._found = {}
+                    found = {}
+                with self._database.reading() as connection:
+                    self._known = outlook(connection, found, self._settings)
                 self._read = time.monotonic()
-            return self._found
+            return self._known
 
     def forget(self) -> None:
         """Have the next reader look into Redis."""
         with self._lock:
-            self._read = float("-inf")
+            self._known = None

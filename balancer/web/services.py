@@ -48,7 +48,7 @@ class Services:
         database = Database(settings.database_url, application_name="bbb-fleet web", size=min(settings.web_threads, 16))
         redis = cache.connect(settings.redis_url)
         placements, snapshots = Placements(redis), Snapshots(redis)
-        recent = RecentSnapshots(snapshots)
+        recent = RecentSnapshots(settings, snapshots, database)
         polls = PollRequests(redis)
         meetings = Meetings(settings, database, placements, recent, polls)
         nodes = NodeClient(settings)

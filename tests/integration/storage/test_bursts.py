@@ -48,7 +48,13 @@ def create_all(settings: Settings, names: list[str]) -> None:
         cache.connect(settings.redis_url),
     )
     database.open()
-    meetings = Meetings(settings, database, Placements(redis), RecentSnapshots(Snapshots(redis)), PollRequests(redis))
+    meetings = Meetings(
+        settings,
+        database,
+        Placements(redis),
+        RecentSnapshots(settings, Snapshots(redis), database),
+        PollRequests(redis),
+    )
 
     def create(name: str) -> None:
         wanted = Wanted(tenant_id=1, meeting_id=name, parameters=Parameters.of([("meetingID", name)]))
