@@ -6,6 +6,7 @@ relies on, and where that no longer holds the whole is looked at afresh.
 
 from dataclasses import dataclass, field
 
+from balancer.core.listing import young_meeting
 from balancer.core.meetings import (
     MeetingStore,
     NodeCalls,
@@ -73,7 +74,7 @@ class Creation:
             return None
         try:
             answer = self.nodes.create(node, attempt.wanted.parameters, attempt.wanted.upload)
-            confirmed = answer.success and self.store.settle(placement, identity(answer))
+            confirmed = answer.success and self._settle(attempt.wanted, placement, answer)
         except NodeError as error:
             # Only this row's maker knows that nobody else's call may have had an effect there.
             harmless = fresh and isinstance(error, NodeUnreachableError)
@@ -85,6 +86,11 @@ class Creation:
         if not confirmed:
             attempt.refused.add(node.id)
         return answer if confirmed else None
+
+    def _settle(self, wanted: Wanted, placement: Placement, answer: Answer) -> bool:
+        """Of a meeting that was there before, a rival's create or a poll tells how it is listed."""
+        listing = "" if answer.message_key == "duplicateWarning" else young_meeting(wanted.parameters, answer)
+        return self.store.settle(placement, identity(answer), listing)
 
     def _refused(
         self, attempt: "_Attempt", placement: Placement, node: Node, answer: Answer, fresh: bool
@@ -106,10 +112,9 @@ class Creation:
         answer = self.nodes.create(node, wanted.parameters, wanted.upload)
         if not answer.success:
             return answer
-        found = identity(answer)
-        if found.internal_meeting_id == placement.internal_meeting_id:
+        if identity(answer).internal_meeting_id == placement.internal_meeting_id:
             return answer
-        return answer if self.store.settle(placement, found) else None
+        return answer if self._settle(wanted, placement, answer) else None
 
     def _repeat_without_birth(self, wanted: Wanted, placement: Placement, node: Node) -> Answer | None:
         """As _repeat, on a node that takes no new meetings: it is asked first whether it still has this one."""

@@ -72,9 +72,10 @@ class MeetingStore(Protocol):
         refused: node ids that will not do. Raises NoNodeAvailableError.
         """
 
-    def settle(self, placement: Placement, found: Identity) -> bool:
+    def settle(self, placement: Placement, found: Identity, listing: str = "") -> bool:
         """Its node answered with this meeting: make the rows say so, in one transaction (core.settlement).
 
+        listing: its ``<meeting>`` for getMeetings until a poll tells more, where it was created a moment ago.
         False where the meeting may not be handed out, or the rows have moved on.
         """
 

@@ -76,14 +76,13 @@ class Meetings:
             if there is not None:
                 return there, False
 
-    def settle(self, placement: Placement, found: Identity) -> bool:
+    def settle(self, placement: Placement, found: Identity, listing: str = "") -> bool:
         """Make the rows say what the node answered; whether the meeting may be handed out. One transaction."""
         node_id = placement.node.id if placement.node else 0
         if placement.state is State.CREATING and self._begin_new(placement.id, node_id, found):
             self._log_step(placement, Step.BEGIN, placement.id)
-            self._copy(
-                placement.tenant_id, placement.meeting_id, Place(placement.id, node_id, found.internal_meeting_id)
-            )
+            place = Place(placement.id, node_id, found.internal_meeting_id)
+            self._copy(placement.tenant_id, placement.meeting_id, place, listing)
             return True
         with self._database.transaction() as connection:
             named = {"node_id": node_id, "internal_meeting_id": found.internal_meeting_id, "id": placement.id}
@@ -99,7 +98,8 @@ class Meetings:
             running = self._take(connection, step, row, namesake, found)
         self._log_step(placement, step, running)
         if running:
-            self._copy(placement.tenant_id, placement.meeting_id, Place(running, node_id, found.internal_meeting_id))
+            place = Place(running, node_id, found.internal_meeting_id)
+            self._copy(placement.tenant_id, placement.meeting_id, place, listing)
         elif step in (Step.DISOWN, Step.DISOWN_SUCCESSOR):
             self._poll_soon(node_id)
         return step.hands_out and running is not None
@@ -229,10 +229,10 @@ class Meetings:
             cause=cause,
         )
 
-    def _copy(self, tenant_id: int, meeting_id: str, place: Place) -> None:
-        """The row is the truth: without its copy joins take the longer way."""
+    def _copy(self, tenant_id: int, meeting_id: str, place: Place, listing: str = "") -> None:
+        """The row is the truth: without its copy joins take the longer way, and a poll has to list it first."""
         try:
-            self._placements.note(tenant_id, meeting_id, place)
+            self._placements.note(tenant_id, meeting_id, place, listing)
         except StorageUnavailableError as error:
             logger.warning("placement not copied to Redis", meeting_id=meeting_id, reason=str(error))
 

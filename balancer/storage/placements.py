@@ -9,11 +9,14 @@ from balancer.storage.cache import Redis, unavailable_as_ours
 
 #: Seconds. A meeting that runs longer is copied again by the next request that misses it.
 _LIFE = 6 * 3600
+#: Seconds for which it is known how a new meeting is listed: many polls' worth, should nobody poll for a while.
+_LISTING_LIFE = 600
 
 # Copies are written after their transaction, in any order: a later row of the same meetingID has a higher number.
-# KEYS: placement. ARGV: row, value, life.
+# KEYS: placement; with a listing, also that. ARGV: row, value, life; with a listing, also that and its life.
 _NOTE = """
 local row = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) ')
+if KEYS[2] then redis.call('SET', KEYS[2], ARGV[4], 'EX', ARGV[5]) end
 if row and tonumber(row) > tonumber(ARGV[1]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
 return 1
@@ -59,11 +62,27 @@ class Placements:
             found = cast(list[str | None], self._client.mget([keys.placement(tenant_id, each) for each in meeting_ids]))
         return [_read(text) for text in found]
 
-    def note(self, tenant_id: int, meeting_id: str, place: Place) -> None:
-        """The meeting runs there. Changes nothing where a later row is known."""
-        value = f"{place.row} {place.node_id} {place.internal_meeting_id}"
+    def note(self, tenant_id: int, meeting_id: str, place: Place, listing: str = "") -> None:
+        """The meeting runs there. Changes nothing where a later row is known.
+
+        listing: of a new meeting, how getMeetings lists it until its node's next poll tells more.
+        """
+        names = [keys.placement(tenant_id, meeting_id)]
+        values: list[str | int] = [place.row, f"{place.row} {place.node_id} {place.internal_meeting_id}", _LIFE]
+        if listing:
+            names.append(keys.young_meeting(tenant_id, place.internal_meeting_id))
+            values += [listing, _LISTING_LIFE]
         with unavailable_as_ours():
-            self._note(keys=[keys.placement(tenant_id, meeting_id)], args=[place.row, value, _LIFE])
+            self._note(keys=names, args=values)
+
+    def listings(self, tenant_id: int, internal_meeting_ids: Sequence[str]) -> dict[str, str]:
+        """The ``<meeting>`` elements of those of a tenant's new meetings that are known, by internalMeetingID."""
+        if not internal_meeting_ids:
+            return {}
+        with unavailable_as_ours():
+            names = [keys.young_meeting(tenant_id, each) for each in internal_meeting_ids]
+            found = cast(list[str | None], self._client.mget(names))
+        return {name: text for name, text in zip(internal_meeting_ids, found, strict=True) if text is not None}
 
     def forget(self, tenant_id: int, meeting_id: str, row: int) -> None:
         """The row ended, or was lost. Changes nothing where a later row is known."""

@@ -31,7 +31,7 @@ def get_meetings(call: Call) -> Response:
     if call.parameters.flag("live"):
         parts |= _live()
     rows = _rows(call.tenant.id, parts)
-    young = services().young_meetings.find(call.tenant.id, unseen(rows, parts))
+    young = services().placements.listings(call.tenant.id, unseen(rows, parts))
     answer = _answer(merge(rows, parts, young))
     if parts:
         oldest = min(part.poll_started for part in parts.values())

@@ -5,7 +5,6 @@ from flask import Blueprint, Response
 from balancer import log
 from balancer.core.callbacks import meeting_ended_url
 from balancer.core.create_parameters import prepared
-from balancer.core.listing import young_meeting
 from balancer.core.meetings import Upload, Wanted, meeting_id, new_meeting_id
 from balancer.core.node_call import Answer
 from balancer.core.nodes import Node
@@ -50,10 +49,7 @@ def create(call: Call) -> Response:
         upload=upload,
         recorded=call.parameters.flag("record"),
     )
-    answer = services().creation.create(wanted)
-    if answer.success and answer.message_key != "duplicateWarning":
-        _list_at_once(wanted, answer)
-    return xml.answer(answer.body)
+    return xml.answer(services().creation.create(wanted).body)
 
 
 @bbb_call(blueprint, "isMeetingRunning")
@@ -144,12 +140,3 @@ def reachable_node(place: Place) -> Node:
 
 def _upload(call: Call) -> Upload | None:
     return Upload(call.body.open, call.body.size()) if call.kind is Kind.XML else None
-
-
-def _list_at_once(wanted: Wanted, answer: Answer) -> None:
-    """The very next getMeetings lists the meeting, though no poll has seen it."""
-    listed = young_meeting(wanted.parameters, answer)
-    try:
-        services().young_meetings.note(wanted.tenant_id, answer.text("internalMeetingID"), listed)
-    except StorageUnavailableError as error:
-        logger.warning("new meeting not listed before the next poll", reason=str(error))

@@ -19,7 +19,6 @@ from balancer.storage.placements import Placements
 from balancer.storage.poll_requests import PollRequests
 from balancer.storage.recent_snapshots import RecentSnapshots
 from balancer.storage.snapshots import Snapshots
-from balancer.storage.young_meetings import YoungMeetings
 
 EXTENSION = "balancer"
 
@@ -35,7 +34,6 @@ class Services:
     placements: Placements
     snapshots: Snapshots
     recent: RecentSnapshots  #: for placement
-    young_meetings: YoungMeetings
     polls: PollRequests
     meetings: Meetings
     nodes: NodeClient
@@ -60,7 +58,6 @@ class Services:
             placements=placements,
             snapshots=snapshots,
             recent=recent,
-            young_meetings=YoungMeetings(redis),
             polls=polls,
             meetings=meetings,
             nodes=nodes,

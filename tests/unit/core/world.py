@@ -77,7 +77,7 @@ class World:
         self._add(row, min(fit, key=lambda node: (len(self.meetings[node.id]), node.id)).id)
         return self._placement(row), True
 
-    def settle(self, placement: Placement, found: Identity) -> bool:
+    def settle(self, placement: Placement, found: Identity, listing: str = "") -> bool:
         self.schedule.step()
         row = self.row(placement.id)
         namesake = self._namesake(row, found)
