@@ -77,9 +77,10 @@ def _began(row: dict[str, Any]) -> datetime | None:
 
 def _story(public: dict[str, Any], arrived: list[dict[str, Any]]) -> list[str]:
     formats = ", ".join(f"{each['format']} ({each['tree']})" for each in public["formats"])
+    tenant = f"{public['tenant']} (assumed)" if public["tenant_assumed"] else public["tenant"]
     lines = [
         f"{public['record_id']}: {printable(public['name'])}",
-        f"  meeting {printable(public['meeting_id'])}, tenant {public['tenant']}",
+        f"  meeting {printable(public['meeting_id'])}, tenant {tenant}",
         f"  {public['state']}{', protected' if public['protected'] else ''}; formats: {formats or 'none'}",
     ]
     return lines + [f"  {each['arrived_at']:%Y-%m-%d %H:%M:%S}  {_fate(each)}" for each in arrived]

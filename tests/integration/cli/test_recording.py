@@ -38,7 +38,14 @@ def test_one_recording_is_shown_whole(commands: Commands) -> None:
     assert shown["imports"] == []
     text = commands.ok("recording", "show", RECORD)
     assert "published; formats: none" in text
+    assert "tenant default\n" in text
     assert "\x1b" not in text
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_tenant_that_is_only_assumed_is_told(commands: Commands, rows: Connection) -> None:
+    rows.execute("UPDATE recordings SET tenant_assumed = true")
+    assert "tenant default (assumed)" in commands.ok("recording", "show", RECORD)
 
 
 def test_an_unknown_recording_is_told(commands: Commands) -> None:
