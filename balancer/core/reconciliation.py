@@ -69,6 +69,12 @@ class Findings:
     def __bool__(self) -> bool:
         return any(vars(self).values())
 
+    @property
+    def changing(self) -> list[Placed]:
+        """Every row that is not left as it is; some more than once."""
+        found = (*self.adopted, *self.returned, *self.left_over, *self.grown)
+        return [*self.ended, *self.abandoned, *self.joined, *(one.row for one in found)]
+
 
 def compare(rows: Iterable[Placed], listing: Listing, *, create_grace: timedelta) -> Findings:
     """What ``listing`` means for the node's rows; create_grace: after it no create of ours is still under way."""

@@ -88,6 +88,8 @@ class Meetings:
             named = {"node_id": node_id, "internal_meeting_id": found.internal_meeting_id, "id": placement.id}
             with connection.pipeline():
                 nodes = connection.execute(_SQL["lock_node"], {"id": node_id})
+                connection.execute(_SQL["lock_rows"], named)
+                # Read anew: whoever was waited for may have added the very row that counts.
                 rows = connection.execute(_SQL["row"], {"id": placement.id})
                 namesakes = connection.execute(_SQL["namesake"], named)
             node, row, namesake = nodes.fetchone(), _row(rows), _row(namesakes)

@@ -111,6 +111,13 @@ INSERT INTO meeting_events (meeting, from_state, to_state, cause)
 SELECT id, 'creating', 'running', %(cause)s FROM changed
 RETURNING meeting;
 
+-- name: lock_rows
+-- What settle may change, the lowest first, as everybody locks rows: so nobody waits for another in a ring.
+SELECT FROM meetings
+WHERE id = %(id)s OR (node_id = %(node_id)s AND internal_meeting_id = %(internal_meeting_id)s)
+ORDER BY id
+FOR UPDATE;
+
 -- name: row
 -- A row as it is now, held until the transaction ends.
 SELECT id, tenant_id, meeting_id, state, internal_meeting_id, create_time, created_at IS NOT NULL AS handed_out

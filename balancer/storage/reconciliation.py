@@ -52,9 +52,8 @@ def reconcile(database: Database, listing: Listing, *, create_grace: timedelta) 
         findings = compare(_rows(connection, listing), listing, create_grace=create_grace)
         if not findings:
             return Outcome([], [], [])
-        if findings.left_over:
-            connection.execute(queries("reconciliation")["lock_node_alone"], {"id": listing.node_id})
-        changes = _apply(connection, findings, listing.node_id, listing.poll_started)
+        enabled = _hold(connection, findings, listing.node_id)
+        changes = _apply(connection, findings, listing.poll_started, enabled=enabled)
         claimed = [found for found in findings.left_over if _change(connection, "claim_left_over", found, LEFT_OVER)]
     changes += [_changed(found, "lost", LEFT_OVER) for found in claimed]
     return Outcome(changes, findings.doubtful, [found.meeting for found in claimed])
@@ -63,8 +62,9 @@ def reconcile(database: Database, listing: Listing, *, create_grace: timedelta) 
 def confirm_ended(database: Database, rows: Iterable[Placed], poll_started: datetime) -> list[Change]:
     """End doubtful rows, after the node itself has said that it does not know them. Raises StorageUnavailableError."""
     with database.transaction() as connection:
-        parameters = {"poll_started": poll_started}
-        return _change_all(connection, "end_running", list(rows), "ended", FORGOTTEN, parameters)
+        ended = list(rows)
+        _lock(connection, ended)
+        return _change_all(connection, "end_running", ended, "ended", FORGOTTEN, {"poll_started": poll_started})
 
 
 def _rows(connection: Connection, listing: Listing) -> list[Placed]:
@@ -74,9 +74,21 @@ def _rows(connection: Connection, listing: Listing) -> list[Placed]:
     return [Placed(**row) for row in rows]
 
 
-def _apply(connection: Connection, findings: Findings, node_id: int, poll_started: datetime) -> list[Change]:
-    parameters = {"poll_started": poll_started}
+def _hold(connection: Connection, findings: Findings, node_id: int) -> bool:
+    """Lock what will be changed, the node first; whether the node takes new meetings, where that matters."""
+    if findings.left_over:
+        connection.execute(queries("reconciliation")["lock_node_alone"], {"id": node_id})
     enabled = not findings.adopted or _enabled(connection, node_id)
+    _lock(connection, findings.changing)
+    return enabled
+
+
+def _lock(connection: Connection, rows: Iterable[Placed]) -> None:
+    connection.execute(queries("reconciliation")["lock_rows"], {"ids": [row.id for row in rows]})
+
+
+def _apply(connection: Connection, findings: Findings, poll_started: datetime, *, enabled: bool) -> list[Change]:
+    parameters = {"poll_started": poll_started}
     changes = _change_all(connection, "end_running", findings.ended, "ended", GONE, parameters)
     changes += _change_all(connection, "finish_creating", findings.abandoned, "ended", NEVER_CREATED, {})
     if enabled:

@@ -45,6 +45,10 @@ SELECT admin_state FROM nodes WHERE id = %(id)s FOR SHARE
 -- or after, and sees the claim. Stronger than lock_node, and so before it.
 SELECT FROM nodes WHERE id = %(id)s FOR NO KEY UPDATE
 
+-- name: lock_rows
+-- What a poll is about to change, the lowest first, as everybody locks rows: so nobody waits for another in a ring.
+SELECT FROM meetings WHERE id = ANY(%(ids)s) ORDER BY id FOR UPDATE
+
 -- name: adopt
 -- A meeting belongs to one row for ever: its internal id may be no other row's on this node.
 WITH changed AS (
