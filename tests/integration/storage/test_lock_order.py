@@ -94,7 +94,8 @@ def test_a_create_that_is_answered_with_a_meeting_from_before(
     before, placed = add(rows, node, "course-1", "aaa-1", "lost"), add(rows, node, "course-1", None, "creating")
     redis = cache.connect(redis_url)
     settings = settings_for(database_url, redis_url, tmp_path)
-    meetings = Meetings(settings, database, Placements(redis), RecentSnapshots(Snapshots(redis)), PollRequests(redis))
+    recent = RecentSnapshots(settings, Snapshots(redis), database)
+    meetings = Meetings(settings, database, Placements(redis), recent, PollRequests(redis))
     placement = Placement(id=placed, tenant_id=1, meeting_id="course-1", state=State.CREATING, node=node)
     beside_a_removal(database_url, before, placed, lambda: meetings.settle(placement, Identity("aaa-1", 1)))
     assert [row["state"] for row in rows.execute("SELECT state FROM meetings ORDER BY id")] == ["running", "ended"]
