@@ -13,7 +13,7 @@ from balancer.core.pools import Pool
 from balancer.core.selection import Candidate, unplaced
 from balancer.storage.placing import gather, judge, outlook
 
-#: Parts of a score, which is their sum over the node's weight.
+#: A score is their sum, and the users of the new meeting, over the node's weight.
 _PARTS = ("users", "filling", "reserved", "video")
 
 
@@ -26,17 +26,27 @@ def place(session: Session, explain: bool, tag: str, form: str) -> None:
     """Tell where a new meeting would go: every node's score, its parts, and why it is or is not taken.
 
     Nothing is written. A score is users seen, users expected in young meetings ("filling") and in meetings that no poll
-    has seen yet ("reserved"), and what webcams weigh, all over the node's weight. The lowest is taken.
+    has seen yet ("reserved"), what webcams weigh, and the users expected in the new meeting, all over the node's
+    weight. The lowest is taken.
     """
     wanted = Wanted(tenant_id=0, meeting_id="", parameters=Parameters.of([("meta_server-tag", tag)]))
     snapshots = session.snapshots()
     with session.transaction() as connection:
         known = outlook(connection, snapshots, session.settings)
         judged = judge(wanted, gather(connection, wanted, known), known, session.settings)
+    expected = session.settings.expected_users  # in a room of which nothing is known
     chosen = judged[0].node.name if judged and not judged[0].refusal else None
-    verdict = f"a meeting would go to {chosen}" if chosen else str(unplaced(judged, Pool.parse(tag)))
+    verdict = (
+        f"a meeting of {expected} users would go to {chosen}" if chosen else str(unplaced(judged, Pool.parse(tag)))
+    )
     found = [_public(each, chosen) for each in judged]
-    content = {"tag": tag, "chosen": chosen, "verdict": verdict, "nodes": found}
+    content = {
+        "tag": tag,
+        "expected_users": expected,
+        "chosen": chosen,
+        "verdict": verdict,
+        "nodes": found,
+    }
     show(form, content, [*_lines(found), "", verdict])
 
 

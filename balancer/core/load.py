@@ -63,9 +63,9 @@ class Load:
         """Users there and on their way."""
         return self.users + self.filling + self.reserved
 
-    def score(self, weight: float) -> float:
-        """What is compared: load over capacity."""
-        return (self.people + self.video) / weight
+    def score(self, weight: float, more: float = 0.0) -> float:
+        """What is compared: load, and so many users more, over capacity."""
+        return (self.people + self.video + more) / weight
 
 
 def expected_users(parameters: Parameters, peaks: Collection[int], default: float) -> float:

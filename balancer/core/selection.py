@@ -23,11 +23,13 @@ class Candidate:
     node: Node
     observed: ObservedState
     load: Load
+    expected_users: float = 0.0  #: in the meeting that is to be placed
     refusal: str = ""  #: why it may not take this meeting, to follow "a node"; "" where it may
 
     @property
     def score(self) -> float:
-        return self.load.score(self.node.weight)
+        """Its load for its capacity once it has the meeting: a lecture is more to a small node than to a large one."""
+        return self.load.score(self.node.weight, self.expected_users)
 
     @property
     def avoided(self) -> str:
@@ -41,6 +43,7 @@ class Request:
     """What the meeting that is to be placed asks of a node."""
 
     pool: Pool = field(default_factory=Pool)
+    expected_users: float = 0.0
     refused: Collection[int] = ()  #: ids of nodes that failed this very create
     foreign: Collection[int] = ()  #: ids of those that hold another tenant's meeting of this id
 
@@ -52,7 +55,8 @@ def candidates(
 
     A soft limit only weighs among nodes that would do as well otherwise: it sends nothing out of the pool asked for.
     """
-    found = [_judged(Candidate(node, observed[node.id], loads[node.id]), request) for node in nodes]
+    expected = request.expected_users
+    found = [_judged(Candidate(node, observed[node.id], loads[node.id], expected), request) for node in nodes]
     states = {each.observed for each in found if not each.refusal}
     best = next((state for state in _PREFERENCE if state in states), None)
     found = _refuse(found, lambda each: each.observed is not best, lambda each: each.observed.value)
@@ -109,6 +113,6 @@ def _reached(load: Load, meetings: int | None, users: int | None) -> str:
 
 
 def _rank(each: Candidate) -> tuple[bool, bool, float, float, float, int]:
-    """Of nodes that are equally loaded, empty ones above all, the larger one: it bears a meeting better."""
+    """Of nodes that would be equally loaded the one with fewer meetings, then the larger one."""
     weight = each.node.weight
     return bool(each.refusal), bool(each.avoided), each.score, each.load.meetings / weight, -weight, each.node.id

@@ -113,13 +113,12 @@ def place(
     rows = evidence.nodes.fetchall()
     if rows and rows[0]["live"] is not None:
         return None
-    judged = _judged(rows, wanted, refused, evidence, known, settings)
-    peaks = rows[0]["peaks"] if rows else ()
-    expected = expected_users(wanted.parameters, peaks, settings.expected_users)
+    request = _request(rows, wanted, refused, settings)
+    judged, expected = _judged(rows, request, evidence, known, settings), request.expected_users
     chosen = judged[0] if judged and not judged[0].refusal else None
     if chosen is None:
         _log_decision(wanted, expected, None, judged)
-        raise unplaced(judged, Pool.asked(wanted.parameters))
+        raise unplaced(judged, request.pool)
     with committing(connection):
         inserted = connection.execute(_SQL["insert"], _values(wanted, expected, chosen))
     row = inserted.fetchone()
@@ -137,16 +136,22 @@ def place(
 
 def judge(wanted: Wanted, evidence: Evidence, known: Outlook, settings: Settings) -> list[Candidate]:
     """Every node as it would be chosen now, the best first."""
-    return _judged(evidence.nodes.fetchall(), wanted, (), evidence, known, settings)
+    rows = evidence.nodes.fetchall()
+    return _judged(rows, _request(rows, wanted, (), settings), evidence, known, settings)
+
+
+def _request(rows: list[DictRow], wanted: Wanted, refused: Collection[int], settings: Settings) -> Request:
+    peaks = rows[0]["peaks"] if rows else ()
+    return Request(
+        pool=Pool.asked(wanted.parameters),
+        expected_users=expected_users(wanted.parameters, peaks, settings.expected_users),
+        refused=refused,
+        foreign={row["id"] for row in rows if row["is_foreign"]},
+    )
 
 
 def _judged(
-    rows: list[DictRow],
-    wanted: Wanted,
-    refused: Collection[int],
-    evidence: Evidence,
-    known: Outlook,
-    settings: Settings,
+    rows: list[DictRow], request: Request, evidence: Evidence, known: Outlook, settings: Settings
 ) -> list[Candidate]:
     counted = read_unseen(evidence.unseen)
     nodes, observed, loads = [], {}, {}
@@ -158,8 +163,6 @@ def _judged(
             _observation(row), there.snapshot if there else None, known.now, settings.poll_interval
         )
         loads[number] = load(there, counted.get(number, Unseen()), video_weight=settings.video_weight)
-    foreign = {row["id"] for row in rows if row["is_foreign"]}
-    request = Request(pool=Pool.asked(wanted.parameters), refused=refused, foreign=foreign)
     return candidates(nodes, observed, loads, request)
 
 

@@ -28,12 +28,13 @@ def test_it_tells_every_node_s_score_its_parts_and_why(
 
     before = rows.execute("SELECT * FROM meetings").fetchall(), rows.execute("SELECT * FROM meeting_events").fetchall()
     answer = commands.json("place", "--explain")
-    assert (answer["chosen"], answer["verdict"]) == ("bbb1", "a meeting would go to bbb1")
+    assert (answer["chosen"], answer["verdict"]) == ("bbb1", "a meeting of 10 users would go to bbb1")
+    assert answer["expected_users"] == 10
     found = {node.pop("name"): node for node in answer["nodes"]}
-    # (4 seen + 6 to come + 10 not seen yet + 6 webcams at 0.5) over 2
+    # (4 seen + 6 to come + 10 not seen yet + 6 webcams at 0.5 + 10 in the new meeting) over 2
     assert found["bbb1"] == {
         "taken": True,
-        "score": 11.5,
+        "score": 16.5,
         "users": 4,
         "filling": 6.0,
         "reserved": 10.0,
@@ -57,8 +58,8 @@ def test_it_tells_every_node_s_score_its_parts_and_why(
 
     text = commands.ok("place", "--explain").splitlines()
     assert " ".join(text[0].split()) == "NODE SCORE USERS FILLING RESERVED VIDEO WEIGHT MEETINGS TAGS WHY"
-    assert " ".join(text[1].split()) == "bbb1 11.5 4 6 10 3 2 2 - taken"
-    assert text[-1] == "a meeting would go to bbb1"
+    assert " ".join(text[1].split()) == "bbb1 16.5 4 6 10 3 2 2 - taken"
+    assert text[-1] == "a meeting of 10 users would go to bbb1"
 
 
 def test_a_tag_is_asked_for_as_front_ends_do(commands: Commands, observe: Observe) -> None:

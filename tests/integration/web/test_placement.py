@@ -144,9 +144,9 @@ def test_every_decision_is_one_line_with_its_reasons(
     others = {"without the tag asked for": ["bbb1"]}
     placed = common | {"event": "meeting placed", "node": "bbb2", "refusals": others}
     assert lines == [
-        placed | {"meeting_id": "exam-1", "tag": "exam", "score": 0, "scores": {"bbb2": 0}, "at_soft_limit": []},
+        placed | {"meeting_id": "exam-1", "tag": "exam", "score": 10, "scores": {"bbb2": 10}, "at_soft_limit": []},
         placed
-        | {"meeting_id": "exam-2", "tag": "exam!", "score": 10, "scores": {"bbb2": 10}, "at_soft_limit": ["bbb2"]},
+        | {"meeting_id": "exam-2", "tag": "exam!", "score": 20, "scores": {"bbb2": 20}, "at_soft_limit": ["bbb2"]},
         common
         | {
             "event": "no node for a meeting",

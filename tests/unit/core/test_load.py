@@ -87,6 +87,7 @@ def test_webcams_weigh_on_the_score_but_are_no_users() -> None:
 def test_capacity_divides() -> None:
     assert Load(30, 7, 3, 4).score(2.0) == 20
     assert Load(30, 7, 3, 4).score(0.5) == 80
+    assert Load(30, 7, 3, 4).score(2.0, 10) == 25
 
 
 @pytest.mark.parametrize(

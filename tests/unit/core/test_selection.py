@@ -34,10 +34,15 @@ def users(count: float, meetings: int = 1) -> Load:
 Given = tuple[Node, ObservedState, Load]
 
 
-def judge(*given: Given, pool: str = "", **request: set[int]) -> list[Candidate]:
+def judge(*given: Given, pool: str = "", expected_users: float = 0, **request: set[int]) -> list[Candidate]:
     observed = {node.id: state for node, state, _ in given}
     loads = {node.id: load for node, _, load in given}
-    return candidates([node for node, _, _ in given], observed, loads, Request(pool=Pool.parse(pool), **request))
+    return candidates(
+        [node for node, _, _ in given],
+        observed,
+        loads,
+        Request(pool=Pool.parse(pool), expected_users=expected_users, **request),
+    )
 
 
 def taken(found: list[Candidate]) -> list[int]:
@@ -74,6 +79,13 @@ def test_order(given: list[tuple[AdminState, ObservedState, float]], order: list
 
 def test_a_larger_node_takes_more() -> None:
     assert taken(judge((node(1, weight=2.0), ONLINE, users(30)), (node(2), ONLINE, users(20)))) == [1, 2]
+
+
+def test_a_large_meeting_weighs_more_on_a_small_node() -> None:
+    given = ((node(1, weight=4.0), ONLINE, users(120)), (node(2), ONLINE, users(20)))
+    assert taken(judge(*given, expected_users=5)) == [2, 1]
+    assert taken(judge(*given, expected_users=200)) == [1, 2]
+    assert [each.score for each in judge(*given, expected_users=200)] == [80, 220]
 
 
 def test_of_empty_nodes_the_largest_comes_first() -> None:
