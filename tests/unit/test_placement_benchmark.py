@@ -3,16 +3,32 @@
 import json
 
 from benchmarks import placement
-from benchmarks.placement import BASELINE, RULES, Day, Meeting, measure, offline, replay, worse
+from benchmarks.days import Day, Meeting, days
+from benchmarks.placement import BASELINE, RULES, compare, measure, offline, replay, worse
 
 
 def test_a_tiny_run_is_the_same_each_time_and_tells_of_every_rule() -> None:
-    figures = measure(scale=0.1)
-    assert figures == measure(scale=0.1)
+    figures = measure(scale=0.1, seeds=(1, 2))
+    assert figures == measure(scale=0.1, seeds=(1, 2))
     assert figures.keys() == json.loads(BASELINE.read_text()).keys()
     for rules in figures.values():
         assert rules.keys() == {*RULES, "offline"}
         assert all(row["max_mean"] >= 1 for row in rules.values())
+
+
+def test_another_seed_is_another_day_of_the_same_kind() -> None:
+    for first, second in zip(days(1), days(2), strict=True):
+        assert (first.name, first.weights) == (second.name, second.weights)
+        assert first.meetings != second.meetings
+
+
+def test_a_rule_s_figures_are_of_all_days() -> None:
+    meetings = [Meeting(number, 0, 3600, 120, 1) for number in range(4)]
+    kind = [Day("day", [1, 1, 1, 1], meetings[:count]) for count in (2, 4)]
+    rows = compare(kind)
+    # Two meetings on four nodes are twice the mean where they are; four are even.
+    assert rows["ours"] == {"max_mean": 1.5, "worst": 2.0, "mean": 1.5}
+    assert rows["scalelite"]["ours_better"] == 0
 
 
 def test_the_offline_optimum_is_what_can_be_reckoned_by_hand() -> None:
@@ -42,4 +58,5 @@ def test_a_figure_worse_than_the_baseline_is_told() -> None:
     assert worse(baseline, baseline) == []
     figures = {name: dict(rules) for name, rules in baseline.items()}
     figures["university"]["ours"] = {"max_mean": 9.0, "mean": 9.0, "most": 1}
-    assert len(worse(figures, baseline)) == 4
+    # Worse than before, than counting meetings and than Scalelite's rule, by both figures.
+    assert len(worse(figures, baseline)) == 6
