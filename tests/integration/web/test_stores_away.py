@@ -46,19 +46,26 @@ def test_postgresql_restarts_under_creates(site: Site, known: str) -> None:
     site.sound(known, *names)
 
 
-def test_postgresql_is_gone(site: Site, known: str) -> None:
+def test_postgresql_is_gone_for_a_minute(site: Site, known: str) -> None:
+    later = f"{known}-later"
     site.postgresql.stop()
     try:
-        end = time.monotonic() + 10  # longer than the pool's patience and its pause
+        end = time.monotonic() + 60  # far longer than any patience or pause of the pool, and than a poll
         while time.monotonic() < end:
             goes_on(site, known)
-            refused = site.create(f"{known}-later")
+            refused = site.create(later)
             assert refused.findtext("messageKey") == "internalError"
             assert "database" in (refused.findtext("message") or "")
-            assert site.succeeds("getMeetings")
+            until(lambda: known in site.listed(), within=3)
+            time.sleep(0.5)
     finally:
         site.postgresql.start()
-    assert site.cluster.rows(f"{known}-later") == []
+    assert site.cluster.rows(later) == []
+    assert not [name for name in site.cluster.nodes if later in site.cluster.meetings(name)]
+    # Each worker takes creates again at once, and all of them come to one meeting.
+    until(lambda: site.created_by_all(later), within=15)
+    assert [state for _, state in site.cluster.states(later)] == ["running"]
+    assert [state for _, state in site.cluster.states(known)] == ["running"]
 
 
 def test_postgresql_only_reads(site: Site, known: str) -> None:
@@ -124,7 +131,7 @@ def test_redis_is_full(site: Site, known: str) -> None:
             goes_on(site, known)
             assert site.created(f"{known}-later")
             assert site.joins(f"{known}-later")
-            assert known in site.listed()
+            until(lambda: known in site.listed(), within=3)
         finally:
             redis_client.config_set("maxmemory", "0")
     until(lambda: f"{known}-later" in site.listed())
