@@ -14,7 +14,8 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 def text(value: str) -> str:
     """Any text as the content of an element."""
-    return escape(_FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", value))
+    # Nothing that is forbidden is printable; asking that is quicker than looking for it.
+    return escape(value if value.isprintable() else _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", value))
 
 
 def element(tag: str, value: str) -> str:
