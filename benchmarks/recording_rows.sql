@@ -1,3 +1,25 @@
+-- name: quick
+-- As a restore loads: without triggers and looks at other tables, and with the indexes made at the end.
+SET session_replication_role = replica;
+
+-- name: memory
+SET maintenance_work_mem = '256MB';
+
+-- name: indexes
+CREATE TEMPORARY TABLE indexes AS
+SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition FROM pg_index
+WHERE indrelid = 'recordings'::regclass AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid);
+
+-- name: drop_indexes
+DO $$
+DECLARE dropped text;
+BEGIN
+    FOR dropped IN SELECT name FROM indexes LOOP
+        EXECUTE 'DROP INDEX ' || dropped;
+    END LOOP;
+END
+$$;
+
 -- name: recordings
 -- As imports would have made them: ten a meeting, metadata as Moodle and Greenlight send it.
 INSERT INTO recordings (
@@ -18,9 +40,10 @@ SELECT
     )
 FROM generate_series(0, %(count)s::int - 1) AS n;
 
--- name: quick
--- The formats' recordings are known to be there: two million looks less.
-SET session_replication_role = replica;
+-- name: totals
+-- What the triggers would have noted.
+INSERT INTO recording_totals (tenant_id, state, change)
+SELECT tenant_id, state, count(*) FROM recordings GROUP BY tenant_id, state;
 
 -- name: formats
 -- Two a recording; the presentation with a preview.
@@ -35,6 +58,16 @@ SELECT
     )) ELSE '[]' END,
     r.state, 40, 40000000, repeat('0', 64)
 FROM recordings AS r CROSS JOIN (VALUES ('presentation'), ('video')) AS f (format);
+
+-- name: make_indexes
+DO $$
+DECLARE made text;
+BEGIN
+    FOR made IN SELECT definition FROM indexes LOOP
+        EXECUTE made;
+    END LOOP;
+END
+$$;
 
 -- name: analyze
 -- As autovacuum does it soon after.
