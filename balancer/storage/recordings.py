@@ -14,6 +14,7 @@ from balancer.core.metadata_xml import Metadata
 from balancer.core.ownership import Claim, Owner, decide
 from balancer.core.recordings import PlaybackFormat, Preview, Query, Recording
 from balancer.storage.database import Connection
+from balancer.storage.recording_counts import RecordingCounts
 from balancer.storage.sql import queries
 
 _SQL = queries("recordings")
@@ -61,24 +62,33 @@ class Move:
     formats: tuple[str, ...]
 
 
-def search(connection: Connection, tenant_id: int, query: Query) -> Page:
-    """A tenant's recordings, newest first."""
+def search(connection: Connection, tenant_id: int, query: Query, counts: RecordingCounts) -> Page:
+    """A tenant's recordings, newest first; counts: those that the process keeps."""
     where, parameters = _conditions(tenant_id, query)
-    text = sql.SQL(" ").join([sql.SQL(_SQL["select"]), where, sql.SQL(_SQL["newest_first"])])
     # Never prepared: which index is right depends on the values, so every call is planned with them.
+    text = sql.SQL("\n").join(
+        [sql.SQL(_SQL["columns"]), _composed("page_found" if query.paged else "all_found", where)]
+    )
     rows = connection.execute(text, parameters, prepare=False).fetchall()
-    total = _total(connection, query, where, parameters) if query.paged else None
-    return Page([_recording(row) for row in rows], total)
+    found = [_recording(row) for row in rows if row["record_id"] is not None]
+    if not query.paged:
+        return Page(found, None)
+    total, version = rows[0]["total"], rows[0]["version"]
+    if query.filtered:
+        total = query.total_of_page(len(found))
+        if total is None:
+            total = counts.get(tenant_id, query, version)
+    if total is None:
+        [counted] = connection.execute(_composed("count", where), parameters, prepare=False)
+        total = counted["total"]
+        # Who begins after a change that came in between sees its version, and counts again.
+        counts.keep(tenant_id, query, version, total)
+    return Page(found, total)
 
 
-def _total(connection: Connection, query: Query, where: sql.Composable, parameters: dict[str, Any]) -> int:
-    """How many recordings match."""
-    if query.record_ids is None and query.meeting_ids is None and not query.meta:
-        counted = connection.execute(_SQL["total"], parameters).fetchone()
-    else:
-        text = sql.SQL(" ").join([sql.SQL(_SQL["count"]), where])
-        counted = connection.execute(text, parameters, prepare=False).fetchone()
-    return int(counted["total"]) if counted else 0
+def _composed(name: str, where: sql.Composable) -> sql.Composed:
+    """A query's text with its WHERE clause, and the ledger's query where it uses that."""
+    return sql.SQL(_SQL[name]).format(where=where, ledger=sql.SQL(_SQL["ledger"]))
 
 
 def gather_totals(connection: Connection, many: int = _MANY_CHANGES) -> None:
@@ -92,7 +102,6 @@ def _conditions(tenant_id: int, query: Query) -> tuple[sql.Composable, dict[str,
     wanted = {
         "where_tenant": True,
         "where_states": True,
-        "where_alive": rules.DELETED not in query.states,
         "where_meetings": query.meeting_ids is not None,
         "where_exact": bool(exact),
         "where_like": bool(patterns),
@@ -284,7 +293,7 @@ def _recording(row: DictRow) -> Recording:
     return Recording(
         record_id=row["record_id"],
         meeting_id=row["meeting_id"],
-        name=row["edited_metadata"].get("meetingName") or row["name"],
+        name=row["name"],
         state=row["state"],
         protected=row["protected"],
         is_breakout=row["is_breakout"],

@@ -1,21 +1,41 @@
 -- Recordings and their formats. Every query carries the tenant but those of the importer and of playback.
 
--- name: select
+-- name: columns
 -- One row a recording, its formats as JSON: presentation first, since some clients read only the first one.
-SELECT r.*, (
-    SELECT coalesce(jsonb_agg(to_jsonb(f) ORDER BY f.format <> 'presentation', f.format), '[]')
-    FROM recording_formats f WHERE f.recording = r.id
-) AS formats
-FROM recordings r
-WHERE
+SELECT
+    r.record_id, r.meeting_id, coalesce(nullif(r.edited_metadata ->> 'meetingName', ''), r.name) AS name, r.state,
+    r.protected, r.is_breakout, r.breakout, r.breakout_rooms, r.start_ms, r.end_ms, r.participants, r.raw_size,
+    r.metadata, (
+        SELECT coalesce(json_agg(json_build_object(
+            'format', f.format, 'url', f.url, 'length_ms', f.length_ms, 'size_bytes', f.size_bytes,
+            'processing_ms', f.processing_ms, 'previews', f.previews
+        ) ORDER BY f.format <> 'presentation', f.format), '[]')
+        FROM recording_formats f WHERE f.recording = r.id
+    ) AS formats
+
+-- name: all_found
+FROM recordings r WHERE {where}
+ORDER BY r.start_ms DESC, r.id DESC
+
+-- name: page_found
+-- With what the ledger tells; where the page is empty, one row that has nothing else. Only the page's own rows are read
+-- whole and with their formats: those that are passed over may be a million.
+, ledger.total, ledger.version
+FROM ({ledger}) AS ledger LEFT JOIN recordings r ON r.id = ANY (ARRAY(
+    SELECT r.id FROM recordings r WHERE {where}
+    ORDER BY r.start_ms DESC, r.id DESC OFFSET %(offset)s LIMIT %(limit)s
+))
+ORDER BY r.start_ms DESC, r.id DESC
+
+-- name: ledger
+-- How many recordings the states have, at the same cost for a million, and the version of all that filters look at.
+SELECT
+    coalesce(sum(change) FILTER (WHERE state = ANY (%(states)s)), 0)::bigint AS total,
+    coalesce(encode(sha256(convert_to(string_agg(id::text, ' ' ORDER BY id), 'UTF8')), 'hex'), '') AS version
+FROM recording_totals WHERE tenant_id = %(tenant)s
 
 -- name: count
-SELECT count(*) AS total FROM recordings r WHERE
-
--- name: total
--- As count without any filter but tenant and states, at the same cost for a million.
-SELECT coalesce(sum(change), 0)::bigint AS total FROM recording_totals
-WHERE tenant_id = %(tenant)s AND state = ANY (%(states)s)
+SELECT count(*) AS total FROM recordings r WHERE {where}
 
 -- name: gather_totals
 -- The ledger's rows become one for each tenant and state, once they are many. Who adds at the same time is not held up.
@@ -31,10 +51,6 @@ r.tenant_id = %(tenant)s
 
 -- name: where_states
 r.state = ANY (%(states)s)
-
--- name: where_alive
--- Said once more as a literal, so that the partial index without tombstones fits.
-r.state <> 'deleted'
 
 -- name: where_meetings
 r.meeting_id = ANY (%(meeting_ids)s)
@@ -54,9 +70,6 @@ NOT EXISTS (
     SELECT FROM unnest(%(names)s::text[], %(patterns)s::text[]) AS f (name, pattern)
     WHERE NOT coalesce(r.metadata ->> f.name LIKE f.pattern, false)
 )
-
--- name: newest_first
-ORDER BY r.start_ms DESC, r.id DESC OFFSET %(offset)s LIMIT %(limit)s
 
 -- name: get
 SELECT r.*, t.name AS tenant, (

@@ -11,13 +11,20 @@ BEGIN
         INSERT INTO recording_totals (tenant_id, state, change)
         SELECT tenant_id, state, -count(*) FROM before GROUP BY tenant_id, state;
     ELSE
+        -- What no filter sees leaves no row; what changes no total, such as a title, leaves a row with 0.
         INSERT INTO recording_totals (tenant_id, state, change)
         SELECT tenant_id, state, sum(change) FROM (
-            SELECT tenant_id, state, 1 AS change FROM after
+            SELECT tenant_id, state, 1 AS change FROM (
+                SELECT tenant_id, state, record_id, meeting_id, metadata FROM after
+                EXCEPT SELECT tenant_id, state, record_id, meeting_id, metadata FROM before
+            ) AS came
             UNION ALL
-            SELECT tenant_id, state, -1 FROM before
+            SELECT tenant_id, state, -1 FROM (
+                SELECT tenant_id, state, record_id, meeting_id, metadata FROM before
+                EXCEPT SELECT tenant_id, state, record_id, meeting_id, metadata FROM after
+            ) AS went
         ) AS changes
-        GROUP BY tenant_id, state HAVING sum(change) <> 0;
+        GROUP BY tenant_id, state;
     END IF;
     RETURN NULL;
 END
@@ -175,7 +182,17 @@ CREATE TABLE public.recording_formats (
 CREATE TABLE public.recording_totals (
     tenant_id bigint NOT NULL,
     state text NOT NULL,
-    change bigint NOT NULL
+    change bigint NOT NULL,
+    id bigint NOT NULL
+);
+
+ALTER TABLE public.recording_totals ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.recording_totals_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE public.recordings (
@@ -295,11 +312,11 @@ CREATE INDEX recording_totals_of ON public.recording_totals USING btree (tenant_
 
 CREATE INDEX recordings_by_meeting ON public.recordings USING btree (tenant_id, meeting_id, start_ms DESC, id DESC);
 
-CREATE INDEX recordings_by_metadata ON public.recordings USING gin (metadata jsonb_path_ops);
+CREATE INDEX recordings_by_metadata ON public.recordings USING gin (metadata jsonb_path_ops) WITH (fastupdate=off);
+
+CREATE INDEX recordings_listed ON public.recordings USING btree (tenant_id, start_ms DESC, id DESC) INCLUDE (state);
 
 CREATE INDEX recordings_move_due ON public.recordings USING btree (move_not_before) WHERE move_due;
-
-CREATE INDEX recordings_newest ON public.recordings USING btree (tenant_id, start_ms DESC, id DESC) WHERE (state <> 'deleted'::text);
 
 CREATE TRIGGER recordings_added AFTER INSERT ON public.recordings REFERENCING NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION public.note_recording_totals();
 

@@ -51,7 +51,7 @@ class MissingPublishError(BBBError):
 def get_recordings(call: Call) -> Response:
     query = rules.query(call.parameters.prefixed(""))
     with services().database.reading() as connection:
-        page = recordings.search(connection, call.tenant.id, query)
+        page = recordings.search(connection, call.tenant.id, query, services().recording_counts)
     return xml.success(*_listing(page, query, services().settings.public_url))
 
 

@@ -18,6 +18,7 @@ from balancer.storage.meetings import Meetings
 from balancer.storage.placements import Placements
 from balancer.storage.poll_requests import PollRequests
 from balancer.storage.recent_snapshots import RecentSnapshots
+from balancer.storage.recording_counts import RecordingCounts
 from balancer.storage.snapshots import Snapshots
 
 EXTENSION = "balancer"
@@ -39,6 +40,7 @@ class Services:
     nodes: NodeClient
     live: LiveListing
     creation: Creation
+    recording_counts: RecordingCounts
 
     @classmethod
     def create(cls, settings: Settings) -> Self:
@@ -63,6 +65,7 @@ class Services:
             nodes=nodes,
             live=LiveListing(settings, nodes),
             creation=Creation(store=meetings, nodes=nodes, move_after=settings.move_after),
+            recording_counts=RecordingCounts(),
         )
 
     def open(self) -> None:

@@ -7,8 +7,10 @@ import threading
 import psycopg
 import pytest
 
-from balancer.storage import schema
+from balancer.core.recordings import Query
+from balancer.storage import recordings, schema
 from balancer.storage.database import connect
+from balancer.storage.recording_counts import RecordingCounts
 from tools import schema_dump
 
 NAMES = [migration.name for migration in schema.migrations()]
@@ -106,6 +108,43 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(
         assert [migration.name for migration in schema.pending(connection)] == ["9998_pre_bad"]
         gone = connection.execute("SELECT to_regclass('half') IS NULL AS gone").fetchone()
         assert gone == {"gone": True}
+
+
+def _apply(url: str, monkeypatch: pytest.MonkeyPatch, until: str) -> list[str]:
+    """All migrations up to the one whose number that is."""
+    some = [migration for migration in schema.migrations() if migration.name < f"{until}_z"]
+    with monkeypatch.context() as shortened, connect(url) as connection:
+        shortened.setattr(schema, "migrations", lambda: some)
+        return schema.migrate(connection)
+
+
+def test_totals_and_lists_outlive_the_new_ledger(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _apply(empty_database_url, monkeypatch, "0006")[-1].startswith("0006")
+    with connect(empty_database_url) as connection:
+        connection.execute(
+            "INSERT INTO recordings (record_id, tenant_id, meeting_id, name, state)"
+            " SELECT 'ab-' || n, 1, 'm', 'n', 'published' FROM generate_series(1, 3) AS n"
+        )
+        connection.commit()
+        schema.migrate(connection)
+        counts = RecordingCounts()
+        assert recordings.search(connection, 1, Query(limit=2), counts).total == 3
+        assert recordings.change_state(connection, 1, ["ab-1"], "deleted") == 1
+        assert recordings.search(connection, 1, Query(limit=2), counts).total == 2
+
+
+def test_an_index_is_not_dropped_while_somebody_reads_for_long(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _apply(empty_database_url, monkeypatch, "0007")
+    with connect(empty_database_url) as reading, connect(empty_database_url) as connection:
+        reading.execute("SELECT FROM recordings")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            schema.migrate(connection)
+        assert schema.applied(connection)[-1].startswith("0007")
+        connection.rollback()
+        reading.rollback()
+        assert schema.migrate(connection)[0].startswith("0008")
 
 
 @pytest.fixture

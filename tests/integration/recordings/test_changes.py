@@ -10,6 +10,7 @@ from balancer.core.recordings import Query
 from balancer.importer import Importer
 from balancer.storage import recordings
 from balancer.storage.database import Connection, Database
+from balancer.storage.recording_counts import RecordingCounts
 from tests import archives
 from tests.archives import RECORD_ID
 
@@ -86,7 +87,7 @@ def test_a_deleted_recording_stays_deleted_through_any_archive(
     assert files(share / "published") == files(share / "unpublished") == {}
     assert row(rows)["state"] == "deleted"
     with database.transaction() as connection:
-        assert recordings.search(connection, 1, Query()).recordings == []
+        assert recordings.search(connection, 1, Query(), RecordingCounts()).recordings == []
     closed = rows.execute("SELECT state, reason FROM imports WHERE archive = 'again.tar'").fetchall()
     assert closed == [{"state": "done", "reason": "the recording is deleted and stays so"}]
     assert not (share / "spool" / "again.tar").exists()
@@ -122,7 +123,7 @@ def test_edits_survive_a_new_archive(share: Path, importer: Importer, database: 
     archives.write(share / "spool" / "again.tar", archives.presentation(xml=again))
     importer.run_once()
     with database.transaction() as connection:
-        (found,) = recordings.search(connection, 1, Query()).recordings
+        (found,) = recordings.search(connection, 1, Query(), RecordingCounts()).recordings
     assert (found.name, found.protected) == ("My title", True)
     assert found.metadata == {
         "isBreakout": "false",
