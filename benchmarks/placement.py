@@ -44,7 +44,7 @@ class Site:
     live: list[list[Meeting]] = field(default_factory=list)
     snapshots: dict[int, Snapshot] = field(default_factory=dict)
     known: dict[int, Seen] = field(default_factory=dict)  #: our reckoning of them, by node, once somebody asked
-    #: Scalelite's load of each node: of the last poll, and what was added since.
+    #: Scalelite's load of each node: of the last poll, and its creates since.
     counted: list[float] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
 
@@ -92,6 +92,12 @@ class Site:
             young = (15 if self.now - each.start < YOUNG else 0 for each in meetings)
             sizes = (max(least, each.present(self.now)) for least, each in zip(young, meetings, strict=True))
             self.counted[index] = sum(sizes) / self.day.weights[index]
+
+    def joined(self, index: int) -> int:
+        """Users who have come to a node since the poll, and whose meetings go on."""
+        polled = self.snapshots[index].participants
+        live = (each for each in self.live[index] if each.start + each.length > self.now)
+        return sum(each.present(self.now) - polled.get(str(each.number), 0) for each in live)
 
     def users(self) -> list[int]:
         """Of each node, as they are now."""
@@ -143,11 +149,10 @@ def least_meetings(site: Site, meeting: Meeting) -> int:
 
 
 def scalelite(site: Site, meeting: Meeting) -> int:
-    """Scalelite's rule: attendees of the last poll, 15 at least in a young meeting, and one for each create since.
-
-    Its joins between two polls, one each, are in what the next poll finds a few seconds later.
+    """Scalelite's rule: attendees of the last poll, 15 at least in a young meeting, and one for each create and each
+    join since.
     """
-    best = min(site.open, key=lambda index: (site.counted[index], index))
+    best = min(site.open, key=lambda index: (site.counted[index] + site.joined(index) / site.day.weights[index], index))
     site.counted[best] += 1 / site.day.weights[best]
     return best
 

@@ -60,3 +60,20 @@ def test_a_figure_worse_than_the_baseline_is_told() -> None:
     figures["university"]["ours"] = {"max_mean": 9.0, "mean": 9.0, "most": 1}
     # Worse than before, than counting meetings and than Scalelite's rule, by both figures.
     assert len(worse(figures, baseline)) == 6
+
+
+def test_scalelite_s_rule_counts_a_create_and_each_join_until_the_next_poll() -> None:
+    # Each node has a meeting, and users come into the first node's. A poll at 10 counts the second node's two as 15 each.
+    meetings = [
+        Meeting(0, 1, 3600, 60, 10),
+        Meeting(1, 2, 3600, 60, 6000),
+        *(Meeting(number, number, 3600, 1, 1) for number in (8, 12, 13)),
+    ]
+    homes: list[int] = []
+
+    def rule(site: placement.Site, meeting: Meeting) -> int:
+        homes.append(placement.scalelite(site, meeting))
+        return homes[-1]
+
+    replay(Day("day", [1, 1], meetings), rule)
+    assert homes == [0, 1, 1, 1, 1]
