@@ -63,7 +63,7 @@ def test_a_figure_worse_than_the_baseline_is_told() -> None:
 
 
 def test_scalelite_s_rule_counts_a_create_and_each_join_until_the_next_poll() -> None:
-    # Each node has a meeting, and users come into the first node's. A poll at 10 counts the second node's two as 15 each.
+    # Each node has a meeting; users come into the first one's. A poll at 10 counts 15 for each on the second node.
     meetings = [
         Meeting(0, 1, 3600, 60, 10),
         Meeting(1, 2, 3600, 60, 6000),
