@@ -5,9 +5,9 @@ The browser must come to the node by itself, since the node's session cookie is 
 
 import json
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, request
 from werkzeug.datastructures import Headers
 
 from balancer.core.meetings import meeting_id
@@ -16,6 +16,7 @@ from balancer.core.parameters import Parameters
 from balancer.errors import BBBError, MeetingEndedError, ServerUnavailableError, ValidationError
 from balancer.web import xml
 from balancer.web.bbb_call import Call, bbb_call
+from balancer.web.failure_page import page, web_address
 from balancer.web.services import services
 
 if TYPE_CHECKING:
@@ -23,26 +24,16 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("join", __name__)
 
-#: The page of a failed join needs nothing from anywhere.
-_PAGE_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-
 
 def failed(error: BBBError, parameters: Parameters | None) -> Response:
     """A failed join, in the form that its caller can use. parameters: None where the checksum was wrong."""
     if parameters is not None:
         if (parameters.get("redirect") or "").lower() == "false":
             return xml.failure(error)
-        if (target := _web_address(parameters.text("errorRedirectUrl"))) is not None:
+        if (target := web_address(parameters.text("errorRedirectUrl"))) is not None:
             return Redirect(_with_errors(target, error))
     if "text/html" in request.headers.get("Accept", ""):
-        back = _web_address(parameters.text("logoutURL")) if parameters is not None else None
-        page = render_template("join_failed.html", message=str(error), key=error.message_key, back=back)
-        return Response(page, error.status, _PAGE_HEADERS, mimetype="text/html")
+        return page("You could not join the meeting", error, parameters)
     return xml.failure(error)
 
 
@@ -79,17 +70,6 @@ class Redirect(Response):
         headers = super().get_wsgi_headers(environ)
         headers["Location"] = self._url
         return headers
-
-
-def _web_address(text: str) -> str | None:
-    """The URL, where a browser can be sent there safely."""
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return None
-    if parts.scheme not in ("http", "https") or not parts.netloc or not text.isprintable() or " " in text:
-        return None
-    return quote(text, safe="!#$%&'()*+,/:;=?@[]~")
 
 
 def _with_errors(url: str, error: BBBError) -> str:

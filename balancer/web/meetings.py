@@ -1,6 +1,6 @@
 """The calls about one meeting, answered by the node that has it; join is in web.join, getMeetings in meeting_list."""
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from balancer import log
 from balancer.core.callbacks import meeting_ended_url
@@ -8,6 +8,7 @@ from balancer.core.create_parameters import prepared
 from balancer.core.meetings import Upload, Wanted, meeting_id, new_meeting_id
 from balancer.core.node_call import Answer
 from balancer.core.nodes import Node
+from balancer.core.parameters import Parameters
 from balancer.errors import (
     BBBError,
     MeetingNotFoundError,
@@ -19,6 +20,7 @@ from balancer.storage.placements import Place
 from balancer.web import xml
 from balancer.web.bbb_call import Call, bbb_call
 from balancer.web.bodies import FORMS, Kind
+from balancer.web.failure_page import page
 from balancer.web.services import services
 
 blueprint = Blueprint("meetings", __name__)
@@ -28,7 +30,15 @@ logger = log.get(__name__)
 _AROUND = 250
 
 
-@bbb_call(blueprint, "create", kinds=FORMS | {Kind.XML})
+def create_failed(error: BBBError, parameters: Parameters | None) -> Response:
+    """XML for front ends, which may accept anything (Java's do so by default); a page for who opened it by hand."""
+    headers = request.headers
+    if headers.get("Sec-Fetch-Mode") == "navigate" and "text/html" in headers.get("Accept", ""):
+        return page("The meeting could not be started", error, parameters)
+    return xml.failure(error)
+
+
+@bbb_call(blueprint, "create", kinds=FORMS | {Kind.XML}, failure=create_failed)
 def create(call: Call) -> Response:
     """Get or create; the node's own answer."""
     settings = services().settings
