@@ -44,7 +44,8 @@ class LiveListing:
             logger.info("not listed live: too many wait for it")
             return {}
         try:
-            # What nodes list is not any tenant's yet, so a round that is under way serves every caller.
+            # What nodes list is not any tenant's yet, so a round that is under way serves every caller. It may have
+            # begun before a change that a caller knows of: rows tell which meetings came and went, a header its age.
             return self._rounds.ask("nodes", "", lambda: self._round(nodes, now()))
         finally:
             self._callers.release()

@@ -30,6 +30,9 @@ IDLE = 5.0
 _WAITING_SHARE = 4
 #: Idle connections kept for one node.
 _KEPT = 8
+#: Seconds for which equal questions join one that was put. An answer may be longer under way than it takes a front end
+#: to change something by way of another process, and to ask; but that takes longer than this.
+JOINABLE = 0.01
 _FORM = "application/x-www-form-urlencoded"
 _XML = "application/xml"
 #: Answers that are no answer to the front end's call: the node does not accept ours.
@@ -43,7 +46,7 @@ class NodeClient:
         self._settings = settings
         self._tls = ssl.create_default_context(cafile=settings.node_ca_file)
         self._patience = Patience(max(1, settings.web_threads // _WAITING_SHARE))
-        self._questions: SharedAnswers[Answer] = SharedAnswers()
+        self._questions: SharedAnswers[Answer] = SharedAnswers(JOINABLE)
         self._idle: dict[tuple[str, str], list[NodeConnection]] = defaultdict(list)
         self._lock = threading.Lock()
 

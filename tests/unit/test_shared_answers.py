@@ -33,7 +33,8 @@ class Askers:
     """Threads that ask through one SharedAnswers."""
 
     def __init__(self) -> None:
-        self.shared: SharedAnswers[int] = SharedAnswers()
+        self.now = 0.0
+        self.shared: SharedAnswers[int] = SharedAnswers(0.01, lambda: self.now)
         self._pool = ThreadPoolExecutor(8)
         self._waiting = threading.Semaphore(0)
 
@@ -103,6 +104,25 @@ def test_after_a_change_nobody_gets_an_older_answer(askers: Askers, question: Qu
     question.go.set()
     first.result(10)
     # The end of the older question does not take the newer one's place from it.
+    third_question = Question()
+    with suppress(TimeoutError):
+        askers.ask(third_question).result(0.2)
+    assert not third_question.put
+    newer.go.set()
+    assert second.result(10) == 1
+
+
+def test_what_was_asked_a_while_ago_is_asked_anew(askers: Askers, question: Question) -> None:
+    """Another process may have changed something meanwhile, and its front end asks here."""
+    first = askers.ask(question)
+    assert question.begun.wait(10)
+    askers.now = 0.02
+    newer = Question()
+    second = askers.ask(newer)
+    assert newer.begun.wait(10)
+    # The newer one is joined from now on, whatever becomes of the older.
+    question.go.set()
+    first.result(10)
     third_question = Question()
     with suppress(TimeoutError):
         askers.ask(third_question).result(0.2)
