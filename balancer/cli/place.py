@@ -33,7 +33,7 @@ def place(session: Session, explain: bool, tag: str, form: str) -> None:
     snapshots = session.snapshots()
     with session.transaction() as connection:
         known = outlook(connection, snapshots, session.settings)
-        judged = judge(wanted, gather(connection, wanted, known), known, session.settings)
+        judged = judge(wanted, gather(connection, wanted, known).fetchall(), known, session.settings)
     expected = session.settings.expected_users  # in a room of which nothing is known
     chosen = judged[0].node.name if judged and not judged[0].refusal else None
     verdict = (

@@ -95,8 +95,8 @@ class Database:
             yield connection
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A connection outside any transaction, which costs two round trips less: for a query that stands alone.
+    def single(self) -> Iterator[Connection]:
+        """A connection outside any transaction, which costs two round trips less: for a statement that stands alone.
 
         Raises StorageUnavailableError where PostgreSQL is away or too busy.
         """
@@ -119,7 +119,7 @@ class Database:
 
     def check(self) -> None:
         """Raises StorageUnavailableError unless a query is answered."""
-        with self.reading() as connection:
+        with self.single() as connection:
             connection.execute("SELECT 1")
 
 

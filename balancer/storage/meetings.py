@@ -55,7 +55,7 @@ class Meetings:
 
     def live(self, tenant_id: int, meeting_id: str) -> Placement | None:
         """The live row of a tenant's meetingID. Front ends create before every join, so joins find a fresh copy."""
-        with self._database.reading() as connection:
+        with self._database.single() as connection:
             found = placing.live(connection, tenant_id, meeting_id)
         if found and found.node and found.internal_meeting_id:
             self._copy(tenant_id, meeting_id, Place(found.id, found.node.id, found.internal_meeting_id))
@@ -68,8 +68,8 @@ class Meetings:
             with self._database.transaction() as connection:
                 with connection.pipeline():
                     connection.execute(_SQL["lock"], {"key": _PLACEMENT_LOCK})
-                    evidence = placing.gather(connection, wanted, known)
-                placed = placing.place(connection, wanted, refused, evidence, known, self._settings)
+                    found = placing.gather(connection, wanted, known)
+                placed = placing.place(connection, wanted, refused, found.fetchall(), known, self._settings)
                 if placed is not None:
                     return placed, True
                 there = placing.live(connection, wanted.tenant_id, wanted.meeting_id)
@@ -119,7 +119,7 @@ class Meetings:
 
     def mostly_unreachable(self) -> bool:
         """Whether more than half of the nodes in service are unreachable."""
-        with self._database.reading() as connection:
+        with self._database.single() as connection:
             row = connection.execute(_SQL["unreachable"]).fetchone()
         return bool(row and row["unreachable"] * 2 > row["nodes"])
 
@@ -132,7 +132,7 @@ class Meetings:
         if place is not None:
             return place
         named = {"tenant_id": tenant_id, "meeting_id": meeting_id}
-        with self._database.reading() as connection:
+        with self._database.single() as connection:
             row = connection.execute(_SQL["running"], named).fetchone()
         if row is None:
             return None
@@ -166,7 +166,7 @@ class Meetings:
 
     def listed(self, tenant_id: int) -> list[Listed]:
         """A tenant's running meetings."""
-        with self._database.reading() as connection, connection.cursor(row_factory=args_row(Listed)) as cursor:
+        with self._database.single() as connection, connection.cursor(row_factory=args_row(Listed)) as cursor:
             return cursor.execute(_SQL["listed"], {"tenant_id": tenant_id}).fetchall()
 
     def _begin_new(self, row: int, node_id: int, found: Identity) -> bool:
@@ -178,11 +178,11 @@ class Meetings:
             "create_time": found.create_time,
             "cause": _CREATED,
         }
-        with self._database.transaction() as connection, committing(connection):
-            # Two statements: the second sees what was committed while the first waited.
-            connection.execute(_SQL["lock_node"], {"id": node_id})
-            begun = connection.execute(_SQL["begin_new"], values)
-        return begun.rowcount == 1
+        try:
+            with self._database.single() as connection:
+                return connection.execute(_SQL["begin_new"], values).rowcount == 1
+        except psycopg.errors.UniqueViolation:
+            return False
 
     def _take(self, connection: Connection, step: Step, row: Row, namesake: Row | None, found: Identity) -> int | None:
         """Carry a step out; the id of the row that runs then, None where none does."""

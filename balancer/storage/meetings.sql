@@ -17,13 +17,16 @@ SELECT pg_advisory_xact_lock(%(key)s);
 
 -- name: nodes
 -- What placement judges by, read in its own transaction and never from a cache; in every row also what concerns the
--- meetingID as a whole. is_foreign: the node holds another tenant's meeting of this id, or may hold it still; BBB would
--- take the two for one. live: the row that the meetingID has by now. peaks: the most users that were there at once in
--- each of the room's last meetings.
+-- meetingID as a whole.
+-- unseen_meetings: live ones that no poll could see, which had begun before; of a node without a poll that counts all.
+-- late: meetings that were seen all the same.
+-- is_foreign: the node holds another tenant's meeting of this id, or may hold it still; BBB would take the two for one.
+-- live: the row that the meetingID has by now. peaks: the most users at once in each of the room's last meetings.
 SELECT
     n.id, n.name, n.url, n.secret, n.admin_state, n.weight, n.tags,
     n.soft_meetings, n.hard_meetings, n.soft_users, n.hard_users,
     o.state AS observed, o.reason, o.since,
+    coalesce(unseen.meetings, 0) AS unseen_meetings, coalesce(unseen.users, 0) AS unseen_users,
     n.id IN (
         SELECT node_id
         FROM meetings
@@ -43,19 +46,17 @@ SELECT
     ) AS peaks
 FROM nodes AS n
 LEFT JOIN node_observations AS o ON o.node_id = n.id
+LEFT JOIN (
+    SELECT m.node_id, count(*) AS meetings, sum(m.expected_users) AS users
+    FROM meetings AS m
+    LEFT JOIN unnest(%(node_ids)s::bigint[], %(polls)s::timestamptz[]) AS poll (node_id, started)
+        ON poll.node_id = m.node_id
+    WHERE m.state IN ('creating', 'running') AND m.node_id IS NOT NULL
+        AND (m.created_at IS NULL OR poll.started IS NULL OR m.created_at >= poll.started)
+        AND (m.internal_meeting_id IS NULL OR m.internal_meeting_id <> ALL (%(late)s::text[]))
+    GROUP BY m.node_id
+) AS unseen ON unseen.node_id = n.id
 ORDER BY n.id;
-
--- name: unseen
--- Live meetings that no poll could see, which had begun before; of a node without a poll that counts all. late: meetings
--- that were seen all the same.
-SELECT m.node_id, count(*) AS meetings, sum(m.expected_users) AS users
-FROM meetings AS m
-LEFT JOIN unnest(%(node_ids)s::bigint[], %(polls)s::timestamptz[]) AS poll (node_id, started)
-    ON poll.node_id = m.node_id
-WHERE m.state IN ('creating', 'running') AND m.node_id IS NOT NULL
-    AND (m.created_at IS NULL OR poll.started IS NULL OR m.created_at >= poll.started)
-    AND (m.internal_meeting_id IS NULL OR m.internal_meeting_id <> ALL (%(late)s::text[]))
-GROUP BY m.node_id;
 
 -- name: young
 -- Running meetings that may still fill; the columns are core.load.Young's, in its order.
@@ -93,19 +94,18 @@ RETURNING meeting AS id;
 SELECT admin_state FROM nodes WHERE id = %(id)s FOR SHARE;
 
 -- name: begin_new
--- What most creates come to: the row is as it was placed, its node (locked by now) takes new meetings, and the meeting
--- belongs to no other row. Where this changes nothing the case is another one of core.settlement.
-WITH changed AS (
-    UPDATE meetings AS placed
+-- What most creates come to: the row is as it was placed, and its node, locked before it, takes new meetings. Where this
+-- changes nothing the case is another one of core.settlement, and likewise where the meeting belongs to another row,
+-- which violates the index meetings_internal_on_node.
+WITH node AS (
+    SELECT id FROM nodes WHERE id = %(node_id)s AND admin_state = 'enabled' FOR SHARE
+), changed AS (
+    UPDATE meetings
     SET state = 'running', internal_meeting_id = %(internal_meeting_id)s, create_time = %(create_time)s,
         created_at = clock_timestamp()
-    WHERE id = %(id)s AND node_id = %(node_id)s AND state = 'creating'
-        AND EXISTS (SELECT FROM nodes WHERE id = %(node_id)s AND admin_state = 'enabled')
-        AND NOT EXISTS (
-            SELECT FROM meetings AS namesake
-            WHERE namesake.internal_meeting_id = %(internal_meeting_id)s AND namesake.node_id = placed.node_id
-        )
-    RETURNING id
+    FROM node
+    WHERE meetings.id = %(id)s AND meetings.node_id = node.id AND meetings.state = 'creating'
+    RETURNING meetings.id
 )
 INSERT INTO meeting_events (meeting, from_state, to_state, cause)
 SELECT id, 'creating', 'running', %(cause)s FROM changed

@@ -5,12 +5,14 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from balancer.core.load import Load, Unseen, load
-from balancer.core.nodes import Node, Observation, ObservedState, Snapshot, observed_state
+from balancer.core.load import Load
+from balancer.core.meetings import Wanted
+from balancer.core.nodes import Node, Observation, ObservedState, Snapshot
+from balancer.core.parameters import Parameters
 from balancer.settings import Settings
 from balancer.storage import nodes
 from balancer.storage.database import Connection
-from balancer.storage.placing import outlook, read_unseen, unseen
+from balancer.storage.placing import gather, judge, outlook
 from balancer.storage.sql import queries
 
 
@@ -57,19 +59,19 @@ def views(connection: Connection, snapshots: Mapping[int, Snapshot], *, settings
     """Every node, by name."""
     known = outlook(connection, snapshots, settings)
     observations = nodes.observations(connection)
-    counted = read_unseen(unseen(connection, known))
     placed = {row["node_id"]: row["meetings"] for row in connection.execute(queries("meetings")["placed"])}
+    nobody = Wanted(tenant_id=0, meeting_id="", parameters=Parameters())
     found = []
-    for node in nodes.all_nodes(connection):
-        observation, snapshot = observations.get(node.id), snapshots.get(node.id)
+    for each in judge(nobody, gather(connection, nobody, known).fetchall(), known, settings):
+        snapshot = snapshots.get(each.node.id)
         view = NodeView(
-            node=node,
-            observed=observed_state(observation, snapshot, known.now, settings.poll_interval),
-            observation=observation,
+            node=each.node,
+            observed=each.observed,
+            observation=observations.get(each.node.id),
             snapshot=snapshot,
             age=snapshot.age(known.now) if snapshot else None,
-            load=load(known.seen.get(node.id), counted.get(node.id, Unseen()), video_weight=settings.video_weight),
-            placed=placed.get(node.id, 0),
+            load=each.load,
+            placed=placed.get(each.node.id, 0),
         )
         found.append(view)
-    return found
+    return sorted(found, key=lambda view: view.node.name)

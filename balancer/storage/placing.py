@@ -42,14 +42,6 @@ class Outlook:
     seen: Mapping[int, Seen]  #: of the nodes with a fresh snapshot: a stale one says less than our own rows
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What a placement is judged by, asked of PostgreSQL. In a pipeline it comes with the first that is read."""
-
-    nodes: Cursor[DictRow]
-    unseen: Cursor[DictRow]
-
-
 def live(connection: Connection, tenant_id: int, meeting_id: str) -> Placement | None:
     """The live row of a tenant's meetingID, and its node."""
     named = {"tenant_id": tenant_id, "meeting_id": meeting_id}
@@ -78,43 +70,36 @@ def outlook(connection: Connection, snapshots: Mapping[int, Snapshot], settings:
     return Outlook(now, {number: seen(each, by_node.get(number, ()), now, young_for) for number, each in fresh.items()})
 
 
-def unseen(connection: Connection, known: Outlook) -> Cursor[DictRow]:
-    """Ask for what no snapshot could see: for ``read_unseen``."""
-    polls = [each.snapshot.poll_started for each in known.seen.values()]
-    late = [name for each in known.seen.values() for name in each.late]
-    return connection.execute(_SQL["unseen"], {"node_ids": list(known.seen), "polls": polls, "late": late})
-
-
-def read_unseen(found: Cursor[DictRow]) -> dict[int, Unseen]:
-    """What ``unseen`` found, by node id; a node without such meetings is absent."""
-    return {row["node_id"]: Unseen(row["meetings"], row["users"]) for row in found}
-
-
-def gather(connection: Connection, wanted: Wanted, known: Outlook) -> Evidence:
-    """Ask for what ``place`` and ``judge`` need; never from a cache."""
-    named = {"tenant_id": wanted.tenant_id, "meeting_id": wanted.meeting_id}
-    return Evidence(nodes=connection.execute(_SQL["nodes"], named), unseen=unseen(connection, known))
+def gather(connection: Connection, wanted: Wanted, known: Outlook) -> Cursor[DictRow]:
+    """Ask for what ``place`` and ``judge`` need, never from a cache; in a pipeline it comes when it is read."""
+    values = {
+        "tenant_id": wanted.tenant_id,
+        "meeting_id": wanted.meeting_id,
+        "node_ids": list(known.seen),
+        "polls": [each.snapshot.poll_started for each in known.seen.values()],
+        "late": [name for each in known.seen.values() for name in each.late],
+    }
+    return connection.execute(_SQL["nodes"], values)
 
 
 def place(
     connection: Connection,
     wanted: Wanted,
     refused: Collection[int],
-    evidence: Evidence,
+    rows: list[DictRow],
     known: Outlook,
     settings: Settings,
 ) -> Placement | None:
-    """Reserve the best node and commit; the caller holds the placement lock.
+    """Reserve the best node and commit; the caller holds the placement lock. rows: what ``gather`` found.
 
-    None where the meetingID has a live row, or what was gathered is no longer true: while we chose, an operator took
-    the node out of service, or a poll or a long create took back, without that lock, a lost row of this meetingID.
+    None where the meetingID has a live row, or the rows are no longer true: while we chose, an operator took the node
+    out of service, or a poll or a long create took back, without that lock, a lost row of this meetingID.
     Raises NoNodeAvailableError.
     """
-    rows = evidence.nodes.fetchall()
     if rows and rows[0]["live"] is not None:
         return None
     request = _request(rows, wanted, refused, settings)
-    judged, expected = _judged(rows, request, evidence, known, settings), request.expected_users
+    judged, expected = _judged(rows, request, known, settings), request.expected_users
     chosen = judged[0] if judged and not judged[0].refusal else None
     if chosen is None:
         _log_decision(wanted, expected, None, judged)
@@ -134,10 +119,9 @@ def place(
     )
 
 
-def judge(wanted: Wanted, evidence: Evidence, known: Outlook, settings: Settings) -> list[Candidate]:
-    """Every node as it would be chosen now, the best first."""
-    rows = evidence.nodes.fetchall()
-    return _judged(rows, _request(rows, wanted, (), settings), evidence, known, settings)
+def judge(wanted: Wanted, rows: list[DictRow], known: Outlook, settings: Settings) -> list[Candidate]:
+    """Every node as it would be chosen now, the best first. rows: what ``gather`` found."""
+    return _judged(rows, _request(rows, wanted, (), settings), known, settings)
 
 
 def _request(rows: list[DictRow], wanted: Wanted, refused: Collection[int], settings: Settings) -> Request:
@@ -150,19 +134,16 @@ def _request(rows: list[DictRow], wanted: Wanted, refused: Collection[int], sett
     )
 
 
-def _judged(
-    rows: list[DictRow], request: Request, evidence: Evidence, known: Outlook, settings: Settings
-) -> list[Candidate]:
-    counted = read_unseen(evidence.unseen)
+def _judged(rows: list[DictRow], request: Request, known: Outlook, settings: Settings) -> list[Candidate]:
     nodes, observed, loads = [], {}, {}
     for row in rows:
         number = row["id"]
         there = known.seen.get(number)
+        snapshot = there.snapshot if there else None
         nodes.append(read_node(row, number))
-        observed[number] = observed_state(
-            _observation(row), there.snapshot if there else None, known.now, settings.poll_interval
-        )
-        loads[number] = load(there, counted.get(number, Unseen()), video_weight=settings.video_weight)
+        observed[number] = observed_state(_observation(row), snapshot, known.now, settings.poll_interval)
+        unseen = Unseen(row["unseen_meetings"], row["unseen_users"])
+        loads[number] = load(there, unseen, video_weight=settings.video_weight)
     return candidates(nodes, observed, loads, request)
 
 

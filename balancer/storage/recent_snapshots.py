@@ -39,7 +39,7 @@ class RecentSnapshots:
                 except StorageUnavailableError as error:
                     logger.warning("placing without snapshots", reason=str(error))
                     found = {}
-                with self._database.reading() as connection:
+                with self._database.single() as connection:
                     self._known = outlook(connection, found, self._settings)
                 self._read = time.monotonic()
             return self._known

@@ -300,7 +300,7 @@ CREATE INDEX meeting_events_meeting ON public.meeting_events USING btree (meetin
 
 CREATE INDEX meetings_history ON public.meetings USING btree (tenant_id, meeting_id, id DESC);
 
-CREATE INDEX meetings_internal ON public.meetings USING btree (internal_meeting_id);
+CREATE UNIQUE INDEX meetings_internal_on_node ON public.meetings USING btree (internal_meeting_id, node_id);
 
 CREATE UNIQUE INDEX meetings_live ON public.meetings USING btree (tenant_id, meeting_id) WHERE (state = ANY (ARRAY['creating'::text, 'running'::text]));
 

@@ -50,7 +50,7 @@ class MissingPublishError(BBBError):
 @bbb_call(blueprint, "getRecordings", checksum_error=RecordingChecksumError)
 def get_recordings(call: Call) -> Response:
     query = rules.query(call.parameters.prefixed(""))
-    with services().database.reading() as connection:
+    with services().database.single() as connection:
         page = recordings.search(connection, call.tenant.id, query, services().recording_counts)
     return xml.success(*_listing(page, query, services().settings.public_url))
 

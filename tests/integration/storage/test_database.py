@@ -58,7 +58,7 @@ def test_a_connection_that_the_server_closed_a_moment_ago_fails_nobody(own_postg
 
 
 def test_a_host_that_vanished_is_not_waited_for(own_postgresql: Any, database: Database) -> None:
-    with database.reading() as pooled, connect(own_postgresql.url()) as alone:
+    with database.single() as pooled, connect(own_postgresql.url()) as alone:
         for connection in (pooled, alone):
             given = connection.info.get_parameters()
             # Of a query under way, and of a connection at rest: only the kernel can tell that nobody is there any more.
@@ -98,12 +98,12 @@ def test_what_is_sent_with_its_commit_is_there_with_its_results(database: Databa
             found = connection.execute("SELECT 1 AS number")
         assert found.fetchall() == [{"number": 1}]
     create_table(database, "INSERT INTO made VALUES (1)")
-    with database.reading() as connection:
+    with database.single() as connection:
         assert connection.execute("SELECT * FROM made").rowcount == 1
 
 
 def test_a_statement_that_fails_beside_its_commit_fails_as_itself_and_undoes_all(database: Database) -> None:
     with pytest.raises(psycopg.errors.UniqueViolation):
         create_table(database, "INSERT INTO made VALUES (1), (1)", "INSERT INTO made VALUES (2)")
-    with pytest.raises(psycopg.errors.UndefinedTable), database.reading() as connection:
+    with pytest.raises(psycopg.errors.UndefinedTable), database.single() as connection:
         connection.execute("SELECT * FROM made")

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from balancer.core.load import Unseen
+from balancer.core.meetings import Wanted
 from balancer.core.nodes import AdminState, Snapshot
+from balancer.core.parameters import Parameters
 from balancer.settings import Settings
 from balancer.storage import clock, nodes
 from balancer.storage.database import Connection, connect
-from balancer.storage.placing import outlook, read_unseen, unseen
+from balancer.storage.placing import Outlook, gather, judge, outlook
 from tests.integration.web.conftest import settings_for
 
 
@@ -80,12 +81,20 @@ def some_meetings(rows: Connection, began: datetime) -> None:
     meeting(rows, "asked", 600_000, placed=began - second, created=None, state="creating")
 
 
+def reserved(rows: Connection, known: Outlook, settings: Settings) -> tuple[float, int]:
+    """Users and meetings that are counted beside what the poll saw."""
+    wanted = Wanted(tenant_id=1, meeting_id="new", parameters=Parameters())
+    (found,) = judge(wanted, gather(rows, wanted, known).fetchall(), known, settings)
+    there = known.seen.get(node_id(rows))
+    return found.load.reserved, found.load.meetings - (there.snapshot.meetings if there else 0)
+
+
 def test_a_meeting_is_counted_once_by_the_poll_or_by_its_row(rows: Connection, settings: Settings) -> None:
     began = clock.now(rows) - timedelta(seconds=5)
     some_meetings(rows, began)
     known = outlook(rows, snapshot(rows, began, {"old": 7, "seen": 1, "seen all the same": 2}), settings)
     assert known.seen[node_id(rows)].filling == 19 + 3998
-    assert read_unseen(unseen(rows, known)) == {node_id(rows): Unseen(2, 650_000)}
+    assert reserved(rows, known, settings) == (650_000, 2)
 
 
 @pytest.mark.parametrize("stale", [True, False])
@@ -94,4 +103,4 @@ def test_without_a_fresh_poll_every_live_row_counts(rows: Connection, settings: 
     some_meetings(rows, began)
     known = outlook(rows, snapshot(rows, began, {"old": 7}) if stale else {}, settings)
     assert known.seen == {}
-    assert read_unseen(unseen(rows, known)) == {node_id(rows): Unseen(6, 654_321)}
+    assert reserved(rows, known, settings) == (654_321, 6)
