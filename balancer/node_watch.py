@@ -158,10 +158,14 @@ class Watch:
             # The node answers what counts; its index is asked again in an hour.
             logger.warning("node does not tell its version", node=poll.node.name, reason=str(error))
             version = known.bbb_version if known else ""
-        self._probed[poll.node.id] = replace(
-            known or _Probed(), bbb_version=version, ask_version=time.monotonic() + VERSION_EVERY
-        )
+        asked = time.monotonic() + VERSION_EVERY
+        self._keep(poll.node, replace(known or _Probed(), bbb_version=version, ask_version=asked))
         return True
+
+    def _keep(self, node: Node, probed: _Probed) -> None:
+        """What a poll found out, unless the node was changed meanwhile: then it is asked everything anew."""
+        if self._nodes.get(node.id) == node:
+            self._probed[node.id] = probed
 
     async def _try_digest(self, poll: _Poll, *, refused: bool = False) -> None:
         """Try whether a node takes our signature in one more digest, so that a poll costs one request more at most.
@@ -173,7 +177,7 @@ class Watch:
             return
         if refused != known.refused or not known.untried:
             known = replace(known, untried=ALGORITHMS, taken=(), refused=refused)
-        self._probed[poll.node.id] = await self._tried(poll, known)
+        self._keep(poll.node, await self._tried(poll, known))
 
     async def _tried(self, poll: _Poll, known: _Probed) -> _Probed:
         """What is known after the next digest was tried."""

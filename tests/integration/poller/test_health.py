@@ -112,6 +112,28 @@ async def test_the_digests_that_a_node_takes_are_stored_and_rarely_asked(poller:
     assert len(fleet.requests("bbb2", "isMeetingRunning")) == len(ALGORITHMS)
 
 
+async def test_a_poll_under_way_does_not_undo_that_a_changed_node_is_asked_anew(poller: Poller, fleet: Fleet) -> None:
+    await fleet.add("bbb1")
+    await poller.run_once()
+    await poller.run_once()
+    fleet.misbehave("bbb1", "slow", calls=["isMeetingRunning"], seconds=1)
+    trials, versions = len(fleet.requests("bbb1", "isMeetingRunning")), len(fleet.requests("bbb1", ""))
+    assert (trials, versions) == (1, 1)
+    under_way = asyncio.create_task(poller.run_once())
+    async with asyncio.timeout(10):
+        while len(fleet.requests("bbb1", "isMeetingRunning")) == trials:
+            await asyncio.sleep(0.02)
+    assert not under_way.done()
+    fleet.rows.execute("UPDATE nodes SET weight = 2")
+    await poller._watch.nodes()  # as Poller.run does beside its polls
+    fleet.mend("bbb1")
+    await under_way
+    for _ in range(ROUND + 1):
+        await poller.run_once()
+    assert len(fleet.requests("bbb1", "isMeetingRunning")) == trials + 1 + len(ALGORITHMS)
+    assert len(fleet.requests("bbb1", "")) == versions + 1
+
+
 async def test_a_node_that_takes_no_digest_any_more_has_another_secret(poller: Poller, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     for _ in range(ROUND):
