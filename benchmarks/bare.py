@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import requests
 from flask import Flask, Response
 
+from benchmarks.cluster import wait_for
 from lab.sandbox import BIN, PROJECT, Sandbox, free_ports
 
 app = Flask(__name__, static_folder=None)
@@ -22,12 +22,5 @@ def start(sandbox: Sandbox, workers: int, threads: int) -> str:
     shape = ["--workers", str(workers), "--threads", str(threads), "--worker-class", "gthread", "--keep-alive", "75"]
     where: list[str | Path] = ["--bind", origin.removeprefix("http://"), "--chdir", PROJECT]
     process = sandbox.run("bare", [BIN / "gunicorn", *shape, *where, "benchmarks.bare:app"])
-
-    def ready() -> bool:
-        try:
-            return requests.get(f"{origin}/bigbluebutton/api/isMeetingRunning", timeout=2).ok
-        except requests.RequestException:
-            return False
-
-    process.wait_until(ready)
+    wait_for(process, f"{origin}/bigbluebutton/api/isMeetingRunning")
     return origin

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
+import requests
 
 from benchmarks.front_end import FrontEnd
 from lab.sandbox import Sandbox, empty, fill, free_ports
+from lab.services import Process
 
 #: As roles/balancer deploys it.
 WORKERS, THREADS = 2, 32
@@ -21,6 +23,18 @@ def running(nodes: int, poll_interval: float = 5.0) -> Iterator[Sandbox]:
         sandbox.environment["BALANCER_WEB_THREADS"] = str(THREADS)
         fill(sandbox, nodes, workers=WORKERS, poll_interval=poll_interval, timeout=180)
         yield sandbox
+
+
+def wait_for(process: Process, url: str) -> None:
+    """Until a process of a sandbox answers there. Raises ServiceError where it does not."""
+
+    def answers() -> bool:
+        try:
+            return requests.get(url, timeout=2).ok
+        except requests.RequestException:
+            return False
+
+    process.wait_until(answers)
 
 
 def front_end(sandbox: Sandbox) -> FrontEnd:

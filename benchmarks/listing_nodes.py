@@ -73,7 +73,8 @@ def internal_id(node: int, number: int) -> str:
     return f"{node:020x}{number:020x}-1748000000{number:03d}"
 
 
-def _listing(node: int, meetings: int, users: int) -> bytes:
+def listing(node: int, meetings: int, users: int) -> bytes:
+    """The getMeetings of a node."""
     attendees = "".join(_ATTENDEE.format(number=number) for number in range(users))
     listed = "".join(
         _MEETING.format(node=node, number=number, users=users, attendees=attendees) for number in range(meetings)
@@ -104,7 +105,7 @@ class _Connection(asyncio.Protocol):
                 asyncio.get_running_loop().call_later(random.uniform(0.01, 0.05), self._answer, head)
 
     def _answer(self, head: bytes) -> None:
-        body = _listing(*self._shape) if b"/getMeetings" in head.partition(b"\r\n")[0] else _INDEX.encode()
+        body = listing(*self._shape) if b"/getMeetings" in head.partition(b"\r\n")[0] else _INDEX.encode()
         lines = (
             f"HTTP/1.1 200 OK\r\nContent-Type: text/xml;charset=utf-8\r\nDate: {formatdate(usegmt=True)}\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"

@@ -58,6 +58,8 @@ class Load:
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=2**24)
         try:
             for number, target in queue:
+                if writer.is_closing():
+                    reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=2**24)
                 if self.every:
                     await asyncio.sleep(max(0.0, began + number * self.every - time.perf_counter()))
                 sent = time.perf_counter()
@@ -68,6 +70,8 @@ class Load:
                     raise LoadError(f"{target.partition('?')[0]} was answered {answer[:2000]!r}")
                 if self.keep_answers:
                     outcome.answers.append(answer)
+                if b"\r\nConnection: close" in answer:
+                    writer.close()
         except TimeoutError as error:
             raise LoadError(f"no answer within {PATIENCE:g} s") from error
         finally:

@@ -1,0 +1,212 @@
+"""The HTTP client, the XML parser and Redis's protocol: what was chosen against what there is, doing the same work.
+
+CPU time of one thread, as times what the balancer uses; the median of several rounds, in each of which all of them take
+turns. ``uv pip install --group choices`` brings what is not installed; without it that is left out.
+"""
+
+import http.client
+import importlib
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from statistics import median
+from typing import Any
+from xml.etree import ElementTree
+from xml.parsers import expat
+
+import defusedxml.ElementTree
+import requests
+import urllib3
+from redis._parsers import _RESP3Parser
+from redis.connection import PythonRespSerializer
+
+from balancer.core import node_call
+from balancer.node_connection import NodeConnection
+from balancer.storage import cache
+from balancer.storage.placements import Place, Placements
+from benchmarks.figures import Figure, answer
+from benchmarks.listing_nodes import listing
+from lab.services import Redis
+
+ROUNDS = 7
+#: Does one piece of work; each one of a comparison has the same result.
+Work = Callable[[], Any]
+#: Escapes and characters that front ends sign as they send them.
+AWKWARD = "/x?a=%c3%A9+%20%7e&b=*'()!~[]|{}^`\"<>&c=&d"
+PLAIN = "/bigbluebutton/api/getMeetingInfo?meetingID=x&checksum=1"
+
+
+def cpu(work: Work, times: int) -> float:
+    """CPU time of this thread for one piece of work, in seconds."""
+    before = time.thread_time()
+    for _ in range(times):
+        work()
+    return (time.thread_time() - before) / times
+
+
+def compare(subject: str, works: Mapping[str, Work], times: int) -> Iterator[Figure]:
+    """Each way of doing the work against the first, the balancer's own. Raises AssertionError where results differ."""
+    ours, *_ = works
+    expected = works[ours]()
+    for name, work in works.items():
+        assert work() == expected, f"{name} has another result"
+    rounds = [{name: cpu(work, times) for name, work in works.items()} for _ in range(ROUNDS)]
+    yield Figure(f"{subject}: {ours}", median(each[ours] for each in rounds) * 1e6, "µs")
+    for name in works:
+        if name != ours:
+            yield Figure(f"{subject}: {name}, to ours", median(each[name] / each[ours] for each in rounds), "times")
+
+
+def optional(name: str) -> Any:
+    """A module, None where it is not installed."""
+    with suppress(ModuleNotFoundError):
+        return importlib.import_module(name)
+    return None
+
+
+class Peer:
+    """A node that answers every request alike, at once, in a thread of its own."""
+
+    def __init__(self, body: bytes) -> None:
+        self._answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml;charset=utf-8\r\nContent-Length: %d\r\n\r\n" % len(
+            body
+        )
+        self._answer += body
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.asked = ""  #: target of the last request
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        request = b""
+        while chunk := connection.recv(65536):
+            request += chunk
+            if request.endswith(b"\r\n\r\n"):
+                self.asked = request.split(b" ", 2)[1].decode()
+                request = b""
+                connection.sendall(self._answer)
+
+
+def http_clients(address: str) -> Iterator[tuple[str, Callable[[str], bytes]]]:
+    """By name, what gets the body of a target over a connection that is kept."""
+    own, bare = NodeConnection(address, None, 1.0), http.client.HTTPConnection(address, timeout=1.0)
+    host, port = address.split(":")
+    pool, session = urllib3.HTTPConnectionPool(host, int(port), timeout=1.0), requests.Session()
+    session.trust_env = False
+    origin = f"http://{address}"
+
+    def by_own(target: str) -> bytes:
+        assert own.usable(5.0)
+        return own.exchange(target, {}, None, 1.0, time.monotonic() + 1.0)[1]
+
+    def by_http_client(target: str) -> bytes:
+        bare.request("GET", target)
+        return bare.getresponse().read()
+
+    yield "NodeConnection", by_own
+    yield "http.client", by_http_client
+    yield "urllib3", lambda target: pool.request("GET", target, retries=False, redirect=False).data
+    yield "requests", lambda target: session.get(origin + target, timeout=1.0, allow_redirects=False).content
+    if httpx := optional("httpx"):
+        client = httpx.Client(trust_env=False, timeout=1.0)
+        yield "httpx", lambda target: client.get(origin + target).content
+
+
+def compare_http() -> Iterator[Figure]:
+    """A small answer over a kept connection, and whether the URL arrives as it was given."""
+    peer = Peer(listing(0, 1, 1))
+    clients = dict(http_clients(peer.address))
+    yield from compare("HTTP", {name: lambda get=get: get(PLAIN) for name, get in clients.items()}, 300)  # type: ignore[misc]
+    for name, get in clients.items():
+        get(AWKWARD)
+        yield Figure(f"HTTP: {name} sends the URL as it is", float(peer.asked == AWKWARD), "(1: yes)")
+
+
+def by_expat(body: bytes) -> list[str]:
+    """The texts of all meetingID, by expat's own events."""
+    found: list[str] = []
+    texts: list[str] = []
+    parser = expat.ParserCreate()
+
+    def end(tag: str) -> None:
+        if tag == "meetingID":
+            found.append("".join(texts))
+
+    parser.StartElementHandler = lambda tag, attributes: texts.clear()
+    parser.CharacterDataHandler = texts.append
+    parser.EndElementHandler = end
+    parser.Parse(body, True)
+    return found
+
+
+def xml_parsers() -> Iterator[tuple[str, Callable[[bytes], list[str]]]]:
+    """By name, what reads all meetingIDs."""
+
+    def by(parse: Callable[[bytes], Any]) -> Callable[[bytes], list[str]]:
+        return lambda body: [each.findtext("meetingID") for each in parse(body).findall("meetings/meeting")]
+
+    yield "ElementTree without DTDs", by(lambda body: node_call.parse(body).root)
+    yield "ElementTree alone", by(ElementTree.fromstring)
+    yield "defusedxml", by(defusedxml.ElementTree.fromstring)
+    yield "expat by hand", by_expat
+    if lxml := optional("lxml.etree"):
+        parser = lxml.XMLParser(resolve_entities=False, no_network=True)
+        yield "lxml", by(lambda body: lxml.fromstring(body, parser))
+
+
+def compare_xml() -> Iterator[Figure]:
+    """A small answer, and that of ten meetings with 15 users each."""
+    for size, body, times in (("1 kB", listing(0, 1, 0), 1000), ("70 kB", listing(0, 10, 15), 30)):
+        works = {name: lambda read=read, body=body: read(body) for name, read in xml_parsers()}
+        yield from compare(f"XML, {size}", works, times)
+
+
+@contextmanager
+def placements() -> Iterator[dict[str, Placements]]:
+    """By protocol reader, placements in one Redis that holds 100."""
+    with tempfile.TemporaryDirectory(prefix="bbb-fleet-") as directory:
+        server = Redis(Path(directory)).start()
+        try:
+            fast, plain = cache.connect(server.url()), cache.connect(server.url())
+            encoder = plain.connection_pool.get_encoder()
+            plain.connection_pool.connection_kwargs |= {
+                "parser_class": _RESP3Parser,
+                "command_packer": PythonRespSerializer(6000, encoder.encode),
+            }
+            for number in range(100):
+                Placements(fast).note(1, f"room-{number}", Place(number, 1, "0" * 40 + "-1748000000000"))
+            yield {"hiredis": Placements(fast), "Python's": Placements(plain)}
+            fast.close()
+            plain.close()
+        finally:
+            server.stop()
+
+
+def compare_redis() -> Iterator[Figure]:
+    """What a join asks, and what a list of 100 meetings asks."""
+    ids = [f"room-{number}" for number in range(100)]
+    with placements() as readers:
+        one = {name: lambda each=each: each.find(1, "room-7") for name, each in readers.items()}
+        yield from compare("Redis, GET", one, 500)
+        many = {name: lambda each=each: each.find_all(1, ids) for name, each in readers.items()}
+        yield from compare("Redis, MGET of 100", many, 50)
+
+
+def measure() -> Iterator[Figure]:
+    """All comparisons."""
+    yield from compare_http()
+    yield from compare_xml()
+    yield from compare_redis()
+
+
+if __name__ == "__main__":
+    answer("choices", measure)
