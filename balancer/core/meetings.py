@@ -110,13 +110,18 @@ def meeting_id(parameters: Parameters) -> str:
     return named
 
 
+def check_size(named: str) -> None:
+    """Raises ValidationError for a meetingID that BBB finds too short or too long."""
+    if not 2 <= len(named) <= 256:
+        raise ValidationError("Meeting ID must be between 2 and 256 characters", "sizeError")
+
+
 def new_meeting_id(parameters: Parameters) -> str:
     """The meetingID of a create. Raises ValidationError (bbb-web's CreateMeeting; it refuses what it would clean)."""
     named = meeting_id(parameters)
     if not parameters.untouched("meetingID") or "\N{REPLACEMENT CHARACTER}" in named:
         raise ValidationError("Invalid meeting ID")
-    if not 2 <= len(named) <= 256:
-        raise ValidationError("Meeting ID must be between 2 and 256 characters", "sizeError")
+    check_size(named)
     if "," in named:
         raise ValidationError("Meeting ID cannot contain ','")
     return named

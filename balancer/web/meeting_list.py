@@ -50,7 +50,7 @@ def _live() -> Mapping[int, Part]:
 
 
 def _now() -> datetime:
-    with services().database.transaction() as connection:
+    with services().database.single() as connection:
         return clock.now(connection)
 
 

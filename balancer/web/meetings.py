@@ -5,7 +5,7 @@ from flask import Blueprint, Response, request
 from balancer import log
 from balancer.core.callbacks import meeting_ended_url
 from balancer.core.create_parameters import prepared
-from balancer.core.meetings import Upload, Wanted, meeting_id, new_meeting_id
+from balancer.core.meetings import Upload, Wanted, check_size, meeting_id, new_meeting_id
 from balancer.core.node_call import Answer
 from balancer.core.nodes import Node
 from balancer.core.parameters import Parameters
@@ -66,8 +66,8 @@ def create(call: Call) -> Response:
 def is_meeting_running(call: Call) -> Response:
     """Whether somebody is in. An unknown meeting is not running; of one whose node is away that is not known."""
     named = call.parameters.single("meetingID")
-    if named == "":
-        raise ValidationError("Meeting ID must be between 2 and 256 characters", "sizeError")
+    if named is not None:
+        check_size(named)
     place = named and services().meetings.find(call.tenant.id, named)
     if not place:
         return xml.success(xml.element("running", "false"))

@@ -36,6 +36,12 @@ def test_the_internal_id_serves_too(cluster: Cluster) -> None:
     ("call", "parameters", "key"),
     [
         ("isMeetingRunning", {"meetingID": ""}, "sizeError"),
+        ("isMeetingRunning", {"meetingID": "x"}, "sizeError"),
+        ("isMeetingRunning", {"meetingID": "x" * 257}, "sizeError"),
+        # Of all that a node finds wrong it tells one thing.
+        ("getMeetingInfo", {"meetingID": "x"}, "notFound"),
+        ("end", {"meetingID": "x"}, "notFound"),
+        ("join", {"meetingID": "x", "fullName": "Ann"}, "meetingForciblyEnded"),
         ("getMeetingInfo", {"meetingID": "unknown"}, "notFound"),
         ("getMeetingInfo", {"meetingID": ""}, "notFound"),
         ("getMeetingInfo", {}, "notFound"),
