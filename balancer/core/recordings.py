@@ -142,11 +142,6 @@ class Query:
         """Whether anything but tenant and states decides."""
         return self.record_ids is not None or self.meeting_ids is not None or bool(self.meta)
 
-    def total_of_page(self, found: int) -> int | None:
-        """How many recordings match in all, where a page with so many of them tells: it is the last one."""
-        is_last = self.limit is not None and found < self.limit and (found > 0 or self.offset == 0)
-        return self.offset + found if is_last else None
-
 
 def query(parameters: Mapping[str, str]) -> Query:
     """Read getRecordings' parameters; whatever BBB ignores is ignored here too.

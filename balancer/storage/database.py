@@ -30,7 +30,10 @@ _VANISHED: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,  # milliseconds
 }
-_SESSION = "-c timezone=UTC -c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s"
+_TIMEOUTS = "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s"
+#: Compiling a query, or starting workers for it, takes longer than any of ours that has few rows to read; where the
+#: planner expects many by mistake, 10 to 200 ms would be lost.
+_SESSION = f"-c timezone=UTC {_TIMEOUTS} -c jit=off -c max_parallel_workers_per_gather=0"
 
 
 class _PooledConnection(psycopg.Connection[DictRow]):

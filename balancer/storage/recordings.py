@@ -65,30 +65,28 @@ class Move:
 def search(connection: Connection, tenant_id: int, query: Query, counts: RecordingCounts) -> Page:
     """A tenant's recordings, newest first; counts: those that the process keeps."""
     where, parameters = _conditions(tenant_id, query)
-    # Never prepared: which index is right depends on the values, so every call is planned with them.
-    text = sql.SQL("\n").join(
-        [sql.SQL(_SQL["columns"]), _composed("page_found" if query.paged else "all_found", where)]
-    )
-    rows = connection.execute(text, parameters, prepare=False).fetchall()
-    found = [_recording(row) for row in rows if row["record_id"] is not None]
+
+    def ask(*names: str, page: str = "newest_of_many") -> list[DictRow]:
+        values = {"where": where, "ledger": sql.SQL(_SQL["ledger"]), "page": sql.SQL(_SQL[page]).format(where=where)}
+        text = sql.SQL("\n").join(sql.SQL(_SQL[name]).format(**values) for name in names)
+        # Never prepared: which index is right depends on the values, so every call is planned with them.
+        return connection.execute(text, parameters, prepare=False).fetchall()
+
     if not query.paged:
-        return Page(found, None)
-    total, version = rows[0]["total"], rows[0]["version"]
-    if query.filtered:
-        total = query.total_of_page(len(found))
-        if total is None:
-            total = counts.get(tenant_id, query, version)
+        return Page([_recording(row) for row in ask("columns", "all_found")], None)
+    many = not query.filtered or counts.knows(tenant_id, query)
+    rows = ask("columns", "page_found", page="newest_of_many" if many else "newest_of_few")
+    found = [_recording(row) for row in rows if row["record_id"] is not None]
+    if not query.filtered:
+        return Page(found, rows[0]["total"])
+    total, version = rows[0]["matching"], rows[0]["version"]
     if total is None:
-        [counted] = connection.execute(_composed("count", where), parameters, prepare=False)
-        total = counted["total"]
-        # Who begins after a change that came in between sees its version, and counts again.
-        counts.keep(tenant_id, query, version, total)
+        total = counts.get(tenant_id, query, version) if found or query.offset else 0
+    if total is None:
+        total = ask("count")[0]["total"]
+    # Who begins after a change that came in between sees its version, and counts again.
+    counts.keep(tenant_id, query, version, total)
     return Page(found, total)
-
-
-def _composed(name: str, where: sql.Composable) -> sql.Composed:
-    """A query's text with its WHERE clause, and the ledger's query where it uses that."""
-    return sql.SQL(_SQL[name]).format(where=where, ledger=sql.SQL(_SQL["ledger"]))
 
 
 def gather_totals(connection: Connection, many: int = _MANY_CHANGES) -> None:

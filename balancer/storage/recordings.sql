@@ -20,18 +20,27 @@ ORDER BY r.start_ms DESC, r.id DESC
 -- name: page_found
 -- With what the ledger tells; where the page is empty, one row that has nothing else. Only the page's own rows are read
 -- whole and with their formats: those that are passed over may be a million.
-, ledger.total, ledger.version
-FROM ({ledger}) AS ledger LEFT JOIN recordings r ON r.id = ANY (ARRAY(
-    SELECT r.id FROM recordings r WHERE {where}
-    ORDER BY r.start_ms DESC, r.id DESC OFFSET %(offset)s LIMIT %(limit)s
-))
+, ledger.total, ledger.version, page.matching
+FROM ({ledger}) AS ledger LEFT JOIN ({page}) AS page ON true LEFT JOIN recordings r ON r.id = page.id
 ORDER BY r.start_ms DESC, r.id DESC
 
+-- name: newest_of_many
+SELECT r.id, NULL::bigint AS matching FROM recordings r WHERE {where}
+ORDER BY r.start_ms DESC, r.id DESC OFFSET %(offset)s LIMIT %(limit)s
+
+-- name: newest_of_few
+-- All that match are looked up before the newest are taken. Left to itself, the planner goes through all recordings from
+-- the newest on where its sample holds one of those few that match, and takes them for many.
+WITH matching AS MATERIALIZED (SELECT r.id, r.start_ms FROM recordings r WHERE {where})
+SELECT id, (SELECT count(*) FROM matching) AS matching FROM matching
+ORDER BY start_ms DESC, id DESC OFFSET %(offset)s LIMIT %(limit)s
+
 -- name: ledger
--- How many recordings the states have, at the same cost for a million, and the version of all that filters look at.
+-- How many recordings the states have, at the same cost for a million, and the version of all that filters look at:
+-- other rows, another sum of their numbers' hashes.
 SELECT
     coalesce(sum(change) FILTER (WHERE state = ANY (%(states)s)), 0)::bigint AS total,
-    coalesce(encode(sha256(convert_to(string_agg(id::text, ' ' ORDER BY id), 'UTF8')), 'hex'), '') AS version
+    count(*) || ' ' || coalesce(sum(hashint8extended(id, 0)), 0) AS version
 FROM recording_totals WHERE tenant_id = %(tenant)s
 
 -- name: count

@@ -79,6 +79,15 @@ def test_a_server_that_only_reads_is_told_as_one_that_is_away(database: Database
         write_where_only_reading_is_allowed(database)
 
 
+def test_no_query_is_compiled_or_made_parallel(database: Database) -> None:
+    names = ("jit", "max_parallel_workers_per_gather")
+    with database.single() as connection:
+        found = connection.execute(
+            "SELECT current_setting(%s) AS compiled, current_setting(%s) AS workers", names
+        ).fetchone()
+    assert found == {"compiled": "off", "workers": "0"}
+
+
 def test_a_mistake_of_ours_is_not_hidden(database: Database) -> None:
     with pytest.raises(psycopg.errors.UndefinedTable), database.transaction() as connection:
         connection.execute("SELECT 1 FROM nowhere")

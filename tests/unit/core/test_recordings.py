@@ -157,19 +157,3 @@ def test_lengths_are_whole_minutes_and_the_recordings_own_where_unknown(length_m
 
 def test_a_recording_that_ends_before_it_begins_has_no_length() -> None:
     assert recording(start_ms=10**13).minutes(PlaybackFormat("video", "/", 0, 0)) == 0
-
-
-@pytest.mark.parametrize(
-    ("offset", "limit", "found", "total"),
-    [
-        (0, 10, 3, 3),
-        (20, 10, 3, 23),
-        (0, 10, 0, 0),
-        # Beyond the end, a full page, and no page at all: they say nothing about what lies before or behind.
-        (20, 10, 0, None),
-        (20, 10, 10, None),
-        (0, None, 3, None),
-    ],
-)
-def test_the_last_page_tells_the_total(offset: int, limit: int | None, found: int, total: int | None) -> None:
-    assert Query(offset=offset, limit=limit).total_of_page(found) == total

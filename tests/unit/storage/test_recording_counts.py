@@ -7,7 +7,7 @@ COURSE = Query(meta=(MetaFilter("course", "a"),), offset=20, limit=10)
 
 
 def test_a_count_holds_for_all_pages_of_a_query_in_one_version() -> None:
-    counts = RecordingCounts()
+    counts = RecordingCounts(least=10)
     counts.keep(1, COURSE, "now", 35)
     assert counts.get(1, Query(meta=COURSE.meta, offset=0, limit=25), "now") == 35
     assert counts.get(1, COURSE, "later") is None
@@ -16,15 +16,27 @@ def test_a_count_holds_for_all_pages_of_a_query_in_one_version() -> None:
 
 
 def test_other_tenants_and_filters_have_other_counts() -> None:
-    counts = RecordingCounts()
+    counts = RecordingCounts(least=10)
     counts.keep(1, COURSE, "now", 35)
     assert counts.get(2, COURSE, "now") is None
     assert counts.get(1, Query(meta=COURSE.meta, states=("deleted",), limit=10), "now") is None
     assert counts.get(1, Query(meeting_ids=("a",), limit=10), "now") is None
 
 
+def test_counts_of_few_recordings_are_not_kept() -> None:
+    counts = RecordingCounts(least=10)
+    counts.keep(1, COURSE, "now", 9)
+    assert (counts.get(1, COURSE, "now"), counts.knows(1, COURSE)) == (None, False)
+    counts.keep(1, COURSE, "now", 10)
+    assert (counts.get(1, COURSE, "now"), counts.get(1, COURSE, "later")) == (10, None)
+    # That there were many is remembered beyond the version, and forgotten with the first count of few.
+    assert counts.knows(1, COURSE)
+    counts.keep(1, COURSE, "later", 9)
+    assert not counts.knows(1, COURSE)
+
+
 def test_what_was_not_asked_for_longest_is_forgotten() -> None:
-    counts = RecordingCounts(many=2)
+    counts = RecordingCounts(filters=2, least=1)
     first, second, third = (Query(meeting_ids=(each,), limit=1) for each in "abc")
     counts.keep(1, first, "now", 1)
     counts.keep(1, second, "now", 2)
