@@ -3,11 +3,12 @@
 import select
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import psycopg
 import psycopg.errors
+from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -34,6 +35,15 @@ _TIMEOUTS = "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_
 #: Compiling a query, or starting workers for it, takes longer than any of ours that has few rows to read; where the
 #: planner expects many by mistake, 10 to 200 ms would be lost.
 _SESSION = f"-c timezone=UTC {_TIMEOUTS} -c jit=off -c max_parallel_workers_per_gather=0"
+
+
+#: The driver's ways of saying "not now".
+_UNAVAILABLE = (
+    PoolTimeout,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,
+)
 
 
 class _PooledConnection(psycopg.Connection[DictRow]):
@@ -88,34 +98,45 @@ class Database:
     def close(self) -> None:
         self._pool.close()
 
-    @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self) -> AbstractContextManager[Connection]:
         """A connection in a transaction: committed at the end, rolled back where the block raises.
 
         Raises StorageUnavailableError where PostgreSQL is away, too busy, or refuses to write.
         """
-        with self._connection(autocommit=False) as connection:
-            yield connection
+        return self._connection(autocommit=False)
 
-    @contextmanager
-    def single(self) -> Iterator[Connection]:
+    def single(self) -> AbstractContextManager[Connection]:
         """A connection outside any transaction, which costs two round trips less: for a statement that stands alone.
 
         Raises StorageUnavailableError where PostgreSQL is away or too busy.
         """
-        with self._connection(autocommit=True) as connection:
-            yield connection
+        return self._connection(autocommit=True)
 
     @contextmanager
     def _connection(self, *, autocommit: bool) -> Iterator[Connection]:
+        # Instead of the pool's own context manager: that one commits even where there is nothing to commit, which is
+        # dear for something that every request does.
         if time.monotonic() < self._away_until:
             # Whoever waited would keep a thread from those that need no PostgreSQL.
             raise StorageUnavailableError("PostgreSQL: could not be reached a moment ago")
-        with unavailable_as_ours(), self._pool.connection() as connection:
-            if connection.autocommit is not autocommit:
-                connection.autocommit = autocommit
-            yield connection
-            connection.used = time.monotonic()
+        try:
+            connection = self._pool.getconn()
+            try:
+                if connection.autocommit is not autocommit:
+                    connection.autocommit = autocommit
+                yield connection
+                if connection.pgconn.transaction_status != TransactionStatus.IDLE:
+                    connection.commit()
+                connection.used = time.monotonic()
+            except BaseException:
+                # Where that fails the connection is broken, and the pool replaces it.
+                with suppress(psycopg.Error):
+                    connection.rollback()
+                raise
+            finally:
+                self._pool.putconn(connection)
+        except _UNAVAILABLE as error:
+            raise _as_ours(error) from error
 
     def _note_away(self, pool: ConnectionPool[_PooledConnection]) -> None:
         self._away_until = time.monotonic() + _PAUSE
@@ -142,13 +163,12 @@ def unavailable_as_ours() -> Iterator[None]:
     """Turn the driver's ways of saying "not now" into StorageUnavailableError; mistakes of ours stay as they are."""
     try:
         yield
-    except (
-        PoolTimeout,
-        psycopg.OperationalError,
-        psycopg.InterfaceError,
-        psycopg.errors.ReadOnlySqlTransaction,
-    ) as error:
-        raise StorageUnavailableError(f"PostgreSQL: {error.__class__.__name__}") from error
+    except _UNAVAILABLE as error:
+        raise _as_ours(error) from error
+
+
+def _as_ours(error: Exception) -> StorageUnavailableError:
+    return StorageUnavailableError(f"PostgreSQL: {error.__class__.__name__}")
 
 
 def connect(url: str, **kwargs: Any) -> Connection:
