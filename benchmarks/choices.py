@@ -11,18 +11,20 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
 from xml.etree import ElementTree
 from xml.parsers import expat
 
+import click
 import defusedxml.ElementTree
 import requests
 import urllib3
 from redis._parsers import _RESP3Parser
 from redis.connection import PythonRespSerializer
+from redis.utils import HIREDIS_AVAILABLE
 
 from balancer.core import node_call
 from balancer.node_connection import NodeConnection
@@ -62,10 +64,12 @@ def compare(subject: str, works: Mapping[str, Work], times: int) -> Iterator[Fig
 
 
 def optional(name: str) -> Any:
-    """A module, None where it is not installed."""
-    with suppress(ModuleNotFoundError):
+    """A module; None, said aloud, where it is not installed."""
+    try:
         return importlib.import_module(name)
-    return None
+    except ModuleNotFoundError:
+        click.echo(f"{name} is not installed, and so left out", err=True)
+        return None
 
 
 class Peer:
@@ -165,14 +169,16 @@ def xml_parsers() -> Iterator[tuple[str, Callable[[bytes], list[str]]]]:
 
 def compare_xml() -> Iterator[Figure]:
     """A small answer, and that of ten meetings with 15 users each."""
+    parsers = dict(xml_parsers())
     for size, body, times in (("1 kB", listing(0, 1, 0), 1000), ("70 kB", listing(0, 10, 15), 30)):
-        works = {name: lambda read=read, body=body: read(body) for name, read in xml_parsers()}
+        works = {name: lambda read=read, body=body: read(body) for name, read in parsers.items()}
         yield from compare(f"XML, {size}", works, times)
 
 
 @contextmanager
 def placements() -> Iterator[dict[str, Placements]]:
     """By protocol reader, placements in one Redis that holds 100."""
+    assert HIREDIS_AVAILABLE
     with tempfile.TemporaryDirectory(prefix="bbb-fleet-") as directory:
         server = Redis(Path(directory)).start()
         try:

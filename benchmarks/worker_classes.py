@@ -10,9 +10,9 @@ import signal
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 
 from benchmarks import bare
+from benchmarks.choices import optional
 from benchmarks.cluster import THREADS, WORKERS, front_end, running, wait_for
 from benchmarks.figures import Figure, answer
 from benchmarks.front_end import FrontEnd
@@ -90,7 +90,7 @@ def measure() -> Iterator[Figure]:
     with running(nodes=2, poll_interval=60.0) as sandbox:
         client = front_end(sandbox)
         ids = client.make_meetings(MEETINGS)
-        names = [DEPLOYED, "sync", *(["gevent"] if find_spec("gevent") else [])]
+        names = [DEPLOYED, "sync", *(["gevent"] if optional("gevent") else [])]
         plain = Served("bare", bare.start(sandbox, WORKERS, THREADS))
         served = [start(sandbox, name) for name in names]
         spend(client, ids, plain, served, Meter({name: sandbox.processes[name] for name in ("bare", *names)}))
