@@ -10,6 +10,7 @@ import ssl
 import threading
 import time
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import IO
 from urllib.parse import urlsplit
 
@@ -33,10 +34,21 @@ _KEPT = 8
 #: Seconds for which equal questions join one that was put. An answer may be longer under way than it takes a front end
 #: to change something by way of another process, and to ask; but that takes longer than this.
 JOINABLE = 0.01
+#: Bytes that more than suffice for what surrounds the parameters in a request line: below them none is measured.
+_AROUND = 1000
 _FORM = "application/x-www-form-urlencoded"
 _XML = "application/xml"
 #: Answers that are no answer to the front end's call: the node does not accept ours.
 _FAULTS = {"checksumError": "checksum", "apiNotEnabled": "http"}
+
+
+@dataclass(frozen=True)
+class _Body:
+    """What a POST carries."""
+
+    file: IO[bytes]
+    size: int
+    content_type: str
 
 
 class NodeClient:
@@ -51,25 +63,16 @@ class NodeClient:
         self._lock = threading.Lock()
 
     def create(self, node: Node, parameters: Parameters, upload: Upload | None) -> Answer:
-        """create; where it is too long for the node's URL it goes as a form. Errors as ``call``."""
-        query = parameters.encode()
-        timeout = self._settings.create_timeout
-        if upload is not None:
-            return self._send(node, "create", query, timeout, upload.open(), upload.size, _XML)
-        if self.line_length(node, "create", query) > self._settings.node_url_limit_bytes:
-            return self._send(node, "create", b"", timeout, io.BytesIO(query), len(query), _FORM)
-        return self._send(node, "create", query, timeout)
+        """As ``call``; a node may take longer for it."""
+        return self._call(node, "create", parameters, upload, self._settings.create_timeout)
 
     def call(self, node: Node, name: str, parameters: Parameters, upload: Upload | None = None) -> Answer:
-        """The node's answer, success or failure.
+        """The node's answer, success or failure. Without a body, what is too long for its URL goes as a form.
 
         Raises NodeUnreachableError where the call was never sent, NodeTimeoutError or NodeError where it may have had
         an effect.
         """
-        timeout = self._settings.node_read_timeout
-        if upload is None:
-            return self._send(node, name, parameters.encode(), timeout)
-        return self._send(node, name, parameters.encode(), timeout, upload.open(), upload.size, _XML)
+        return self._call(node, name, parameters, upload, self._settings.node_read_timeout)
 
     def ask(self, node: Node, name: str, parameters: Parameters, *, asker: int) -> Answer:
         """The node's answer to a call that changes nothing; the same askers' equal calls in flight share one.
@@ -79,9 +82,10 @@ class NodeClient:
         query = parameters.encode()
 
         def put() -> Answer:
-            url, timeout = self._url(node, name, query), self._settings.node_info_timeout
+            shown, body = self._fitting(node, name, query)
+            url, timeout = self._url(node, name, shown), self._settings.node_info_timeout
             with self._patience.judge(node.url):
-                return _read(node, name, *self._exchange(url, {}, None, timeout))
+                return _read(node, name, *self._exchange(url, body, timeout))
 
         # Who waits for another's answer holds a thread too, so patience comes first.
         with self._patience.wait(node.url):
@@ -89,7 +93,7 @@ class NodeClient:
 
     def list_meetings(self, node: Node, timeout: float) -> Answer:
         """getMeetings; timeout: seconds. Raises NodeError, also where the node says FAILED."""
-        answer = self._send(node, "getMeetings", b"", timeout)
+        answer = self._send(node, "getMeetings", b"", None, timeout)
         if not answer.success:
             raise NodeError(f"{node.name} answered getMeetings with {answer.message_key}")
         return answer
@@ -111,35 +115,40 @@ class NodeClient:
                     connection.close()
             self._idle.clear()
 
-    def _send(
-        self,
-        node: Node,
-        name: str,
-        query: bytes,
-        timeout: float,
-        body: IO[bytes] | None = None,
-        size: int = 0,
-        content_type: str = "",
-    ) -> Answer:
-        headers = {"Content-Type": content_type, "Content-Length": str(size)} if body else {}
+    def _call(self, node: Node, name: str, parameters: Parameters, upload: Upload | None, timeout: float) -> Answer:
+        query = parameters.encode()
+        if upload is not None:
+            return self._send(node, name, query, _Body(upload.open(), upload.size, _XML), timeout)
+        return self._send(node, name, *self._fitting(node, name, query), timeout)
+
+    def _fitting(self, node: Node, name: str, query: bytes) -> tuple[bytes, _Body | None]:
+        """What of a call stands in its URL, and the form that it goes as where the node's limit is passed."""
+        limit = self._settings.node_url_limit_bytes
+        if len(query) + _AROUND <= limit or self.line_length(node, name, query) <= limit:
+            return query, None
+        return b"", _Body(io.BytesIO(query), len(query), _FORM)
+
+    def _send(self, node: Node, name: str, query: bytes, body: _Body | None, timeout: float) -> Answer:
         try:
             with self._patience.call(node.url):
-                return _read(node, name, *self._exchange(self._url(node, name, query), headers, body, timeout))
+                return _read(node, name, *self._exchange(self._url(node, name, query), body, timeout))
         finally:
             self._questions.outdate(node.url)
 
     def _url(self, node: Node, name: str, query: bytes) -> str:
         return node_call.signed_url(node.url, name, query, node.secret, self._settings.node_checksum_algorithm)
 
-    def _exchange(self, url: str, headers: dict[str, str], body: IO[bytes] | None, timeout: float) -> tuple[int, bytes]:
+    def _exchange(self, url: str, body: _Body | None, timeout: float) -> tuple[int, bytes]:
+        headers = {"Content-Type": body.content_type, "Content-Length": str(body.size)} if body else {}
         parts = urlsplit(url)
         origin = (parts.scheme, parts.netloc)
         if timeout <= 0:
             raise NodeUnreachableError("no time was left for the call", "slow")
+        file = body.file if body else None
         began = time.monotonic()
         connection = self._connect(origin, timeout)
         try:
-            status, content = connection.exchange(_target(url), headers, body, timeout, began + timeout)
+            status, content = connection.exchange(_target(url), headers, file, timeout, began + timeout)
         except BaseException:
             connection.close()
             raise

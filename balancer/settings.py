@@ -126,7 +126,7 @@ class Settings:
     )
     create_timeout: float = _setting(_seconds, "Seconds to wait for a node's answer to create.", 20.0)
     node_url_limit_bytes: int = _setting(
-        _count, "Longest request line sent to a node; a longer create is sent as a form.", 6000
+        _count, "Longest request line sent to a node; what is longer is sent as a form, where BBB takes that.", 6000
     )
     poll_interval: float = _setting(_seconds, "Seconds between two polls of a node.", 10.0)
     poll_timeout: float = _setting(_seconds, "Seconds that one poll of a node may take.", 5.0)

@@ -6,7 +6,6 @@ from balancer import log
 from balancer.core.callbacks import meeting_ended_url
 from balancer.core.create_parameters import prepared
 from balancer.core.meetings import Upload, Wanted, check_size, meeting_id, new_meeting_id
-from balancer.core.node_call import Answer
 from balancer.core.nodes import Node
 from balancer.core.parameters import Parameters
 from balancer.errors import (
@@ -85,7 +84,7 @@ def end(call: Call) -> Response:
     """Ask the node to end a meeting; nothing is forgotten before it says that it has."""
     named = meeting_id(call.parameters)
     place = _place(call, named)
-    answer = _answer(call, place)
+    answer = services().nodes.call(reachable_node(place), call.name, call.parameters)
     try:
         if answer.success:
             services().meetings.end_requested(place)
@@ -124,18 +123,18 @@ def _place(call: Call, named: str | None) -> Place:
 
 
 def _ask(call: Call, place: Place) -> Response:
-    """As ``_forward``, of a call that changes nothing."""
+    """The node's answer to a call that changes nothing."""
     node = reachable_node(place)
     return xml.answer(services().nodes.ask(node, call.name, call.parameters, asker=call.tenant.id).body)
 
 
 def _forward(call: Call, place: Place) -> Response:
-    return xml.answer(_answer(call, place).body)
-
-
-def _answer(call: Call, place: Place) -> Answer:
-    """The node's answer to the call as it came. Raises BBBError at once where the node is known to be away."""
-    return services().nodes.call(reachable_node(place), call.name, call.parameters, _upload(call))
+    """The node's answer to a call that BBB takes no form for."""
+    node, limit = reachable_node(place), services().settings.node_url_limit_bytes
+    sent = services().nodes.line_length(node, call.name, call.parameters.encode())
+    if sent > limit:
+        raise ValidationError(f"The request is too long for the server: {sent} of at most {limit} bytes")
+    return xml.answer(services().nodes.call(node, call.name, call.parameters, _upload(call)).body)
 
 
 def reachable_node(place: Place) -> Node:

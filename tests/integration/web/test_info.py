@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.integration.web.cluster import Answer, Cluster, path, read
+from tests.integration.web.cluster import API, Answer, Cluster, path, read, sign
 from tests.integration.web.test_create import unreachable
 
 DOCUMENT = (
@@ -18,6 +18,26 @@ DOCUMENT = (
 def insert(cluster: Cluster, meeting_id: str, body: bytes = DOCUMENT, label: str = "application/xml") -> Answer:
     target = path("insertDocument", meetingID=meeting_id)
     return read(cluster.app.test_client().post(target, data=body, content_type=label))
+
+
+@pytest.mark.parametrize("call", ["getMeetingInfo", "isMeetingRunning", "end"])
+def test_a_form_that_fits_no_url_stays_a_form(cluster: Cluster, call: str) -> None:
+    cluster.create("course-1")
+    form = {"meetingID": "course-1", "more": "x" * 50_000, "checksum": sign(call, "")}
+    home = cluster.home("course-1")
+    assert read(cluster.app.test_client().post(f"{API}/{call}", data=form)).success
+    (seen,) = cluster.requests(home, call)
+    assert (seen.method, seen.body_bytes > 50_000) == ("POST", True)
+
+
+def test_what_bbb_takes_no_form_for_fails_readably_where_it_is_too_long(cluster: Cluster) -> None:
+    cluster.create("course-1")
+    chat = cluster.call("sendChatMessage", meetingID="course-1", message="x" * 6000)
+    target = path("insertDocument", meetingID="course-1", more="x" * 6000)
+    slides = read(cluster.app.test_client().post(target, data="<modules/>", content_type="text/xml"))
+    for answer in (chat, slides):
+        assert answer.key == "validationError"
+        assert "too long" in answer["message"]
 
 
 def test_a_meeting_with_people_in_it_is_running(cluster: Cluster) -> None:
