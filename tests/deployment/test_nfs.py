@@ -107,6 +107,18 @@ def test_a_recording_of_each_way_is_accepted_and_mounts_return_after_a_restart(
     assert sorted(ways) == ["bbb1", "bbb2"], ways
 
 
+def test_a_node_s_spool_is_back_after_the_node_restarts(nfs_cluster: Cluster) -> None:
+    """Of balancer hosts the acceptance suite itself proves it, above."""
+    nfs_cluster.lab("restart", "bbb1")
+    eventually(
+        lambda: mounted(nfs_cluster, "bbb1", SPOOL),
+        lambda share: share == "nfs4 storage1:/srv/bbb-fleet/spool",
+        within=SOON,
+        otherwise=lambda share: f"bbb1 has {share or 'nothing'} at {SPOOL} after its restart",
+        every=2,
+    )
+
+
 def mounted(cluster: Cluster, host: str, path: str) -> str:
     """Type and source of what is mounted at a path; empty where nothing is."""
     return " ".join(
