@@ -3,11 +3,13 @@
 import tempfile
 from contextlib import suppress
 from enum import Enum
+from io import BytesIO
 from types import TracebackType
 from typing import IO, Self
 
 from flask import Request
 from werkzeug.exceptions import HTTPException
+from werkzeug.formparser import FormDataParser
 
 from balancer import log
 from balancer.core.parameters import Parameters
@@ -88,14 +90,24 @@ class Body:
 
     def form(self, kind: Kind) -> Parameters:
         """The fields of a form, as they were sent. Raises ValidationError where there are too many or broken ones."""
-        if kind is Kind.MULTIPART:
-            try:
-                return Parameters.of(self._request.form.items(multi=True))
-            except (HTTPException, ValueError) as error:
-                raise ValidationError("The form cannot be read") from error
         if self.size() > FORM_LIMIT:
             raise ValidationError(f"The form is longer than {FORM_LIMIT} bytes")
+        if kind is Kind.MULTIPART:
+            return self._multipart()
         return Parameters.parse(self.open().read().strip())
+
+    def _multipart(self) -> Parameters:
+        """Files among the fields matter to no call; in memory, since Werkzeug would write them to the disk."""
+        parser = FormDataParser(
+            stream_factory=lambda *_, **__: BytesIO(),
+            max_form_memory_size=FORM_LIMIT,
+            max_form_parts=self._request.max_form_parts,
+        )
+        try:
+            _, fields, _ = parser.parse(self.open(), self._request.mimetype, self._size, self._request.mimetype_params)
+        except (HTTPException, ValueError) as error:
+            raise ValidationError("The form cannot be read") from error
+        return Parameters.of(fields.items(multi=True))
 
     def _begins_as_xml(self) -> bool:
         return self.open().read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")

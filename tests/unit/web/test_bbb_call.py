@@ -5,7 +5,8 @@ import hashlib
 import json
 import resource
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -292,22 +293,64 @@ def test_a_body_too_long_is_refused(client: FlaskClient, size: int, label: str |
     assert key(client.post(signed("probe", "a=1"), **content)) == "validationError"
 
 
-def test_a_body_for_which_the_disk_has_no_room_is_refused(
-    client: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """BBB's failure instead of a mistake of ours, and the next call is served."""
+@pytest.fixture
+def full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The kernel refuses what goes beyond 500 kB, as it does on a disk that is full."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # The kernel refuses what goes beyond, as it does on a disk that is full.
     resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, before[1]))
-    try:
-        answer = client.post(signed("probe", "a=1"), data=b"<" * 1_500_000, content_type="text/xml")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_body_for_which_the_disk_has_no_room_is_refused(client: FlaskClient) -> None:
+    """BBB's failure instead of a mistake of ours, and the next call is served."""
+    answer = client.post(signed("probe", "a=1"), data=b"<" * 1_500_000, content_type="text/xml")
     assert answer.status_code == 200
     assert key(answer) == "internalError"
     assert b"no room for this request" in answer.data
     assert client.post(signed("probe", "a=1"), data=b"<x/>", content_type="text/xml").status_code == 200
+
+
+MULTIPART = "multipart/form-data; boundary=b"
+
+
+def multipart(size: int) -> bytes:
+    """A form with a field, and a file of ``size`` bytes."""
+    disposition = b"--b\r\nContent-Disposition: form-data; name="
+    file = disposition + b'"slides"; filename="a.pdf"\r\n\r\n' + b"x" * size
+    return disposition + b'"name"\r\n\r\nx\r\n' + file + b"\r\n--b--\r\n"
+
+
+@pytest.mark.usefixtures("full_disk")
+@pytest.mark.parametrize(("size", "told"), [(1_500_000, "internalError"), (900_000, None)])
+def test_a_multipart_form_for_which_the_disk_has_no_room_is_refused_or_needs_none(
+    client: FlaskClient, size: int, told: str | None
+) -> None:
+    """A file in it is of no use to any call; up to the limit of forms it is held in memory."""
+    answer = client.post(signed("probe", "a=1"), data=multipart(size), content_type=MULTIPART)
+    assert answer.status_code == 200
+    if told:
+        assert key(answer) == told
+        assert b"no room for this request" in answer.data
+    else:
+        assert answer.data == b"a=1&name=x|"
+
+
+def test_a_multipart_form_is_no_longer_than_others(client: FlaskClient) -> None:
+    answer = client.post(signed("probe", "a=1"), data=multipart(1_000_001), content_type=MULTIPART)
+    assert key(answer) == "validationError"
+
+
+def test_a_multipart_form_in_chunks_is_taken(client: FlaskClient) -> None:
+    answer = client.post(
+        signed("probe", "a=1"),
+        input_stream=BytesIO(multipart(10)),
+        content_type=MULTIPART,
+        environ_overrides={"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"},
+    )
+    assert answer.data == b"a=1&name=x|"
 
 
 def test_a_stranger_s_body_is_not_even_read(client: FlaskClient) -> None:
