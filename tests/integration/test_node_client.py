@@ -245,14 +245,19 @@ def ask(client: NodeClient, port: int, asker: int = 1, query: bytes = b"meetingI
     assert client.ask(node(port), "getMeetingInfo", Parameters.parse(query), asker=asker).success
 
 
-def test_equal_questions_in_flight_are_put_once_for_each_asker(client: NodeClient, peer: Peer) -> None:
-    release = threading.Event()
+def once(release: threading.Event) -> Script:
+    """Answers when it is let to."""
 
     def late(connection: socket.socket, request: bytes) -> None:
         assert release.wait(5)
         connection.sendall(answer())
 
-    peer.script = late
+    return late
+
+
+def test_equal_questions_in_flight_are_put_once_for_each_asker(client: NodeClient, peer: Peer) -> None:
+    release = threading.Event()
+    peer.script = once(release)
     client._questions._joinable = 60  # as if all of them came at once
     with ThreadPoolExecutor(12) as pool:
         wanted = [(1, b"meetingID=x"), (2, b"meetingID=x"), (1, b"meetingID=y")]
@@ -268,12 +273,7 @@ def test_equal_questions_in_flight_are_put_once_for_each_asker(client: NodeClien
 
 def test_a_question_is_put_again_though_an_older_one_is_under_way(client: NodeClient, peer: Peer) -> None:
     release = threading.Event()
-
-    def late(connection: socket.socket, request: bytes) -> None:
-        assert release.wait(5)
-        connection.sendall(answer())
-
-    peer.script = late
+    peer.script = once(release)
     with ThreadPoolExecutor(2) as pool:
         older = pool.submit(ask, client, peer.port)
         until(lambda: len(peer.requests) == 1)

@@ -93,23 +93,26 @@ def test_other_questions_are_put(askers: Askers, question: Question) -> None:
     question.go.set()
 
 
+def asks_anew(askers: Askers, older: Question, first: "Future[int]") -> None:
+    """The next asker puts its question; the end of the older one does not take the newer one's place from it."""
+    newer, third = Question(), Question()
+    second = askers.ask(newer)
+    assert newer.begun.wait(10)
+    older.go.set()
+    first.result(10)
+    with suppress(TimeoutError):
+        askers.ask(third).result(0.2)
+    assert not third.put
+    newer.go.set()
+    assert second.result(10) == 1
+
+
 def test_after_a_change_nobody_gets_an_older_answer(askers: Askers, question: Question) -> None:
     first = askers.ask(question)
     assert question.begun.wait(10)
     askers.shared.outdate("another node")
     askers.shared.outdate("bbb1")
-    newer = Question()
-    second = askers.ask(newer)
-    assert newer.begun.wait(10)
-    question.go.set()
-    first.result(10)
-    # The end of the older question does not take the newer one's place from it.
-    third_question = Question()
-    with suppress(TimeoutError):
-        askers.ask(third_question).result(0.2)
-    assert not third_question.put
-    newer.go.set()
-    assert second.result(10) == 1
+    asks_anew(askers, question, first)
 
 
 def test_what_was_asked_a_while_ago_is_asked_anew(askers: Askers, question: Question) -> None:
@@ -117,15 +120,4 @@ def test_what_was_asked_a_while_ago_is_asked_anew(askers: Askers, question: Ques
     first = askers.ask(question)
     assert question.begun.wait(10)
     askers.now = 0.02
-    newer = Question()
-    second = askers.ask(newer)
-    assert newer.begun.wait(10)
-    # The newer one is joined from now on, whatever becomes of the older.
-    question.go.set()
-    first.result(10)
-    third_question = Question()
-    with suppress(TimeoutError):
-        askers.ask(third_question).result(0.2)
-    assert not third_question.put
-    newer.go.set()
-    assert second.result(10) == 1
+    asks_anew(askers, question, first)
