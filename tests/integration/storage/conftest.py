@@ -1,11 +1,14 @@
 """Connections to the real stores of this test."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from balancer.settings import Settings
 from balancer.storage import cache
 from balancer.storage.database import Database
+from tests.integration.web.conftest import settings_for
 
 
 @pytest.fixture
@@ -20,3 +23,8 @@ def database(database_url: str) -> Iterator[Database]:
     database.open()
     yield database
     database.close()
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
+    return settings_for(database_url, redis_url, tmp_path)

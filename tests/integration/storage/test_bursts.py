@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 
 import pytest
 
@@ -20,14 +19,8 @@ from balancer.storage.placements import Placements
 from balancer.storage.poll_requests import PollRequests
 from balancer.storage.recent_snapshots import RecentSnapshots
 from balancer.storage.snapshots import Snapshots
-from tests.integration.web.conftest import settings_for
 
 NODES, PROCESSES, THREADS, CREATES = 10, 4, 4, 200
-
-
-@pytest.fixture
-def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
-    return settings_for(database_url, redis_url, tmp_path)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -13,12 +12,6 @@ from balancer.settings import Settings
 from balancer.storage import clock, nodes
 from balancer.storage.database import Connection, connect
 from balancer.storage.placing import Outlook, gather, judge, outlook
-from tests.integration.web.conftest import settings_for
-
-
-@pytest.fixture
-def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
-    return settings_for(database_url, redis_url, tmp_path)
 
 
 @pytest.fixture
