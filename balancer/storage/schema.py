@@ -6,6 +6,8 @@
 from dataclasses import dataclass
 from importlib.resources import files
 
+import psycopg.errors
+
 from balancer.errors import BalancerError
 from balancer.storage.database import Connection
 
@@ -48,7 +50,10 @@ def pending(connection: Connection) -> list[Migration]:
 
 
 def migrate(connection: Connection) -> list[str]:
-    """Apply what is pending, each in a transaction of its own; gives the names applied. Raises SchemaError."""
+    """Apply what is pending, each in a transaction of its own; gives the names applied.
+
+    Raises SchemaError, with the migrations before applied, where one waits in vain for a table.
+    """
     connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
     connection.commit()
     try:
@@ -59,12 +64,22 @@ def migrate(connection: Connection) -> list[str]:
         todo = pending(connection)
         connection.commit()
         for migration in todo:
-            with connection.transaction():
-                # bytes: a file of several statements, with no parameters, is sent as it stands.
-                connection.execute(migration.sql.encode())
-                connection.execute("INSERT INTO schema_migrations (name) VALUES (%s)", [migration.name])
+            _apply(connection, migration)
         return [migration.name for migration in todo]
     finally:
         connection.rollback()
         connection.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
         connection.commit()
+
+
+def _apply(connection: Connection, migration: Migration) -> None:
+    try:
+        with connection.transaction():
+            # bytes: a file of several statements, with no parameters, is sent as it stands.
+            connection.execute(migration.sql.encode())
+            connection.execute("INSERT INTO schema_migrations (name) VALUES (%s)", [migration.name])
+    except psycopg.errors.LockNotAvailable:
+        raise SchemaError(
+            f"{migration.name} was not applied: a transaction that runs for long holds a table that it changes."
+            " Nothing is half done: run it again in a moment"
+        ) from None
