@@ -140,7 +140,7 @@ def test_an_index_is_not_dropped_while_somebody_reads_for_long(
     with connect(empty_database_url) as reading, connect(empty_database_url) as connection:
         reading.execute("SELECT FROM recordings")
         with pytest.raises(
-            schema.SchemaError, match="^0008_pre_drop_recordings_newest was not applied: .* run it again"
+            schema.SchemaError, match=r"^0008_pre_drop_recordings_newest was not applied: .* run it again"
         ):
             schema.migrate(connection)
         assert schema.applied(connection)[-1].startswith("0007")
