@@ -1,6 +1,6 @@
 """One connection to a node: a request leaves as it stands, and nothing about it outlasts its deadline.
 
-By http.client, which sends a target as it is given: see benchmarks/README.md for what else could and what it costs.
+By hand instead of by http.client or anything built on it: see benchmarks/README.md for what those cost.
 """
 
 import http.client
@@ -11,13 +11,16 @@ import ssl
 import time
 from collections.abc import Mapping
 from typing import IO, Any
+from urllib.parse import urlsplit
 
+from balancer import http_answer
 from balancer.errors import NodeError, NodeTimeoutError, NodeUnreachableError
+from balancer.http_answer import HttpAnswer
 
 #: Bytes of an answer; BBB's largest lists are far below.
 ANSWER_LIMIT = 20_000_000
 _CHUNK = 65536
-_HEAD = {"User-Agent": "bbb-fleet", "Accept": "text/xml, */*;q=0.1"}
+_HEAD = "User-Agent: bbb-fleet\r\nAccept: text/xml, */*;q=0.1\r\nAccept-Encoding: identity\r\n"
 
 
 class NodeConnection:
@@ -29,26 +32,16 @@ class NodeConnection:
         Raises NodeUnreachableError: nothing was asked of the node yet.
         """
         self.reusable = False
+        self._address = address
         self._used = time.monotonic()
-        if tls is None:
-            self._http = http.client.HTTPConnection(address, timeout=timeout)
-        else:
-            self._http = http.client.HTTPSConnection(address, timeout=timeout, context=tls)
         try:
-            self._http.connect()
+            self._socket = _connect(address, tls, timeout)
         except socket.gaierror as error:
-            raise self._unreachable(f"{address}: {error.strerror}", "dns") from error
+            raise NodeUnreachableError(f"{address}: {error.strerror}", "dns") from error
         except ssl.SSLError as error:
-            raise self._unreachable(f"{address}: {error.reason or error}", "tls") from error
+            raise NodeUnreachableError(f"{address}: {error.reason or error}", "tls") from error
         except OSError as error:
-            raise self._unreachable(f"{address}: {error}", "connect") from error
-        self._socket = self._http.sock
-        self._timed = _TimedSocket(self._socket)
-        self._http.sock = self._timed  # http.client only sends, reads and closes it
-
-    def _unreachable(self, message: str, reason: str) -> NodeUnreachableError:
-        self._http.close()
-        return NodeUnreachableError(message, reason)
+            raise NodeUnreachableError(f"{address}: {error}", "connect") from error
 
     def usable(self, idle: float) -> bool:
         """Whether it was used within ``idle`` seconds, and the node has not closed it."""
@@ -63,77 +56,68 @@ class NodeConnection:
         self, target: str, headers: Mapping[str, str], body: IO[bytes] | None, timeout: float, deadline: float
     ) -> tuple[int, bytes]:
         """One request and its whole answer until ``deadline`` (of time.monotonic(), ``timeout`` seconds after the call
-        began): status and body. target: path and query. A POST where there is a body.
-
-        Raises NodeTimeoutError, NodeError.
-        """
+        began): status and body. target: path and query, without anything that no URL can carry. A POST where there is
+        a body. Raises NodeTimeoutError, NodeError."""
         self.reusable = False
-        self._timed.deadline = deadline
+        timed = _TimedSocket(self._socket, deadline)
         try:
-            self._send(target, headers, body)
-            with self._http.getresponse() as response:
-                content = response.read(ANSWER_LIMIT + 1)
-                if response.length and len(content) <= ANSWER_LIMIT:
-                    # A bounded read does not complain by itself.
-                    raise http.client.IncompleteRead(content, response.length)
-                self.reusable = response.isclosed() and not response.will_close
-                status = response.status
+            timed.sendall(self._head("POST" if body else "GET", target, headers))
+            while body and (chunk := body.read(_CHUNK)):
+                timed.sendall(chunk)
+            answer = self._answer(timed)
         except TimeoutError as error:
             raise NodeTimeoutError(f"no answer within {timeout:g} s") from error
+        except http_answer.TooLongError as error:
+            raise NodeError(f"the answer is longer than {ANSWER_LIMIT} bytes") from error
         except (OSError, http.client.HTTPException) as error:
             raise NodeError(f"the connection broke: {error.__class__.__name__}", "connect") from error
-        if len(content) > ANSWER_LIMIT:
-            raise NodeError(f"the answer is longer than {ANSWER_LIMIT} bytes")
+        self.reusable = answer.reusable
         self._used = time.monotonic()
-        return status, content
+        return answer.status, answer.body
 
     def close(self) -> None:
-        self._http.close()
         self._socket.close()
 
-    def _send(self, target: str, headers: Mapping[str, str], body: IO[bytes] | None) -> None:
-        self._http.putrequest("POST" if body else "GET", target)
-        for name, value in (*_HEAD.items(), *headers.items()):
-            self._http.putheader(name, value)
-        self._http.endheaders()
-        while body and (chunk := body.read(_CHUNK)):
-            self._http.send(chunk)
+    def _head(self, method: str, target: str, headers: Mapping[str, str]) -> bytes:
+        more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        return f"{method} {target} HTTP/1.1\r\nHost: {self._address}\r\n{_HEAD}{more}\r\n".encode("ascii")
+
+    def _answer(self, timed: "_TimedSocket") -> HttpAnswer:
+        with io.BufferedReader(timed) as stream:
+            return http_answer.read(stream, ANSWER_LIMIT)
 
 
-class _TimedSocket:
-    """A socket whose every step ends at one deadline: an answer in drops is no way around it."""
+def _connect(address: str, tls: ssl.SSLContext | None, timeout: float) -> socket.socket:
+    parts = urlsplit(f"//{address}")
+    connection = socket.create_connection((parts.hostname, parts.port or (443 if tls else 80)), timeout)
+    # A request goes out at once, though the answer to what went before may not be acknowledged yet.
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return tls.wrap_socket(connection, server_hostname=parts.hostname) if tls else connection
 
-    def __init__(self, inner: socket.socket) -> None:
+
+class _TimedSocket(io.RawIOBase):
+    """A socket whose every step ends at one deadline (of time.monotonic()): an answer in drops is no way around it.
+
+    Closing it leaves the socket open.
+    """
+
+    def __init__(self, inner: socket.socket, deadline: float) -> None:
         self._inner = inner
-        self.deadline = 0.0  #: of time.monotonic()
+        self._deadline = deadline
 
     def _hurry(self) -> None:
-        left = self.deadline - time.monotonic()
+        left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
         self._inner.settimeout(left)
 
-    def sendall(self, data: Any) -> None:
+    def sendall(self, data: bytes) -> None:
         self._hurry()
         self._inner.sendall(data)
-
-    def receive_into(self, buffer: Any) -> int:
-        self._hurry()
-        return self._inner.recv_into(buffer)
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self))
-
-    def close(self) -> None:
-        """Nothing yet: http.client closes it while the answer is still to be read. Its owner closes the socket."""
-
-
-class _Reader(io.RawIOBase):
-    def __init__(self, source: _TimedSocket) -> None:
-        self._source = source
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        return self._source.receive_into(buffer)
+        self._hurry()
+        return self._inner.recv_into(buffer)
