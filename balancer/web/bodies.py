@@ -102,12 +102,14 @@ class Body:
             stream_factory=lambda *_, **__: BytesIO(),
             max_form_memory_size=FORM_LIMIT,
             max_form_parts=self._request.max_form_parts,
+            silent=False,
         )
         try:
             _, fields, _ = parser.parse(self.open(), self._request.mimetype, self._size, self._request.mimetype_params)
-        except (HTTPException, ValueError) as error:
+            return Parameters.of(fields.items(multi=True))
+        except (HTTPException, ValueError, TypeError) as error:
+            # TypeError: a part without a name.
             raise ValidationError("The form cannot be read") from error
-        return Parameters.of(fields.items(multi=True))
 
     def _begins_as_xml(self) -> bool:
         return self.open().read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")

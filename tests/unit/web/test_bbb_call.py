@@ -343,6 +343,22 @@ def test_a_multipart_form_is_no_longer_than_others(client: FlaskClient) -> None:
     assert key(answer) == "validationError"
 
 
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (multipart(10)[:-20], MULTIPART),
+        (multipart(10), "multipart/form-data"),
+        (multipart(10), "multipart/form-data; boundary=another"),
+        (b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n", MULTIPART),
+    ],
+    ids=["cut off", "no boundary", "another boundary", "no name"],
+)
+def test_a_multipart_form_that_cannot_be_read_is_refused(client: FlaskClient, body: bytes, content_type: str) -> None:
+    """Nothing is done with half of what a front end said."""
+    answer = client.post(signed("probe", "a=1"), data=body, content_type=content_type)
+    assert (key(answer), answer.status_code) == ("validationError", 200)
+
+
 def test_a_multipart_form_in_chunks_is_taken(client: FlaskClient) -> None:
     answer = client.post(
         signed("probe", "a=1"),
