@@ -78,8 +78,8 @@ def _apply(connection: Connection, migration: Migration) -> None:
             # bytes: a file of several statements, with no parameters, is sent as it stands.
             connection.execute(migration.sql.encode())
             connection.execute("INSERT INTO schema_migrations (name) VALUES (%s)", [migration.name])
-    except psycopg.errors.LockNotAvailable:
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
         raise SchemaError(
-            f"{migration.name} was not applied: a transaction that runs for long holds a table that it changes."
+            f"{migration.name} was not applied: others are at work on a table that it changes."
             " Nothing is half done: run it again in a moment"
         ) from None

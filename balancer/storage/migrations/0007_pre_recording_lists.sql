@@ -1,44 +1,8 @@
--- Lists of recordings: any page from an index alone, metadata filters at one speed, and counts that can be kept.
--- Writing recordings waits while the index is made, 1 to 2 s a million of them; reading goes on. Where a transaction of
--- somebody's will not end it fails after 3 s, instead of holding up everybody else: run again.
+-- Any page of recordings from an index alone. Writing recordings waits while it is made, 1 to 2 s a million of them;
+-- reading goes on. By itself, since whoever has others wait may wait for none of them. Where a transaction of somebody's
+-- will not end it fails after 3 s, instead of holding up everybody else: run again.
 SET LOCAL lock_timeout = '3s';
 
 -- With the state in it, recordings that a page passes over need not be looked at. Tombstones are in it too, so that
 -- pages of them or of all states are no other matter; it replaces recordings_newest.
 CREATE INDEX recordings_listed ON recordings (tenant_id, start_ms DESC, id DESC) INCLUDE (state);
-
--- Imports are rare, filters are not: no list of entries still to be sorted in, which every search had to read.
-ALTER INDEX recordings_by_metadata SET (fastupdate = off);
-SELECT gin_clean_pending_list('recordings_by_metadata');
-
--- The ledger's rows of a tenant tell by their numbers whether anything changed in its recordings since they were read
--- last: what was counted then holds as long as they are the same.
-ALTER TABLE recording_totals ADD COLUMN id bigint GENERATED ALWAYS AS IDENTITY;
-
-CREATE OR REPLACE FUNCTION note_recording_totals() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF TG_OP = 'INSERT' THEN
-        INSERT INTO recording_totals (tenant_id, state, change)
-        SELECT tenant_id, state, count(*) FROM after GROUP BY tenant_id, state;
-    ELSIF TG_OP = 'DELETE' THEN
-        INSERT INTO recording_totals (tenant_id, state, change)
-        SELECT tenant_id, state, -count(*) FROM before GROUP BY tenant_id, state;
-    ELSE
-        -- What no filter sees leaves no row; what changes no total, such as a title, leaves a row with 0.
-        INSERT INTO recording_totals (tenant_id, state, change)
-        SELECT tenant_id, state, sum(change) FROM (
-            SELECT tenant_id, state, 1 AS change FROM (
-                SELECT tenant_id, state, record_id, meeting_id, metadata FROM after
-                EXCEPT SELECT tenant_id, state, record_id, meeting_id, metadata FROM before
-            ) AS came
-            UNION ALL
-            SELECT tenant_id, state, -1 FROM (
-                SELECT tenant_id, state, record_id, meeting_id, metadata FROM before
-                EXCEPT SELECT tenant_id, state, record_id, meeting_id, metadata FROM after
-            ) AS went
-        ) AS changes
-        GROUP BY tenant_id, state;
-    END IF;
-    RETURN NULL;
-END
-$$;
