@@ -15,7 +15,7 @@ from balancer.core.listing import Listed
 from balancer.core.meetings import Identity, Placement, State, Wanted
 from balancer.core.nodes import AdminState
 from balancer.core.settlement import Row, Step, settle
-from balancer.errors import StorageUnavailableError
+from balancer.errors import NoNodeAvailableError, StorageUnavailableError
 from balancer.settings import Settings
 from balancer.storage import ledger, placing
 from balancer.storage.database import Connection, Database, committing
@@ -29,6 +29,8 @@ _SQL = queries("meetings")
 _PLACEMENT_LOCK = 0x6262_625F_706C_6163
 
 _CREATED = "its node created it"
+#: Times that a placement is tried: each time something else has to have changed meanwhile.
+_PLACEMENTS = 8
 #: Seconds for which Redis is not asked again once it failed.
 _PAUSE = 1.0
 
@@ -64,7 +66,7 @@ class Meetings:
     def place(self, wanted: Wanted, refused: Collection[int]) -> tuple[Placement, bool]:
         """The live row, or a new one on the best node; whether it is new. Raises NoNodeAvailableError."""
         known = self._snapshots.outlook()
-        while True:  # once, unless the meetingID has a live row, or somebody who needs no lock changed what was read
+        for _ in range(_PLACEMENTS):  # once, unless somebody who needs no lock changed what was read
             with self._database.transaction() as connection:
                 with connection.pipeline():
                     connection.execute(_SQL["lock"], {"key": _PLACEMENT_LOCK})
@@ -75,6 +77,8 @@ class Meetings:
                 there = placing.live(connection, wanted.tenant_id, wanted.meeting_id)
             if there is not None:
                 return there, False
+            logger.warning("placement tried again", meeting_id=wanted.meeting_id)
+        raise NoNodeAvailableError("No server took the meeting. Please try again in a moment.")
 
     def settle(self, placement: Placement, found: Identity, listing: str = "") -> bool:
         """Make the rows say what the node answered; whether the meeting may be handed out. One transaction."""
@@ -85,7 +89,12 @@ class Meetings:
             self._copy(placement.tenant_id, placement.meeting_id, place, listing)
             return True
         with self._database.transaction() as connection:
-            named = {"node_id": node_id, "internal_meeting_id": found.internal_meeting_id, "id": placement.id}
+            named = {
+                "id": placement.id,
+                "tenant_id": placement.tenant_id,
+                "node_id": node_id,
+                "internal_meeting_id": found.internal_meeting_id,
+            }
             with connection.pipeline():
                 nodes = connection.execute(_SQL["lock_node"], {"id": node_id})
                 connection.execute(_SQL["lock_rows"], named)

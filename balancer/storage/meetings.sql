@@ -96,7 +96,7 @@ SELECT admin_state FROM nodes WHERE id = %(id)s FOR SHARE;
 -- name: begin_new
 -- What most creates come to: the row is as it was placed, and its node, locked before it, takes new meetings. Where this
 -- changes nothing the case is another one of core.settlement, and likewise where the meeting belongs to another row,
--- which violates the index meetings_internal_on_node.
+-- which violates the index meetings_internal_on_node, or is another tenant's on a node that was registered anew since.
 WITH node AS (
     SELECT id FROM nodes WHERE id = %(node_id)s AND admin_state = 'enabled' FOR SHARE
 ), changed AS (
@@ -105,6 +105,11 @@ WITH node AS (
         created_at = clock_timestamp()
     FROM node
     WHERE meetings.id = %(id)s AND meetings.node_id = node.id AND meetings.state = 'creating'
+        AND NOT EXISTS (
+            SELECT FROM meetings AS foreign_one
+            WHERE foreign_one.internal_meeting_id = %(internal_meeting_id)s AND foreign_one.node_id IS NULL
+                AND foreign_one.tenant_id <> meetings.tenant_id
+        )
     RETURNING meetings.id
 )
 INSERT INTO meeting_events (meeting, from_state, to_state, cause)
@@ -114,7 +119,9 @@ RETURNING meeting;
 -- name: lock_rows
 -- What settle may change, the lowest first, as everybody locks rows: so nobody waits for another in a ring.
 SELECT FROM meetings
-WHERE id = %(id)s OR (node_id = %(node_id)s AND internal_meeting_id = %(internal_meeting_id)s)
+WHERE id = %(id)s
+    OR (internal_meeting_id = %(internal_meeting_id)s
+        AND (node_id = %(node_id)s OR (node_id IS NULL AND tenant_id <> %(tenant_id)s)))
 ORDER BY id
 FOR UPDATE;
 
@@ -127,10 +134,12 @@ FOR UPDATE;
 
 -- name: namesake
 -- The other row that a meeting on a node belongs to already, whatever became of it. The node counts: BBB makes the
--- internal id of the meetingID and the time alone, so that two nodes may come to the same one.
+-- internal id of the meetingID and the time alone, so that two nodes may come to the same one. Of a node that was
+-- removed nobody knows whether it is this one, registered anew: there another tenant's may be what was found.
 SELECT id, tenant_id, meeting_id, state, internal_meeting_id, create_time, created_at IS NOT NULL AS handed_out
 FROM meetings
-WHERE node_id = %(node_id)s AND internal_meeting_id = %(internal_meeting_id)s AND id <> %(id)s
+WHERE internal_meeting_id = %(internal_meeting_id)s AND id <> %(id)s
+    AND (node_id = %(node_id)s OR (node_id IS NULL AND tenant_id <> %(tenant_id)s))
 ORDER BY id DESC
 LIMIT 1
 FOR UPDATE;

@@ -50,7 +50,8 @@ SELECT FROM nodes WHERE id = %(id)s FOR NO KEY UPDATE
 SELECT FROM meetings WHERE id = ANY(%(ids)s) ORDER BY id FOR UPDATE
 
 -- name: adopt
--- A meeting belongs to one row for ever: its internal id may be no other row's on this node.
+-- A meeting belongs to one row for ever: its internal id may be no other row's on this node, and no other tenant's on one
+-- that was removed, and perhaps registered anew since.
 WITH changed AS (
     UPDATE meetings SET
         state = 'running', internal_meeting_id = %(internal_meeting_id)s, create_time = %(create_time)s,
@@ -58,8 +59,9 @@ WITH changed AS (
     WHERE id = %(id)s AND state = 'creating'
         AND NOT EXISTS (
             SELECT FROM meetings AS other
-            WHERE other.node_id = meetings.node_id AND other.internal_meeting_id = %(internal_meeting_id)s
-                AND other.id <> %(id)s
+            WHERE other.internal_meeting_id = %(internal_meeting_id)s AND other.id <> %(id)s
+                AND (other.node_id = meetings.node_id
+                    OR (other.node_id IS NULL AND other.tenant_id <> meetings.tenant_id))
         )
     RETURNING id
 )

@@ -151,3 +151,25 @@ def test_a_twin_is_still_told_once_its_node_was_registered_anew(cluster: Cluster
     assert cluster.create("course-1").success
     (twin,) = commands.json("meeting", "twins")["twins"]
     assert (twin["internal_meeting_id"], twin["users"]) == (first["internalMeetingID"], 0)
+
+
+@pytest.mark.parametrize("passwords", ["the same", "others"])
+def test_a_meeting_on_a_node_that_was_registered_anew_is_not_handed_to_another_tenant(
+    cluster: Cluster, other: Caller, passwords: str
+) -> None:
+    theirs = {"attendeePW": "attendee", "moderatorPW": "moderator"}
+    assert other("create", meetingID="course-1", name="Theirs", **theirs).success
+    (home,) = (row["node_name"] for row in cluster.rows("course-1"))
+    cluster.set_state("bbb2" if home == "bbb1" else "bbb1", AdminState.DISABLED)
+    # As an operator does it who takes the node out by force and gives it a new name.
+    cluster.execute("UPDATE meetings SET state = 'lost', finished_at = now()")
+    cluster.execute("CREATE TABLE kept AS SELECT * FROM nodes WHERE name = %s", home)
+    cluster.execute("DELETE FROM nodes WHERE name = %s", home)
+    cluster.execute("INSERT INTO nodes (name, url, secret, admin_state) SELECT 'new', url, secret, 'enabled' FROM kept")
+    cluster.services.registry.refresh()
+    cluster.poll(2)
+    ours = theirs if passwords == "the same" else {"attendeePW": "a-other", "moderatorPW": "m-other"}
+    assert not cluster.create("course-1", name="Ours", **ours).success
+    cluster.poll()
+    assert cluster.call("getMeetingInfo", meetingID="course-1").key == "notFound"
+    assert "running" not in [state for _, state in cluster.states("course-1")]
