@@ -31,9 +31,6 @@ IDLE = 5.0
 _WAITING_SHARE = 4
 #: Idle connections kept for one node.
 _KEPT = 8
-#: Seconds for which equal questions join one that was put. An answer may be longer under way than it takes a front end
-#: to change something by way of another process, and to ask; but that takes longer than this.
-JOINABLE = 0.01
 #: Bytes that more than suffice for what surrounds the parameters in a request line: below them none is measured.
 _AROUND = 1000
 _FORM = "application/x-www-form-urlencoded"
@@ -58,7 +55,7 @@ class NodeClient:
         self._settings = settings
         self._tls = ssl.create_default_context(cafile=settings.node_ca_file)
         self._patience = Patience(max(1, settings.web_threads // _WAITING_SHARE))
-        self._questions: SharedAnswers[Answer] = SharedAnswers(JOINABLE)
+        self._questions: SharedAnswers[Answer] = SharedAnswers()
         self._idle: dict[tuple[str, str], list[NodeConnection]] = defaultdict(list)
         self._lock = threading.Lock()
 
@@ -74,10 +71,10 @@ class NodeClient:
         """
         return self._call(node, name, parameters, upload, self._settings.node_read_timeout)
 
-    def ask(self, node: Node, name: str, parameters: Parameters, *, asker: int) -> Answer:
-        """The node's answer to a call that changes nothing; the same askers' equal calls in flight share one.
+    def ask(self, node: Node, name: str, parameters: Parameters, *, row: int) -> Answer:
+        """The node's answer to a call that changes nothing; equal calls in flight about one meeting share one.
 
-        asker: the tenant's id. Raises NodeError.
+        row: the meeting's; one that was born meanwhile, by way of whatever process, has another. Raises NodeError.
         """
         query = parameters.encode()
 
@@ -89,7 +86,7 @@ class NodeClient:
 
         # Who waits for another's answer holds a thread too, so patience comes first.
         with self._patience.wait(node.url):
-            return self._questions.ask(node.url, (asker, name, query), put)
+            return self._questions.ask(node.url, (row, name, query), put)
 
     def list_meetings(self, node: Node, timeout: float) -> Answer:
         """getMeetings; timeout: seconds. Raises NodeError, also where the node says FAILED."""

@@ -1,8 +1,6 @@
 """Equal questions that are asked at one time, and the one answer that all of them get."""
 
-import math
 import threading
-import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
@@ -11,27 +9,19 @@ T = TypeVar("T")
 
 
 class SharedAnswers(Generic[T]):
-    """Questions under way, by whom they are put to. Threads share it.
+    """Questions under way, by whom they are put to. Threads share it."""
 
-    joinable: seconds for which others may join a question that was asked. Later its answer may be from before a change
-    that they know of already, made by way of another process, where ``outdate`` is not heard.
-    """
-
-    def __init__(self, joinable: float = math.inf, clock: Callable[[], float] = time.monotonic) -> None:
-        self._joinable = joinable
-        self._clock = clock
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._under_way: dict[tuple[str, Hashable], tuple[float, Future[T]]] = {}
+        self._under_way: dict[tuple[str, Hashable], Future[T]] = {}
 
     def ask(self, whom: str, question: Hashable, put: Callable[[], T]) -> T:
         """The answer of ``put``, or of another thread's that asks the same right now; an error is shared likewise."""
         key = (whom, question)
         with self._lock:
-            now = self._clock()
-            asked, shared = self._under_way.get(key, (-math.inf, None))
-            if shared is None or now - asked > self._joinable:
-                shared, own = None, Future[T]()
-                self._under_way[key] = (now, own)
+            shared = self._under_way.get(key)
+            if shared is None:
+                own = self._under_way[key] = Future()
         if shared is not None:
             return shared.result()
         try:
@@ -52,5 +42,5 @@ class SharedAnswers(Generic[T]):
 
     def _drop(self, key: tuple[str, Hashable], own: "Future[T]") -> None:
         with self._lock:
-            if key in self._under_way and self._under_way[key][1] is own:
+            if self._under_way.get(key) is own:
                 del self._under_way[key]

@@ -125,7 +125,7 @@ def _place(call: Call, named: str | None) -> Place:
 def _ask(call: Call, place: Place) -> Response:
     """The node's answer to a call that changes nothing."""
     node = reachable_node(place)
-    return xml.answer(services().nodes.ask(node, call.name, call.parameters, asker=call.tenant.id).body)
+    return xml.answer(services().nodes.ask(node, call.name, call.parameters, row=place.row).body)
 
 
 def _forward(call: Call, place: Place) -> Response:

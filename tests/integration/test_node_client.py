@@ -18,7 +18,7 @@ from balancer.core.meetings import Upload
 from balancer.core.nodes import AdminState, Node
 from balancer.core.parameters import Parameters
 from balancer.errors import NodeError, NodeTimeoutError, NodeUnreachableError
-from balancer.node_client import JOINABLE, NodeClient
+from balancer.node_client import NodeClient
 from balancer.settings import Settings
 from tests.integration.peer import SUCCESS, Peer, Script, answer, send
 
@@ -241,24 +241,18 @@ def test_a_node_that_hangs_gets_no_further_call_and_holds_no_further_thread(
     assert len(peer.requests) == 2
 
 
-def ask(client: NodeClient, port: int, asker: int = 1, query: bytes = b"meetingID=x") -> None:
-    assert client.ask(node(port), "getMeetingInfo", Parameters.parse(query), asker=asker).success
+def ask(client: NodeClient, port: int, row: int = 1, query: bytes = b"meetingID=x") -> None:
+    assert client.ask(node(port), "getMeetingInfo", Parameters.parse(query), row=row).success
 
 
-def once(release: threading.Event) -> Script:
-    """Answers when it is let to."""
+def test_equal_questions_in_flight_are_put_once_for_each_meeting(client: NodeClient, peer: Peer) -> None:
+    release = threading.Event()
 
     def late(connection: socket.socket, request: bytes) -> None:
         assert release.wait(5)
         connection.sendall(answer())
 
-    return late
-
-
-def test_equal_questions_in_flight_are_put_once_for_each_asker(client: NodeClient, peer: Peer) -> None:
-    release = threading.Event()
-    peer.script = once(release)
-    client._questions._joinable = 60  # as if all of them came at once
+    peer.script = late
     with ThreadPoolExecutor(12) as pool:
         wanted = [(1, b"meetingID=x"), (2, b"meetingID=x"), (1, b"meetingID=y")]
         asked = [pool.submit(ask, client, peer.port, *one) for one in wanted for _ in range(4)]
@@ -271,23 +265,8 @@ def test_equal_questions_in_flight_are_put_once_for_each_asker(client: NodeClien
     assert len(peer.requests) == len(wanted) + 1
 
 
-def test_a_question_is_put_again_though_an_older_one_is_under_way(client: NodeClient, peer: Peer) -> None:
-    release = threading.Event()
-    peer.script = once(release)
-    with ThreadPoolExecutor(2) as pool:
-        older = pool.submit(ask, client, peer.port)
-        until(lambda: len(peer.requests) == 1)
-        time.sleep(2 * JOINABLE)
-        newer = pool.submit(ask, client, peer.port)
-        until(lambda: len(peer.requests) == 2)
-        release.set()
-        older.result(5)
-        newer.result(5)
-
-
 def test_a_shared_question_without_an_answer_counts_once_against_the_node(client: NodeClient, peer: Peer) -> None:
     peer.script = lambda connection, request: None
-    client._questions._joinable = 60
     with ThreadPoolExecutor(2 * circuit.FAILURES) as pool:
         asked = [pool.submit(ask, client, peer.port) for _ in range(2 * circuit.FAILURES)]
         for one in asked:
