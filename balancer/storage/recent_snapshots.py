@@ -32,17 +32,28 @@ class RecentSnapshots:
 
         Raises StorageUnavailableError where PostgreSQL cannot be used.
         """
-        with self._lock:
+        known = self._known
+        if known is not None and time.monotonic() - self._read <= _LIFE:
+            return known
+        # One looks, and the others go on with what there is: a store that is slow holds up one create.
+        if not self._lock.acquire(blocking=known is None) and known is not None:
+            return known
+        try:
             if self._known is None or time.monotonic() - self._read > _LIFE:
-                try:
-                    found = self._snapshots.all()
-                except StorageUnavailableError as error:
-                    logger.warning("placing without snapshots", reason=str(error))
-                    found = {}
-                with self._database.single() as connection:
-                    self._known = outlook(connection, found, self._settings)
+                self._known = self._look()
                 self._read = time.monotonic()
             return self._known
+        finally:
+            self._lock.release()
+
+    def _look(self) -> Outlook:
+        try:
+            found = self._snapshots.all()
+        except StorageUnavailableError as error:
+            logger.warning("placing without snapshots", reason=str(error))
+            found = {}
+        with self._database.single() as connection:
+            return outlook(connection, found, self._settings)
 
     def forget(self) -> None:
         """Have the next reader look into Redis."""
