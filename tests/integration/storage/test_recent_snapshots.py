@@ -1,0 +1,35 @@
+"""Many creates at once, and what polls told."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from balancer.core.nodes import Snapshot
+from balancer.settings import Settings
+from balancer.storage import cache, recent_snapshots
+from balancer.storage.database import Database
+from balancer.storage.recent_snapshots import RecentSnapshots
+from balancer.storage.snapshots import Snapshots
+
+
+def test_a_store_that_is_slow_holds_up_one_create(
+    settings: Settings, client: cache.Redis, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go = threading.Event(), threading.Event()
+    recent = RecentSnapshots(settings, Snapshots(client), database)
+    before = recent.outlook()
+    monkeypatch.setattr(recent_snapshots, "_LIFE", -1)
+
+    def slow(snapshots: Snapshots) -> dict[int, Snapshot]:
+        begun.set()
+        assert go.wait(10)
+        return {}
+
+    monkeypatch.setattr(Snapshots, "all", slow)
+    with ThreadPoolExecutor(1) as pool:
+        looks = pool.submit(recent.outlook)
+        assert begun.wait(10)
+        assert recent.outlook() is before
+        go.set()
+        assert looks.result(10) is not before
