@@ -11,6 +11,7 @@ import pytest
 
 from balancer.storage.database import connect
 from tests.integration.web.cluster import Cluster
+from tests.integration.web.kills.aimed import Aimed
 from tests.integration.web.kills.chronicle import OPERATOR_LOG
 from tests.integration.web.kills.schedule import Ground, Schedule
 
@@ -32,7 +33,7 @@ def ground_with(
     """Makes the ground for schedules, with workers that make a mistake or none."""
     with ExitStack() as stack:
 
-        def make(mistake: str = "") -> Ground:
+        def make(mistake: str = "", create_timeout: str = "0.4") -> Ground:
             connection = stack.enter_context(connect(database_url, autocommit=True))
             connection.execute(OPERATOR_LOG.encode())
             connection.execute("INSERT INTO tenants (name) VALUES ('another')")
@@ -40,7 +41,7 @@ def ground_with(
                 cluster_on(
                     database_url,
                     redis_url,
-                    create_timeout="0.4",
+                    create_timeout=create_timeout,
                     poll_timeout="5",
                     poll_interval="0.1",
                     move_after="0.1",
@@ -74,13 +75,27 @@ def test_nothing_that_must_never_happen_happens_when_processes_are_killed(ground
 
 
 @pytest.mark.parametrize(
-    ("mistake", "told"),
+    ("aimed", "mistake", "told"),
     [
-        ("settles whatever the operator wants", "a node that is out of service"),
-        ("ends what was created after the poll began", "forgotten while its node has it"),
+        (
+            Aimed.a_create_while_every_node_is_disabled,
+            "settles whatever the operator wants",
+            "a node that is out of service",
+        ),
+        (
+            Aimed.a_create_while_a_poll_is_under_way,
+            "ends what was created after the poll began",
+            "forgotten while its node has it",
+        ),
     ],
 )
-def test_a_mistake_is_found(ground_with: GroundMaker, mistake: str, told: str) -> None:
-    ground = ground_with(mistake)
+def test_a_mistake_is_found(ground_with: GroundMaker, aimed: Callable[[Aimed], None], mistake: str, told: str) -> None:
     with pytest.raises(AssertionError, match=told):
-        play(ground, range(SCHEDULES))
+        aimed(Aimed(ground_with(mistake, create_timeout="5")))
+
+
+@pytest.mark.parametrize(
+    "aimed", [Aimed.a_create_while_every_node_is_disabled, Aimed.a_create_while_a_poll_is_under_way]
+)
+def test_without_the_mistake_nothing_is_found(ground_with: GroundMaker, aimed: Callable[[Aimed], None]) -> None:
+    aimed(Aimed(ground_with(create_timeout="5")))

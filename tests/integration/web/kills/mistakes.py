@@ -10,6 +10,9 @@ from balancer.core.reconciliation import Findings, Listing, Placed, compare
 from balancer.core.settlement import Row, Step, settle
 from balancer.storage.reconciliation import Outcome, reconcile
 
+#: More than a poll takes.
+_MUCH = timedelta(minutes=1)
+
 
 def make(name: str) -> None:
     """From now on, in this process; none where the name is empty."""
@@ -23,8 +26,8 @@ def _settle_whatever_the_operator_wants(row: Row, namesake: Row | None, found: A
 
 
 def _reconcile_at_any_time(database: Any, listing: Listing, *, create_grace: timedelta) -> Outcome:
-    later = replace(listing, poll_started=listing.poll_started + timedelta(seconds=1))
-    return reconcile(database, later, create_grace=create_grace + timedelta(seconds=1))
+    later = replace(listing, poll_started=listing.poll_started + _MUCH)
+    return reconcile(database, later, create_grace=create_grace + _MUCH)
 
 
 def _never_doubt(rows: Iterable[Placed], listing: Listing, *, create_grace: timedelta) -> Findings:

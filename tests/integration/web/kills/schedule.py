@@ -144,6 +144,9 @@ class Schedule:
         for _ in range(self._random.randint(3, 6)):
             self._listen(self._random.uniform(0.0, 0.04))
             self._draw_trouble()()
+        self._finish()
+
+    def _finish(self) -> None:
         self._settle()
         chronicle = self._ground.chronicle
         chronicle.ends = self._ground.ends()
