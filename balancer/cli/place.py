@@ -11,7 +11,7 @@ from balancer.core.meetings import Wanted
 from balancer.core.parameters import Parameters
 from balancer.core.pools import Pool
 from balancer.core.selection import Candidate, unplaced
-from balancer.storage.placing import gather, judge, outlook
+from balancer.storage.placing import decide, outlook
 
 #: A score is their sum, and the users of the new meeting, over the node's weight.
 _PARTS = ("users", "filling", "reserved", "video")
@@ -33,9 +33,9 @@ def place(session: Session, explain: bool, tag: str, form: str) -> None:
     snapshots = session.snapshots()
     with session.transaction() as connection:
         known = outlook(connection, snapshots, session.settings)
-        judged = judge(wanted, gather(connection, wanted, known).fetchall(), known, session.settings)
-    expected = session.settings.expected_users  # in a room of which nothing is known
-    chosen = judged[0].node.name if judged and not judged[0].refusal else None
+        decision = decide(connection, wanted, (), known, session.settings)
+    judged, expected = decision.judged, session.settings.expected_users  # in a room of which nothing is known
+    chosen = decision.chosen.name if decision.chosen else None
     verdict = (
         f"a meeting of {expected} users would go to {chosen}" if chosen else str(unplaced(judged, Pool.parse(tag)))
     )

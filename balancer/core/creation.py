@@ -49,9 +49,7 @@ class Creation:
         raise NoNodeAvailableError("No server took the meeting. Please try again in a moment.")
 
     def _look(self, attempt: "_Attempt") -> Answer | None:
-        placement, fresh = self.store.live(attempt.wanted.tenant_id, attempt.wanted.meeting_id), False
-        if placement is None:
-            placement, fresh = self.store.place(attempt.wanted, attempt.refused)
+        placement, fresh = self.store.place(attempt.wanted, attempt.refused)
         if placement.node is None:
             self.store.finish(placement, State.LOST, "its node was removed")
             return None

@@ -5,7 +5,7 @@ what is added is never more than what is missing. So a burst of creates right af
 that stays small is not held for a full one for long.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -48,6 +48,13 @@ class Unseen(NamedTuple):
     users: float = 0.0  #: expected in them
 
 
+class Room(NamedTuple):
+    """How many users a front end expects in a meeting, and how many it lets in; None: it does not say."""
+
+    hint: float | None
+    most: float | None
+
+
 @dataclass(frozen=True)
 class Load:
     """A node's load in users."""
@@ -68,15 +75,10 @@ class Load:
         return (self.people + self.video + more) / weight
 
 
-def expected_users(parameters: Parameters, peaks: Collection[int], default: float) -> float:
-    """Users to expect in a new meeting, never more than the room takes.
-
-    The front end's own hint; without one the largest of ``peaks``, the most users that were seen at once in each of the
-    room's last meetings; ``default`` for a room that is new.
-    """
-    expected = _count(parameters, "meta_bbb-meeting-size-hint") or max(peaks, default=0) or default
-    most = _count(parameters, "maxParticipants")
-    return min(expected, most) if most else expected
+def room(parameters: Parameters) -> Room:
+    """What a create tells of the meeting's size, as far as it can be believed."""
+    hint = _count(parameters, "meta_bbb-meeting-size-hint")
+    return Room(hint or None, _count(parameters, "maxParticipants") or None)
 
 
 def seen(snapshot: Snapshot, young: Iterable[Young], now: datetime, young_for: timedelta) -> Seen:

@@ -63,11 +63,8 @@ class Identity:
 class MeetingStore(Protocol):
     """What the rules need of table meetings. Every method raises StorageUnavailableError."""
 
-    def live(self, tenant_id: int, meeting_id: str) -> Placement | None:
-        """The live row of this meetingID."""
-
     def place(self, wanted: Wanted, refused: Collection[int]) -> tuple[Placement, bool]:
-        """The live row, or a new one in state creating on the best node, and whether it is new; one transaction.
+        """The live row, or a new one in state creating on the best node, and whether it is new.
 
         refused: node ids that will not do. Raises NoNodeAvailableError.
         """

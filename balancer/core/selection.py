@@ -65,6 +65,13 @@ def candidates(
     return sorted(found, key=_rank)
 
 
+def rank(node: Node, observed: ObservedState, pool: Pool) -> int | None:
+    """What comes before any load: the lower the better; None where the node may not take such a meeting at all."""
+    if _unfit(node, observed, pool):
+        return None
+    return 2 * _PREFERENCE.index(observed) + (not pool.holds(node.tags))
+
+
 def unplaced(found: Collection[Candidate], pool: Pool) -> NoNodeAvailableError:
     """What a front end is told where every node is refused: BBB's or Scalelite's failure, and the reasons."""
     counts = Counter(each.refusal for each in found)
@@ -87,17 +94,21 @@ def _judged(each: Candidate, request: Request) -> Candidate:
 
 def _refusal(each: Candidate, request: Request) -> str:
     """What speaks against a node, whatever the others are like."""
-    if each.node.admin_state is not AdminState.ENABLED:
-        return each.node.admin_state.value
     if each.node.id in request.refused:
         return "that did not take this meeting"
     if each.node.id in request.foreign:
         return "with another meeting of this id"
-    if not request.pool.allows(each.node.tags):
-        return _UNTAGGED if request.pool.required else "kept for other tags"
-    if each.observed not in _PREFERENCE:
-        return "never polled" if each.observed is ObservedState.UNKNOWN else each.observed.value
-    return full(each.load, each.node)
+    return _unfit(each.node, each.observed, request.pool) or full(each.load, each.node)
+
+
+def _unfit(node: Node, observed: ObservedState, pool: Pool) -> str:
+    if node.admin_state is not AdminState.ENABLED:
+        return node.admin_state.value
+    if not pool.allows(node.tags):
+        return _UNTAGGED if pool.required else "kept for other tags"
+    if observed not in _PREFERENCE:
+        return "never polled" if observed is ObservedState.UNKNOWN else observed.value
+    return ""
 
 
 def _refuse(

@@ -50,14 +50,15 @@ def settle(row: Row, namesake: Row | None, found: Identity, *, enabled: bool) ->
     namesake: the other row that has this internalMeetingID on the same node. enabled: whether the node takes new
     meetings.
     """
+    ours = row.internal_meeting_id == found.internal_meeting_id
+    if row.handed_out and not ours and found.create_time <= (row.create_time or 0):
+        # An answer that was long under way is older than what the row says by now.
+        return Step.LOOK_AGAIN
     if namesake is not None:
         return _known_elsewhere(row, namesake)
-    if row.internal_meeting_id == found.internal_meeting_id:
+    if ours:
         return Step.KEEP if row.state is State.RUNNING else Step.LOOK_AGAIN
     if row.handed_out:
-        # An answer that was long under way may be older than what the row says by now.
-        if found.create_time <= (row.create_time or 0):
-            return Step.LOOK_AGAIN
         # Where the poller noted the end while the node bore it anew, the next look decides where the meeting is.
         return Step.SUCCEED if enabled and row.state is State.RUNNING else Step.DISOWN_SUCCESSOR
     return Step.BEGIN if enabled else Step.DISOWN

@@ -14,6 +14,7 @@ from balancer import log
 from balancer.core.listing import Listed
 from balancer.core.meetings import Identity, Placement, State, Wanted
 from balancer.core.nodes import AdminState
+from balancer.core.selection import unplaced
 from balancer.core.settlement import Row, Step, settle
 from balancer.errors import NoNodeAvailableError, StorageUnavailableError
 from balancer.settings import Settings
@@ -25,12 +26,12 @@ from balancer.storage.recent_snapshots import RecentSnapshots
 from balancer.storage.sql import queries
 
 _SQL = queries("meetings")
-#: Key of the advisory lock under which placements are made.
-_PLACEMENT_LOCK = 0x6262_625F_706C_6163
 
 _CREATED = "its node created it"
 #: Times that a placement is tried: each time something else has to have changed meanwhile.
 _PLACEMENTS = 8
+#: Meetings that a process remembers to have been asked for, about 2 MB.
+_REMEMBERED = 10_000
 #: Seconds for which Redis is not asked again once it failed.
 _PAUSE = 1.0
 
@@ -53,9 +54,34 @@ class Meetings:
         self._placements = placements
         self._snapshots = snapshots
         self._polls = polls
+        self._met: set[tuple[int, str]] = set()  #: tenants and meetingIDs
         self._redis_away_until = 0.0  #: of time.monotonic()
 
-    def live(self, tenant_id: int, meeting_id: str) -> Placement | None:
+    def place(self, wanted: Wanted, refused: Collection[int]) -> tuple[Placement, bool]:
+        """The live row, or a new one on the best node; whether it is new. Raises NoNodeAvailableError."""
+        named = wanted.tenant_id, wanted.meeting_id
+        if named in self._met and (there := self._live(*named)) is not None:
+            return there, False
+        self._remember(named)
+        known, looked_anew = self._snapshots.outlook(), False
+        for _ in range(_PLACEMENTS):  # once, unless something changed meanwhile
+            with self._database.single() as connection:
+                decision = placing.decide(connection, wanted, refused, known, self._settings, reserve=True)
+            if decision.row_id is not None:
+                decision.log()
+                return decision.placement(decision.row_id), True
+            if decision.live_id is not None:
+                if (there := self._live(*named)) is not None:
+                    return there, False
+            elif decision.chosen is None and looked_anew:
+                decision.log()
+                raise unplaced(decision.judged, decision.request.pool)
+            else:
+                # One may have come into service, or out of it, a moment ago.
+                known, looked_anew = self._snapshots.outlook(after=known), True
+        raise NoNodeAvailableError("No server took the meeting. Please try again in a moment.")
+
+    def _live(self, tenant_id: int, meeting_id: str) -> Placement | None:
         """The live row of a tenant's meetingID. Front ends create before every join, so joins find a fresh copy."""
         with self._database.single() as connection:
             found = placing.live(connection, tenant_id, meeting_id)
@@ -63,22 +89,11 @@ class Meetings:
             self._copy(tenant_id, meeting_id, Place(found.id, found.node.id, found.internal_meeting_id))
         return found
 
-    def place(self, wanted: Wanted, refused: Collection[int]) -> tuple[Placement, bool]:
-        """The live row, or a new one on the best node; whether it is new. Raises NoNodeAvailableError."""
-        known = self._snapshots.outlook()
-        for _ in range(_PLACEMENTS):  # once, unless somebody who needs no lock changed what was read
-            with self._database.transaction() as connection:
-                with connection.pipeline():
-                    connection.execute(_SQL["lock"], {"key": _PLACEMENT_LOCK})
-                    found = placing.gather(connection, wanted, known)
-                placed = placing.place(connection, wanted, refused, found.fetchall(), known, self._settings)
-                if placed is not None:
-                    return placed, True
-                there = placing.live(connection, wanted.tenant_id, wanted.meeting_id)
-            if there is not None:
-                return there, False
-            logger.warning("placement tried again", meeting_id=wanted.meeting_id)
-        raise NoNodeAvailableError("No server took the meeting. Please try again in a moment.")
+    def _remember(self, named: tuple[int, str]) -> None:
+        """A create of what was asked for before is rather a repeated one: where it is comes first, without the lock."""
+        if len(self._met) >= _REMEMBERED:
+            self._met.clear()
+        self._met.add(named)
 
     def settle(self, placement: Placement, found: Identity, listing: str = "") -> bool:
         """Make the rows say what the node answered; whether the meeting may be handed out. One transaction."""

@@ -11,52 +11,13 @@ LEFT JOIN nodes AS n ON n.id = m.node_id
 LEFT JOIN node_observations AS o ON o.node_id = m.node_id
 WHERE m.tenant_id = %(tenant_id)s AND m.meeting_id = %(meeting_id)s AND m.state IN ('creating', 'running');
 
--- name: lock
--- One placement at a time in the whole cluster: it counts rows that another one would add.
-SELECT pg_advisory_xact_lock(%(key)s);
-
--- name: nodes
--- What placement judges by, read in its own transaction and never from a cache; in every row also what concerns the
--- meetingID as a whole.
--- unseen_meetings: live ones that no poll could see, which had begun before; of a node without a poll that counts all.
--- late: meetings that were seen all the same.
--- is_foreign: the node holds another tenant's meeting of this id, or may hold it still; BBB would take the two for one.
--- live: the row that the meetingID has by now. peaks: the most users at once in each of the room's last meetings.
-SELECT
-    n.id, n.name, n.url, n.secret, n.admin_state, n.weight, n.tags,
-    n.soft_meetings, n.hard_meetings, n.soft_users, n.hard_users,
-    o.state AS observed, o.reason, o.since,
-    coalesce(unseen.meetings, 0) AS unseen_meetings, coalesce(unseen.users, 0) AS unseen_users,
-    n.id IN (
-        SELECT node_id
-        FROM meetings
-        WHERE meeting_id = %(meeting_id)s AND tenant_id <> %(tenant_id)s AND node_id IS NOT NULL
-            AND (state IN ('creating', 'running')
-                OR (state = 'lost' AND finished_at > clock_timestamp() - interval '1 day'))
-    ) AS is_foreign,
-    (
-        SELECT id FROM meetings
-        WHERE tenant_id = %(tenant_id)s AND meeting_id = %(meeting_id)s AND state IN ('creating', 'running')
-    ) AS live,
-    ARRAY(
-        SELECT peak_users FROM meetings
-        WHERE tenant_id = %(tenant_id)s AND meeting_id = %(meeting_id)s
-        ORDER BY id DESC
-        LIMIT 5
-    ) AS peaks
-FROM nodes AS n
-LEFT JOIN node_observations AS o ON o.node_id = n.id
-LEFT JOIN (
-    SELECT m.node_id, count(*) AS meetings, sum(m.expected_users) AS users
-    FROM meetings AS m
-    LEFT JOIN unnest(%(node_ids)s::bigint[], %(polls)s::timestamptz[]) AS poll (node_id, started)
-        ON poll.node_id = m.node_id
-    WHERE m.state IN ('creating', 'running') AND m.node_id IS NOT NULL
-        AND (m.created_at IS NULL OR poll.started IS NULL OR m.created_at >= poll.started)
-        AND (m.internal_meeting_id IS NULL OR m.internal_meeting_id <> ALL (%(late)s::text[]))
-    GROUP BY m.node_id
-) AS unseen ON unseen.node_id = n.id
-ORDER BY n.id;
+-- name: place
+-- The function of migration 0012 says what each of them is.
+SELECT live_id, row_id, chosen_id, chosen_score, expected, unseen, foreign_ids
+FROM place_meeting(
+    %(tenant_id)s, %(meeting_id)s, %(recorded)s, %(size_hint)s, %(usual_size)s, %(most)s, %(refused)s, %(known)s,
+    %(reserve)s
+);
 
 -- name: young
 -- Running meetings that may still fill; the columns are core.load.Young's, in its order.
@@ -73,21 +34,6 @@ SELECT node_id, count(*) AS meetings
 FROM meetings
 WHERE state IN ('creating', 'running') AND node_id IS NOT NULL
 GROUP BY node_id;
-
--- name: insert
--- The reservation. The node's row is locked and read again: whoever takes it out of service waits for us, or we for them.
--- No row where the node is out of service by now, or where a lost row of this meetingID was taken back meanwhile.
-WITH chosen AS (
-    SELECT id, name FROM nodes WHERE id = %(node_id)s AND admin_state = 'enabled' FOR SHARE
-), placed AS (
-    INSERT INTO meetings (tenant_id, meeting_id, node_id, node_name, expected_users, recorded)
-    SELECT %(tenant_id)s, %(meeting_id)s, id, name, %(expected_users)s, %(recorded)s FROM chosen
-    ON CONFLICT DO NOTHING
-    RETURNING id
-)
-INSERT INTO meeting_events (meeting, to_state, cause)
-SELECT id, 'creating', %(cause)s FROM placed
-RETURNING meeting AS id;
 
 -- name: lock_node
 -- Before any row of a meeting, as everywhere: its admin state cannot change until the transaction ends.

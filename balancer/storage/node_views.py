@@ -12,7 +12,7 @@ from balancer.core.parameters import Parameters
 from balancer.settings import Settings
 from balancer.storage import nodes
 from balancer.storage.database import Connection
-from balancer.storage.placing import gather, judge, outlook
+from balancer.storage.placing import decide, outlook
 from balancer.storage.sql import queries
 
 
@@ -62,7 +62,7 @@ def views(connection: Connection, snapshots: Mapping[int, Snapshot], *, settings
     placed = {row["node_id"]: row["meetings"] for row in connection.execute(queries("meetings")["placed"])}
     nobody = Wanted(tenant_id=0, meeting_id="", parameters=Parameters())
     found = []
-    for each in judge(nobody, gather(connection, nobody, known).fetchall(), known, settings):
+    for each in decide(connection, nobody, (), known, settings).judged:
         snapshot = snapshots.get(each.node.id)
         view = NodeView(
             node=each.node,

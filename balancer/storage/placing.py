@@ -1,30 +1,33 @@
-"""Placement in PostgreSQL: one transaction, under a lock, that counts everything placed so far and adds one row.
+"""Placement in PostgreSQL: one statement, under a lock, that counts everything placed so far and adds one row.
 
-While the lock is held everybody else waits: it is two round trips, one to ask for all that is needed and one to insert
-and commit. What stays the same from one poll to the next is worked out before, for many placements: the ``Outlook``.
+The lock is taken and given back within that statement (function place_meeting), so that a process that hangs holds up
+nobody. What stays the same from one poll to the next is worked out before, for many placements: the ``Outlook``.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
-from psycopg import Cursor
-from psycopg.rows import DictRow, args_row
+from psycopg.rows import args_row
 
 from balancer import log
-from balancer.core.load import Seen, Unseen, Young, expected_users, load, seen
+from balancer.core.load import Load, Seen, Unseen, Young, load, room, seen
 from balancer.core.meetings import Placement, State, Wanted
-from balancer.core.nodes import Observation, ObservedState, Snapshot, observed_state
+from balancer.core.nodes import Node, ObservedState, Snapshot, observed_state
 from balancer.core.pools import Pool
-from balancer.core.selection import Candidate, Request, candidates, unplaced
+from balancer.core.selection import Candidate, Request, candidates, rank
 from balancer.settings import Settings
-from balancer.storage import clock
-from balancer.storage.database import Connection, committing
+from balancer.storage import clock, nodes
+from balancer.storage.database import Connection
 from balancer.storage.nodes import read_node
 from balancer.storage.sql import queries
 
 _SQL = queries("meetings")
+#: Pools for which an outlook keeps what place_meeting is told; creates that ask for others are rare.
+_POOLS = 20
 #: Nodes whose scores a decision's log line tells, the best first: a line stays readable with hundreds of them.
 _SCORES = 20
 #: Characters of a create's tags in a log line.
@@ -33,13 +36,100 @@ _TAG_SHOWN = 200
 logger = log.get(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Outlook:
-    """What polls told, put together with the rows of young meetings. Later placements are counted from rows, so its age
-    does not skew a score."""
+    """The nodes, and what polls and the rows of young meetings tell of them.
+
+    Each placement counts anew what was placed since, and looks at limits, weights and what the operator wants; a node
+    that was observed in another state since is left out. So an outlook's age skews no score.
+    """
 
     now: datetime  #: PostgreSQL's
+    nodes: Sequence[Node]
+    stored: Mapping[int, ObservedState]  #: states as table node_observations had them
+    observed: Mapping[int, ObservedState]  #: of every node; stale ones are told apart
     seen: Mapping[int, Seen]  #: of the nodes with a fresh snapshot: a stale one says less than our own rows
+    video_weight: float  #: users that one webcam weighs as much as
+    _known: dict[Pool, str] = field(default_factory=dict)
+
+    def known(self, pool: Pool) -> str:
+        """What place_meeting takes under that name."""
+        found = self._known.get(pool)
+        if found is None:
+            told = [self._told(node, pool) for node in self.nodes]
+            late = [name for each in self.seen.values() for name in each.late]
+            found = json.dumps({"nodes": told, "late": late})
+            if len(self._known) < _POOLS:
+                self._known[pool] = found
+        return found
+
+    def loads(self, unseen: Mapping[int, Unseen]) -> dict[int, Load]:
+        """Of every node."""
+        return {node.id: self._load(node, unseen.get(node.id, Unseen())) for node in self.nodes}
+
+    def _load(self, node: Node, unseen: Unseen) -> Load:
+        return load(self.seen.get(node.id), unseen, video_weight=self.video_weight)
+
+    def _told(self, node: Node, pool: Pool) -> dict[str, Any]:
+        there, before = self.seen.get(node.id), self._load(node, Unseen())
+        return {
+            "id": node.id,
+            "rank": rank(node, self.observed[node.id], pool),
+            "state": self.stored.get(node.id),
+            "poll": there.snapshot.poll_started.isoformat() if there else None,
+            "people": before.people,
+            "video": before.video,
+            "meetings": before.meetings,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What became of a placement, and why."""
+
+    wanted: Wanted
+    outlook: Outlook
+    request: Request
+    unseen: Mapping[int, Unseen]
+    live_id: int | None  #: the row that the meetingID has already; then nothing else was looked at
+    row_id: int | None  #: the new one; None where none was to be, or the rows moved on meanwhile
+    chosen: Node | None  #: None: no node is fit
+    score: float | None  #: of the chosen one
+
+    @cached_property
+    def judged(self) -> list[Candidate]:
+        """Every node, the best first."""
+        return candidates(self.outlook.nodes, self.outlook.observed, self.outlook.loads(self.unseen), self.request)
+
+    def placement(self, row_id: int) -> Placement:
+        """The new row."""
+        return Placement(
+            id=row_id,
+            tenant_id=self.wanted.tenant_id,
+            meeting_id=self.wanted.meeting_id,
+            state=State.CREATING,
+            node=self.chosen,
+        )
+
+    def log(self) -> None:
+        """One line that tells it all."""
+        fit = [each for each in self.judged if not each.refusal]
+        refusals: dict[str, list[str]] = {}
+        for each in self.judged:
+            if each.refusal:
+                refusals.setdefault(each.refusal, []).append(each.node.name)
+        logger.info(
+            "meeting placed" if self.chosen else "no node for a meeting",
+            tenant=self.wanted.tenant_id,
+            meeting_id=self.wanted.meeting_id,
+            tag=self.wanted.parameters.text("meta_server-tag")[:_TAG_SHOWN],
+            expected_users=self.request.expected_users,
+            node=self.chosen.name if self.chosen else None,
+            score=None if self.score is None else round(self.score, 2),
+            scores={each.node.name: round(each.score, 2) for each in fit[:_SCORES]},
+            at_soft_limit=[each.node.name for each in fit if each.avoided],
+            refusals=refusals,
+        )
 
 
 def live(connection: Connection, tenant_id: int, meeting_id: str) -> Placement | None:
@@ -67,119 +157,56 @@ def outlook(connection: Connection, snapshots: Mapping[int, Snapshot], settings:
     for meeting in cursor.execute(_SQL["young"], {"seconds": settings.young_meeting_seconds}):
         by_node.setdefault(meeting.node_id, []).append(meeting)
     fresh = {number: each for number, each in snapshots.items() if each.fresh(now, settings.poll_interval)}
-    return Outlook(now, {number: seen(each, by_node.get(number, ()), now, young_for) for number, each in fresh.items()})
+    registered, known = nodes.all_nodes(connection), nodes.observations(connection)
+    return Outlook(
+        now=now,
+        nodes=registered,
+        stored={number: each.state for number, each in known.items()},
+        observed={
+            node.id: observed_state(known.get(node.id), fresh.get(node.id), now, settings.poll_interval)
+            for node in registered
+        },
+        seen={number: seen(each, by_node.get(number, ()), now, young_for) for number, each in fresh.items()},
+        video_weight=settings.video_weight,
+    )
 
 
-def gather(connection: Connection, wanted: Wanted, known: Outlook) -> Cursor[DictRow]:
-    """Ask for what ``place`` and ``judge`` need, never from a cache; in a pipeline it comes when it is read."""
-    values = {
-        "tenant_id": wanted.tenant_id,
-        "meeting_id": wanted.meeting_id,
-        "node_ids": list(known.seen),
-        "polls": [each.snapshot.poll_started for each in known.seen.values()],
-        "late": [name for each in known.seen.values() for name in each.late],
-    }
-    return connection.execute(_SQL["nodes"], values)
-
-
-def place(
+def decide(
     connection: Connection,
     wanted: Wanted,
     refused: Collection[int],
-    rows: list[DictRow],
     known: Outlook,
     settings: Settings,
-) -> Placement | None:
-    """Reserve the best node and commit; the caller holds the placement lock. rows: what ``gather`` found.
+    *,
+    reserve: bool = False,
+) -> Decision:
+    """Choose a node, and add the meeting's row where ``reserve`` says so; a transaction of its own is best.
 
-    None where the meetingID has a live row, or the rows are no longer true: while we chose, an operator took the node
-    out of service, or a poll or a long create took back, without that lock, a lost row of this meetingID.
-    Raises NoNodeAvailableError.
+    refused: ids of nodes that will not do.
     """
-    if rows and rows[0]["live"] is not None:
-        return None
-    request = _request(rows, wanted, refused, settings)
-    judged, expected = _judged(rows, request, known, settings), request.expected_users
-    chosen = judged[0] if judged and not judged[0].refusal else None
-    if chosen is None:
-        _log_decision(wanted, expected, None, judged)
-        raise unplaced(judged, request.pool)
-    with committing(connection):
-        inserted = connection.execute(_SQL["insert"], _values(wanted, expected, chosen))
-    row = inserted.fetchone()
-    if row is None:
-        return None
-    _log_decision(wanted, expected, chosen, judged)
-    return Placement(
-        id=row["id"],
-        tenant_id=wanted.tenant_id,
-        meeting_id=wanted.meeting_id,
-        state=State.CREATING,
-        node=chosen.node,
-    )
-
-
-def judge(wanted: Wanted, rows: list[DictRow], known: Outlook, settings: Settings) -> list[Candidate]:
-    """Every node as it would be chosen now, the best first. rows: what ``gather`` found."""
-    return _judged(rows, _request(rows, wanted, (), settings), known, settings)
-
-
-def _request(rows: list[DictRow], wanted: Wanted, refused: Collection[int], settings: Settings) -> Request:
-    peaks = rows[0]["peaks"] if rows else ()
-    return Request(
-        pool=Pool.asked(wanted.parameters),
-        expected_users=expected_users(wanted.parameters, peaks, settings.expected_users),
-        refused=refused,
-        foreign={row["id"] for row in rows if row["is_foreign"]},
-    )
-
-
-def _judged(rows: list[DictRow], request: Request, known: Outlook, settings: Settings) -> list[Candidate]:
-    nodes, observed, loads = [], {}, {}
-    for row in rows:
-        number = row["id"]
-        there = known.seen.get(number)
-        snapshot = there.snapshot if there else None
-        nodes.append(read_node(row, number))
-        observed[number] = observed_state(_observation(row), snapshot, known.now, settings.poll_interval)
-        unseen = Unseen(row["unseen_meetings"], row["unseen_users"])
-        loads[number] = load(there, unseen, video_weight=settings.video_weight)
-    return candidates(nodes, observed, loads, request)
-
-
-def _values(wanted: Wanted, expected: float, chosen: Candidate) -> dict[str, Any]:
-    return {
-        "node_id": chosen.node.id,
+    pool, expected = Pool.asked(wanted.parameters), room(wanted.parameters)
+    values = {
         "tenant_id": wanted.tenant_id,
         "meeting_id": wanted.meeting_id,
-        "expected_users": expected,
         "recorded": wanted.recorded,
-        "cause": f"placed on {chosen.node.name} at score {chosen.score:g}",
+        "size_hint": expected.hint,
+        "usual_size": settings.expected_users,
+        "most": expected.most,
+        "refused": list(refused),
+        "known": known.known(pool),
+        "reserve": reserve,
     }
-
-
-def _observation(row: Mapping[str, Any]) -> Observation | None:
-    if row["observed"] is None:
-        return None
-    return Observation(state=ObservedState(row["observed"]), reason=row["reason"], since=row["since"])
-
-
-def _log_decision(wanted: Wanted, expected: float, chosen: Candidate | None, judged: list[Candidate]) -> None:
-    """One line that tells the whole decision."""
-    fit = [each for each in judged if not each.refusal]
-    refusals: dict[str, list[str]] = {}
-    for each in judged:
-        if each.refusal:
-            refusals.setdefault(each.refusal, []).append(each.node.name)
-    logger.info(
-        "meeting placed" if chosen else "no node for a meeting",
-        tenant=wanted.tenant_id,
-        meeting_id=wanted.meeting_id,
-        tag=wanted.parameters.text("meta_server-tag")[:_TAG_SHOWN],
-        expected_users=expected,
-        node=chosen.node.name if chosen else None,
-        score=round(chosen.score, 2) if chosen else None,
-        scores={each.node.name: round(each.score, 2) for each in fit[:_SCORES]},
-        at_soft_limit=[each.node.name for each in fit if each.avoided],
-        refusals=refusals,
+    (row,) = connection.execute(_SQL["place"], values)
+    by_id = {node.id: node for node in known.nodes}
+    return Decision(
+        wanted=wanted,
+        outlook=known,
+        request=Request(
+            pool=pool, expected_users=row["expected"] or 0.0, refused=refused, foreign=row["foreign_ids"] or ()
+        ),
+        unseen={number: Unseen(meetings, users) for number, meetings, users in row["unseen"] or ()},
+        live_id=row["live_id"],
+        row_id=row["row_id"],
+        chosen=by_id.get(row["chosen_id"]),
+        score=row["chosen_score"],
     )

@@ -27,19 +27,21 @@ class RecentSnapshots:
         self._known: Outlook | None = None
         self._read = float("-inf")
 
-    def outlook(self) -> Outlook:
-        """Without snapshots where Redis is away: placement then goes by its own rows.
+    def outlook(self, after: Outlook | None = None) -> Outlook:
+        """What was looked at a moment ago; where that is ``after``, which did not serve, somebody looks anew.
 
+        Without snapshots where Redis is away: placement then goes by its own rows.
         Raises StorageUnavailableError where PostgreSQL cannot be used.
         """
         known = self._known
-        if known is not None and time.monotonic() - self._read <= _LIFE:
-            return known
-        # One looks, and the others go on with what there is: a store that is slow holds up one create.
-        if not self._lock.acquire(blocking=known is None) and known is not None:
-            return known
+        if known is not None and known is not after:
+            # One looks, and the others go on with what there is: a store that is slow holds up one create.
+            if time.monotonic() - self._read <= _LIFE or not self._lock.acquire(blocking=False):
+                return known
+        else:
+            self._lock.acquire()
         try:
-            if self._known is None or time.monotonic() - self._read > _LIFE:
+            if self._known is None or self._known is after or time.monotonic() - self._read > _LIFE:
                 self._known = self._look()
                 self._read = time.monotonic()
             return self._known

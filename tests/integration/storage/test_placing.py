@@ -1,17 +1,19 @@
 """What a placement counts: meetings that a node's last poll saw, and those that it could not see."""
 
+import random
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 import pytest
 
 from balancer.core.meetings import Wanted
-from balancer.core.nodes import AdminState, Snapshot
+from balancer.core.nodes import AdminState, Limits, Node, ObservedState, Snapshot
 from balancer.core.parameters import Parameters
 from balancer.settings import Settings
 from balancer.storage import clock, nodes
 from balancer.storage.database import Connection, connect
-from balancer.storage.placing import Outlook, gather, judge, outlook
+from balancer.storage.placing import Outlook, decide, outlook
 
 
 @pytest.fixture
@@ -74,10 +76,13 @@ def some_meetings(rows: Connection, began: datetime) -> None:
     meeting(rows, "asked", 600_000, placed=began - second, created=None, state="creating")
 
 
+def wanted(query: str = "", meeting_id: str = "new") -> Wanted:
+    return Wanted(tenant_id=1, meeting_id=meeting_id, parameters=Parameters.parse(query.encode()))
+
+
 def reserved(rows: Connection, known: Outlook, settings: Settings) -> tuple[float, int]:
     """Users and meetings that are counted beside what the poll saw."""
-    wanted = Wanted(tenant_id=1, meeting_id="new", parameters=Parameters())
-    (found,) = judge(wanted, gather(rows, wanted, known).fetchall(), known, settings)
+    (found,) = decide(rows, wanted(), (), known, settings).judged
     there = known.seen.get(node_id(rows))
     return found.load.reserved, found.load.meetings - (there.snapshot.meetings if there else 0)
 
@@ -97,3 +102,126 @@ def test_without_a_fresh_poll_every_live_row_counts(rows: Connection, settings: 
     known = outlook(rows, snapshot(rows, began, {"old": 7}) if stale else {}, settings)
     assert known.seen == {}
     assert reserved(rows, known, settings) == (654_321, 6)
+
+
+@pytest.mark.parametrize(
+    ("query", "peaks", "users"),
+    [
+        ("", [], 10),
+        ("", [4, 60, 0], 60),
+        ("", [0, 0], 10),
+        ("", [500, 1, 2, 3, 4, 5], 5),
+        ("meta_bbb-meeting-size-hint=40", [60], 40),
+        ("maxParticipants=3", [], 3),
+        ("maxParticipants=300", [], 10),
+        ("maxParticipants=30", [60], 30),
+        ("maxParticipants=30&meta_bbb-meeting-size-hint=40", [], 30),
+    ],
+)
+def test_a_room_is_expected_to_be_as_full_as_lately_unless_the_front_end_knows_better(
+    rows: Connection, settings: Settings, query: str, peaks: list[int], users: float
+) -> None:
+    """peaks: the most users at once in the room's meetings so far, the oldest first."""
+    for peak in peaks:
+        rows.execute(
+            "INSERT INTO meetings (tenant_id, meeting_id, node_name, state, expected_users, peak_users, finished_at)"
+            " VALUES (1, 'new', 'bbb1', 'ended', 1, %s, now())",
+            [peak],
+        )
+    decision = decide(rows, wanted(query), (), outlook(rows, {}, settings), settings)
+    assert decision.request.expected_users == users
+
+
+class Draw:
+    """A cluster in any state, and a create that asks it for a node."""
+
+    def __init__(self, rows: Connection, seed: int) -> None:
+        self._rows, self._random = rows, random.Random(seed)
+        rows.execute("TRUNCATE meetings, meeting_events, nodes, node_observations CASCADE")
+        self._began = clock.now(rows) - timedelta(seconds=3)
+        self.nodes = [self._node(number) for number in range(self._random.randint(1, 4))]
+        self.snapshots = {node.id: self._snapshot(node) for node in self.nodes if self._random.random() < 0.8}
+        for number in range(self._random.randint(0, 6)):
+            self._meeting(number)
+        self.refused = [node.id for node in self.nodes if self._random.random() < 0.1]
+        tags = self._random.choice(["", "", "a", "a!", "b;none", "c!"])
+        hint = self._random.choice(["", "&meta_bbb-meeting-size-hint=7"])
+        self.wanted = wanted(f"meta_server-tag={tags}{hint}", self._random.choice(["new", "room-1"]))
+
+    def _node(self, number: int) -> Node:
+        def limit(most: int) -> int | None:
+            return self._random.choice([None, None, self._random.randint(1, most)])
+
+        declared = nodes.Declaration(
+            name=f"bbb{number}",
+            url=f"https://bbb{number}/",
+            secret="a-secret",
+            weight=self._random.choice([0.5, 1.0, 1.0, 2.0]),
+            tags=self._random.choice([(), (), ("a",), ("a", "b")]),
+            limits=Limits(soft_meetings=limit(4), hard_meetings=limit(6), soft_users=limit(40), hard_users=limit(80)),
+        )
+        state = self._random.choice([AdminState.ENABLED] * 4 + [AdminState.DRAINING])
+        node = nodes.add(self._rows, declared, state)
+        if self._random.random() < 0.9:
+            observed = self._random.choice(
+                [ObservedState.ONLINE] * 6 + [ObservedState.SUSPECT, ObservedState.UNREACHABLE]
+            )
+            nodes.observe(self._rows, node.id, observed, reason="", bbb_version="", digests=(), fencing=1)
+        return node
+
+    def _snapshot(self, node: Node) -> Snapshot:
+        participants = {f"internal-{node.id}-{each}": each * 7 for each in range(self._random.randint(0, 3))}
+        began = self._began - timedelta(hours=self._random.choice([0, 0, 0, 1]))
+        users = sum(participants.values())
+        return Snapshot(
+            node_id=node.id,
+            fencing=1,
+            poll_started=began,
+            polled=began,
+            users=users,
+            video=self._random.choice([0, 5]),
+            participants=participants,
+        )
+
+    def _meeting(self, number: int) -> None:
+        """A row of any age; now and then of another tenant, and of a meetingID that the create may ask for."""
+        node = self._random.choice(self.nodes)
+        age = timedelta(seconds=self._random.choice([0, 2, 4, 1000]))
+        values = {
+            "tenant": self._random.choice([1, 2]),
+            "id": f"room-{number}",
+            "node": node.id,
+            "name": node.name,
+            "state": self._random.choice(["creating", "running", "running", "lost"]),
+            "internal": f"internal-{node.id}-{number}",
+            "expected": self._random.choice([1, 7, 12.5]),
+            "at": self._began + timedelta(seconds=2) - age,
+        }
+        self._rows.execute(
+            "INSERT INTO meetings (tenant_id, meeting_id, node_id, node_name, state, internal_meeting_id, create_time,"
+            " expected_users, placed_at, created_at, finished_at) SELECT %(tenant)s, %(id)s, %(node)s, %(name)s,"
+            " %(state)s, internal, CASE WHEN internal IS NOT NULL THEN 1 END, %(expected)s, %(at)s,"
+            " CASE WHEN internal IS NOT NULL THEN %(at)s END, CASE WHEN %(state)s = 'lost' THEN %(at)s END"
+            " FROM (SELECT CASE WHEN %(state)s <> 'creating' THEN %(internal)s END AS internal) AS known",
+            values,
+        )
+
+
+def test_postgresql_chooses_the_node_that_the_rules_name(rows: Connection, settings: Settings) -> None:
+    rows.execute("INSERT INTO tenants (name) VALUES ('another')")
+    met: Counter[str] = Counter()
+    for seed in range(300):
+        draw = Draw(rows, seed)
+        decision = decide(rows, draw.wanted, draw.refused, outlook(rows, draw.snapshots, settings), settings)
+        if decision.live_id is not None:
+            met["live"] += 1
+            continue
+        best = decision.judged[0]
+        expected = (None, None) if best.refusal else (best.node.name, pytest.approx(best.score))
+        found = (decision.chosen and decision.chosen.name, decision.score)
+        assert found == expected, f"seed {seed}: {decision.judged}"
+        met["chosen" if decision.chosen else "none fit"] += 1
+        met.update(each.refusal.partition(" of ")[0] for each in decision.judged)
+        met["avoided"] += any(each.avoided for each in decision.judged)
+    kinds = {"chosen", "none fit", "live", "avoided", "at the limit", "with another meeting"}
+    assert kinds <= met.keys(), met

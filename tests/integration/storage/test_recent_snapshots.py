@@ -33,3 +33,14 @@ def test_a_store_that_is_slow_holds_up_one_create(
         assert recent.outlook() is before
         go.set()
         assert looks.result(10) is not before
+
+
+def test_an_outlook_that_did_not_serve_is_replaced_once_for_all_that_had_it(
+    settings: Settings, client: cache.Redis, database: Database
+) -> None:
+    recent = RecentSnapshots(settings, Snapshots(client), database)
+    before = recent.outlook()
+    assert recent.outlook() is before
+    anew = recent.outlook(after=before)
+    assert anew is not before
+    assert recent.outlook(after=before) is anew

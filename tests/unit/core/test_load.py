@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from balancer.core.load import Load, Unseen, Young, expected_users, load, seen
+from balancer.core.load import Load, Unseen, Young, load, room, seen
 from balancer.core.nodes import Snapshot
 from balancer.core.parameters import Parameters
 
@@ -91,36 +91,22 @@ def test_capacity_divides() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "users"),
+    ("query", "hint", "most"),
     [
-        (b"", 10),
-        (b"meta_bbb-meeting-size-hint=40", 40),
-        (b"meta_bbb-meeting-size-hint=0", 10),
-        (b"meta_bbb-meeting-size-hint=many", 10),
-        (b"meta_bbb-meeting-size-hint=-5", 10),
-        (b"meta_bbb-meeting-size-hint=99999", 10_000),
-        (b"meta_bbb-meeting-size-hint=99999999999999999999", 10),
-        (b"meta_bbb-meeting-size-hint=%D9%A4", 10),
-        (b"maxParticipants=3", 3),
-        (b"maxParticipants=0", 10),
-        (b"maxParticipants=300", 10),
-        (b"maxParticipants=30&meta_bbb-meeting-size-hint=40", 30),
+        (b"", None, None),
+        (b"meta_bbb-meeting-size-hint=40", 40, None),
+        (b"meta_bbb-meeting-size-hint=0", None, None),
+        (b"meta_bbb-meeting-size-hint=many", None, None),
+        (b"meta_bbb-meeting-size-hint=-5", None, None),
+        (b"meta_bbb-meeting-size-hint=99999", 10_000, None),
+        (b"meta_bbb-meeting-size-hint=99999999999999999999", None, None),
+        (b"meta_bbb-meeting-size-hint=%D9%A4", None, None),
+        (b"maxParticipants=3", None, 3),
+        (b"maxParticipants=0", None, None),
+        (b"maxParticipants=30&meta_bbb-meeting-size-hint=40", 40, 30),
     ],
 )
-def test_what_a_front_end_tells_of_a_room_is_believed_within_reason(query: bytes, users: float) -> None:
-    assert expected_users(Parameters.parse(query), [], 10) == users
-
-
-@pytest.mark.parametrize(
-    ("query", "peaks", "users"),
-    [
-        (b"", [4, 60, 0], 60),
-        (b"", [0, 0], 10),
-        (b"meta_bbb-meeting-size-hint=40", [60], 40),
-        (b"maxParticipants=30", [60], 30),
-    ],
-)
-def test_a_room_is_expected_to_be_as_full_as_before_unless_the_front_end_knows_better(
-    query: bytes, peaks: list[int], users: float
+def test_what_a_front_end_tells_of_a_room_is_believed_within_reason(
+    query: bytes, hint: float | None, most: float | None
 ) -> None:
-    assert expected_users(Parameters.parse(query), peaks, 10) == users
+    assert room(Parameters.parse(query)) == (hint, most)

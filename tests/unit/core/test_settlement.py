@@ -55,6 +55,8 @@ LEFT_OVER = dataclasses.replace(lost(OTHER), handed_out=False)
         (OLDER, None, False, Step.DISOWN_SUCCESSOR),
         # An answer that was overtaken by another.
         (NEWER, None, True, Step.LOOK_AGAIN),
+        (NEWER, LEFT_OVER, True, Step.LOOK_AGAIN),
+        (NEWER, ended(OTHER), True, Step.LOOK_AGAIN),
         (ended(RUNNING), None, True, Step.LOOK_AGAIN),
         (lost(RUNNING), None, True, Step.LOOK_AGAIN),
         (ended(OLDER), None, True, Step.DISOWN_SUCCESSOR),

@@ -44,10 +44,6 @@ class World:
 
     # The store.
 
-    def live(self, tenant_id: int, meeting_id: str) -> Placement | None:
-        self.schedule.step()
-        return self._live(tenant_id, meeting_id)
-
     def place(self, wanted: Wanted, refused: Collection[int]) -> tuple[Placement, bool]:
         self.schedule.step()
         there = self._live(wanted.tenant_id, wanted.meeting_id)

@@ -1,0 +1,109 @@
+-- Placement as one statement: the pick and its reservation, under a lock that no client can hold on to.
+
+-- Choose the best node for a tenant's meetingID, and reserve it there where that is wanted. What changes from one placement to the next is counted here, after the
+-- lock has been taken; what polls told and what a create asked for comes with the call. The order of the choice is that of
+-- core.selection: a test compares them.
+--
+-- size_hint, usual_size, most: users that the front end told of, of a room that is new, and that the room takes; the first
+-- and the last may be null. refused: ids of nodes that failed this create. known: a JSON object,
+--   nodes: of each its id; rank, the lower the better, by its state and tags, null where it may not be chosen; state, as
+--     table node_observations had it; poll, the beginning of its last poll, null where nothing fresh is known; people,
+--     video, meetings: what that poll saw, in users, in users, in meetings
+--   late: internalMeetingIDs that a poll saw though their creates finished after it had begun.
+--
+-- live_id: the row that the meetingID has already; nothing was done. row_id: the new one. Where both are null: no node
+-- was fit, or an operator took the one that was chosen out of service, or a row of this meetingID was taken back meanwhile.
+-- unseen: [node, meetings, users] of what no poll could see, of a node without a poll all that is live. foreign_ids: nodes
+-- that hold another tenant's meeting of this id, or may hold it still; BBB would take the two for one.
+CREATE FUNCTION place_meeting(
+    wanted_tenant bigint, wanted_id text, to_record boolean,
+    size_hint double precision, usual_size double precision, most double precision,
+    refused bigint[], known json, reserve boolean,
+    OUT live_id bigint, OUT row_id bigint, OUT chosen_id bigint, OUT chosen_name text, OUT chosen_score double precision,
+    OUT expected double precision, OUT unseen json, OUT foreign_ids bigint[]
+) LANGUAGE plpgsql AS $$
+BEGIN
+    -- One at a time in the whole cluster: each counts rows that another one would add. Every statement below sees what had
+    -- been committed when it began.
+    IF reserve THEN
+        PERFORM pg_advisory_xact_lock(x'6262625F706C6163'::bigint);
+    END IF;
+
+    SELECT id INTO live_id FROM meetings
+    WHERE tenant_id = wanted_tenant AND meeting_id = wanted_id AND state IN ('creating', 'running');
+    IF FOUND THEN
+        RETURN;
+    END IF;
+
+    SELECT least(most, coalesce(size_hint, nullif(max(last.peak_users), 0), usual_size)) INTO expected
+    FROM (
+        SELECT peak_users FROM meetings
+        WHERE tenant_id = wanted_tenant AND meeting_id = wanted_id
+        ORDER BY id DESC
+        LIMIT 5
+    ) AS last;
+
+    WITH seen AS MATERIALIZED (
+        SELECT *
+        FROM json_to_recordset(known -> 'nodes') AS told (
+            id bigint, rank int, state text, poll timestamptz, people float8, video float8, meetings int
+        )
+    ), late AS MATERIALIZED (
+        SELECT value AS id FROM json_array_elements_text(known -> 'late')
+    ), uncounted AS MATERIALIZED (
+        SELECT m.node_id, count(*) AS meetings, sum(m.expected_users) AS users
+        FROM meetings AS m LEFT JOIN seen ON seen.id = m.node_id
+        WHERE m.state IN ('creating', 'running') AND m.node_id IS NOT NULL
+            AND (m.created_at IS NULL OR seen.poll IS NULL OR m.created_at >= seen.poll)
+            AND (m.internal_meeting_id IS NULL OR m.internal_meeting_id NOT IN (SELECT id FROM late))
+        GROUP BY m.node_id
+    ), strange AS MATERIALIZED (
+        SELECT node_id
+        FROM meetings
+        WHERE meeting_id = wanted_id AND tenant_id <> wanted_tenant AND node_id IS NOT NULL
+            AND (state IN ('creating', 'running')
+                OR (state = 'lost' AND finished_at > clock_timestamp() - interval '1 day'))
+    ), loaded AS (
+        SELECT
+            n.id, n.name, n.weight, seen.rank, seen.video, n.soft_meetings, n.hard_meetings, n.soft_users, n.hard_users,
+            seen.meetings + coalesce(uncounted.meetings, 0) AS meetings,
+            seen.people + coalesce(uncounted.users, 0) AS people
+        FROM seen
+        JOIN nodes AS n ON n.id = seen.id AND n.admin_state = 'enabled'
+        JOIN node_observations AS o ON o.node_id = n.id AND o.state = seen.state
+        LEFT JOIN uncounted ON uncounted.node_id = n.id
+        WHERE seen.rank IS NOT NULL AND n.id <> ALL (refused) AND n.id NOT IN (SELECT node_id FROM strange)
+    ), best AS (
+        SELECT id, name, (people + video + expected) / weight AS score
+        FROM loaded
+        WHERE (meetings < hard_meetings) IS NOT FALSE AND (people < hard_users) IS NOT FALSE
+        ORDER BY
+            rank, (meetings >= soft_meetings) IS TRUE OR (people >= soft_users) IS TRUE,
+            score, meetings / weight, weight DESC, id
+        LIMIT 1
+    )
+    SELECT
+        best.id, best.name, best.score,
+        (SELECT json_agg(json_build_array(node_id, meetings, users)) FROM uncounted),
+        ARRAY(SELECT node_id FROM strange)
+    INTO chosen_id, chosen_name, chosen_score, unseen, foreign_ids
+    FROM (VALUES (true)) AS always LEFT JOIN best ON true;
+
+    IF NOT reserve THEN
+        RETURN;
+    END IF;
+    -- Whoever takes the node out of service waits for us, or we for them.
+    PERFORM FROM nodes WHERE id = chosen_id AND admin_state = 'enabled' FOR SHARE;
+    IF FOUND THEN
+        INSERT INTO meetings (tenant_id, meeting_id, node_id, node_name, expected_users, recorded)
+        VALUES (wanted_tenant, wanted_id, chosen_id, chosen_name, expected, to_record)
+        ON CONFLICT DO NOTHING
+        RETURNING id INTO row_id;
+    END IF;
+    IF row_id IS NOT NULL THEN
+        INSERT INTO meeting_events (meeting, to_state, cause)
+        VALUES (row_id, 'creating',
+            format('placed on %s at score %s', chosen_name, trim_scale(round(chosen_score::numeric, 2))));
+    END IF;
+END
+$$;
