@@ -38,7 +38,8 @@ def configure(level: str, form: str) -> None:
         processors=shared + final,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(_STANDARD_ERROR),
-        cache_logger_on_first_use=True,
+        # Loggers that were used before follow: what is cached would keep the settings of its first line.
+        cache_logger_on_first_use=False,
     )
     _configure_libraries(shared, final)
 

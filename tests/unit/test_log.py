@@ -75,6 +75,15 @@ def test_configuring_twice_doubles_nothing(lines: pytest.CaptureFixture[str]) ->
     assert [entry["event"] for entry in read(lines)] == ["once"]
 
 
+def test_a_logger_that_was_used_before_follows_new_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = log.get("x")
+    log.configure("error", "text")
+    logger.info("too little")
+    log.configure("info", "json")
+    logger.info("enough")
+    assert [entry["event"] for entry in read(capsys)] == ["enough"]
+
+
 def test_text_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure("info", "text")
     log.get("x").info("hello", node="bbb1")
