@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 
-async def eventually(observe: Callable[[], object] | Callable[[], Awaitable[object]], within: float = 5.0) -> object:
+async def eventually(observe: Callable[[], object] | Callable[[], Awaitable[object]], within: float = 30.0) -> object:
     """Repeat an observation until it is true; AssertionError with the last one seen after the deadline."""
     deadline = time.monotonic() + within
     while True:

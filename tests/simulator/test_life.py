@@ -13,7 +13,7 @@ from tests.simulator.receiver import Receiver
 from tests.simulator.receiver import receiver as receiver
 
 #: Fast enough for a test, slow enough to see the state before.
-MINUTE = 0.2
+MINUTE = 0.6
 
 
 async def gone(front: Front, meeting_id: str = "course-77") -> bool:
@@ -81,13 +81,13 @@ async def test_a_refused_callback_is_repeated_and_redirects_are_not_followed(
 
 
 async def test_waiting_callbacks_die_with_a_restart(start_node: StartNode, receiver: Receiver) -> None:
-    front = await start_node(callback_delays=(0.0, 0.4))
+    front = await start_node(callback_delays=(0.0, 1.0))
     receiver.statuses = [500]
     await front.create(meta_endCallbackUrl=receiver.url)
     await front.call("end", meetingID="course-77")
     await eventually(lambda: len(receiver.seen) == 1)
     await front.control("POST", "/restart")
-    await asyncio.sleep(0.6)
+    await asyncio.sleep(1.3)
     assert len(receiver.seen) == 1
 
 
@@ -123,7 +123,7 @@ async def test_each_timer_ends_a_meeting_after_its_minute(
     if users == "left":
         await front.control("DELETE", "/users", meetingID="course-77")
     assert not await gone(front)
-    await eventually(lambda: gone(front), within=MINUTE * 10)
+    await eventually(lambda: gone(front))
 
 
 async def test_users_keep_a_meeting_alive_beyond_the_timers_of_empty_ones(start_node: StartNode) -> None:

@@ -74,13 +74,14 @@ async def test_hung_nodes_delay_nobody(settings: Settings, fleet: Fleet) -> None
         fleet.misbehave(name, "hang")
     async with running(replace(settings, poll_interval=2.0, poll_timeout=2.0)):
         await until(lambda: all(len(fleet.requests(name, "getMeetings")) >= 3 for name in well), within=60)
+        # A hundred nodes in this process may take too long for each other at first: not so for good.
+        await until(lambda: {fleet.observed()[name][0] for name in well} == {ObservedState.ONLINE}, within=60)
         now = clock.now(fleet.rows)
         ages = {node_id: snapshot.age(now).total_seconds() for node_id, snapshot in fleet.snapshots.all().items()}
         observed = fleet.observed()
     assert ages.keys() == {fleet.nodes[name].id for name in well}
     assert max(ages.values()) < 15
     assert {observed[name] for name in hung} <= {(ObservedState.SUSPECT, "slow"), (ObservedState.UNREACHABLE, "slow")}
-    assert {observed[name][0] for name in well} == {ObservedState.ONLINE}
 
 
 async def test_a_wish_polls_that_node_at_once_and_no_other(

@@ -202,10 +202,10 @@ def test_every_truncation_is_given_time_and_then_refused(share: Path, importer: 
 
 
 def wait_until_refused(share: Path, importer: Importer, name: str = "evil.tar") -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (share / "spool" / "failed" / name).exists():
         importer.run_once()
-        assert time.monotonic() < deadline, "not refused within 10 s"
+        assert time.monotonic() < deadline, "not refused within 60 s"
 
 
 def test_an_archive_that_is_still_being_written_is_waited_for(
@@ -218,10 +218,10 @@ def test_an_archive_that_is_still_being_written_is_waited_for(
         for part in range(0, len(whole), 3000):
             writer.write(whole[part : part + 3000])
             importer.run_once()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (share / "published" / ROOT).exists():
         importer.run_once()
-        assert time.monotonic() < deadline, "not imported within 10 s"
+        assert time.monotonic() < deadline, "not imported within 60 s"
     assert rows.execute("SELECT state FROM imports").fetchall() == [{"state": "done"}]
 
 

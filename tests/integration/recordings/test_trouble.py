@@ -22,7 +22,7 @@ from tests.archives import RECORD_ID
 FILES = archives.presentation()
 
 
-def until(importer: Importer, path: Path, seconds: float = 20) -> None:
+def until(importer: Importer, path: Path, seconds: float = 60) -> None:
     """Let the importer work until a path is there."""
     deadline = time.monotonic() + seconds
     while not path.exists():
@@ -158,10 +158,10 @@ def test_a_database_that_is_restarted_in_the_middle(
     assert importer.survive_once() is False
     assert len(list((share / "spool" / ".work").iterdir())) == 1
     own_postgresql.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while list((share / "spool" / ".work").iterdir()):
         importer.survive_once()
-        assert time.monotonic() < deadline, "not imported within 20 s of the database's return"
+        assert time.monotonic() < deadline, "not imported within 60 s of the database's return"
     with connect(own_postgresql.url()) as connection:
         states = connection.execute("SELECT state, faults FROM imports").fetchall()
         formats = connection.execute("SELECT tree FROM recording_formats").fetchall()
@@ -269,7 +269,7 @@ def test_a_share_that_goes_in_the_middle_commits_nothing(
     assert "the share is not mounted" in found["reason"]
     monkeypatch.undo()
     (share / "marker").rename(share / MARKER)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not rows.execute("SELECT 1 FROM recordings").fetchall():
         importer.run_once()
         assert time.monotonic() < deadline

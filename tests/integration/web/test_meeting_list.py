@@ -9,6 +9,8 @@ import defusedxml.ElementTree
 import requests
 
 from tests.integration.web.cluster import NODE_SECRET, Cluster, sign
+from tests.integration.web.conftest import ClusterMaker
+from tests.integration.web.site import until
 from tests.integration.web.test_create import unreachable
 
 
@@ -59,9 +61,9 @@ def test_a_dead_node_costs_neither_time_nor_its_meetings(cluster: Cluster) -> No
     home = cluster.home("course-1")
     cluster.misbehave(home, "hang")
     unreachable(cluster, home, timedelta(minutes=10))
-    before = time.monotonic()
+    asked = len(cluster.requests(home, "getMeetings"))
     assert listed(cluster).keys() == {"course-1", "course-2"}
-    assert time.monotonic() - before < 1
+    assert len(cluster.requests(home, "getMeetings")) == asked
     cluster.mend(home)
 
 
@@ -139,17 +141,26 @@ def test_live_a_node_that_hangs_stands_as_it_was_polled(cluster: Cluster) -> Non
     assert time.monotonic() - before < 4
 
 
-def test_live_calls_at_one_time_share_a_round_and_too_many_do_without(cluster: Cluster) -> None:
+def test_live_calls_at_one_time_share_a_round_and_too_many_do_without(
+    cluster_on: ClusterMaker, database_url: str, redis_url: str
+) -> None:
+    cluster = cluster_on(database_url, redis_url, node_info_timeout="30")
+    cluster.add("bbb1", "bbb2")
+    cluster.poll()
     cluster.create("course-1")
     cluster.poll()
     home = cluster.home("course-1")
     cluster.let_in(home, "course-1", 3)
     for name in cluster.nodes:
-        cluster.misbehave(name, "slow", calls=["getMeetings"], seconds=0.7)
+        cluster.misbehave(name, "slow", calls=["getMeetings"], seconds=25)
     polled = len(cluster.requests(home, "getMeetings"))
     callers = cluster.settings.web_threads // 4 + 4
     with ThreadPoolExecutor(callers) as pool:
-        found = [each.result() for each in [pool.submit(count, cluster, live="true") for _ in range(callers)]]
+        asked = [pool.submit(count, cluster, live="true") for _ in range(callers)]
+        until(lambda: sum(each.done() for each in asked) == 4, within=20)
+        for name in cluster.nodes:
+            cluster.mend(name)
+        found = [each.result() for each in asked]
     assert {"course-1": "3"} in found
     assert {"course-1": "0"} in found
     assert len(cluster.requests(home, "getMeetings")) <= polled + 2

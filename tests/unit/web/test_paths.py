@@ -42,6 +42,6 @@ def test_canonical(path: str, routed: str) -> None:
 
 @pytest.mark.parametrize("path", ["/" * 60_000 + "x", "/bigbluebutton" + "/" * 60_000 + "-", "/api" * 15_000 + "-"])
 def test_no_path_takes_long(path: str) -> None:
-    before = time.perf_counter()
+    before = time.thread_time()
     canonical(path)
-    assert time.perf_counter() - before < 0.5
+    assert time.thread_time() - before < 0.5
