@@ -55,8 +55,7 @@ def candidates(
 
     A soft limit only weighs among nodes that would do as well otherwise: it sends nothing out of the pool asked for.
     """
-    expected = request.expected_users
-    found = [_judged(Candidate(node, observed[node.id], loads[node.id], expected), request) for node in nodes]
+    found = [_judged(node, observed[node.id], loads[node.id], request) for node in nodes]
     states = {each.observed for each in found if not each.refusal}
     best = next((state for state in _PREFERENCE if state in states), None)
     found = _refuse(found, lambda each: each.observed is not best, lambda each: each.observed.value)
@@ -88,17 +87,14 @@ def full(load: Load, node: Node) -> str:
     return f"at the limit of {reached}" if reached else ""
 
 
-def _judged(each: Candidate, request: Request) -> Candidate:
-    return replace(each, refusal=_refusal(each, request))
-
-
-def _refusal(each: Candidate, request: Request) -> str:
-    """What speaks against a node, whatever the others are like."""
-    if each.node.id in request.refused:
-        return "that did not take this meeting"
-    if each.node.id in request.foreign:
-        return "with another meeting of this id"
-    return _unfit(each.node, each.observed, request.pool) or full(each.load, each.node)
+def _judged(node: Node, observed: ObservedState, load: Load, request: Request) -> Candidate:
+    """By what speaks against it, whatever the others are like."""
+    refusal = _unfit(node, observed, request.pool)
+    if node.id in request.refused:
+        refusal = "that did not take this meeting"
+    elif node.id in request.foreign:
+        refusal = "with another meeting of this id"
+    return Candidate(node, observed, load, request.expected_users, refusal or full(load, node))
 
 
 def _unfit(node: Node, observed: ObservedState, pool: Pool) -> str:
