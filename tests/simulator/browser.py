@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 CHROMIUM = "/usr/bin/chromium"
+#: Milliseconds; a browser on a busy machine needs more than playwright's own 5 s at times.
+PATIENCE = 30_000
 FLAGS = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 
@@ -15,6 +17,7 @@ FLAGS = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
     arguments = [*FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     environment: dict[str, str | float | bool] = {**os.environ, "HOME": str(tmp_path)}
+    expect.set_options(timeout=PATIENCE)
     async with async_playwright() as playwright:
         # BBB's own attribute for tests.
         playwright.selectors.set_test_id_attribute("data-test")

@@ -21,7 +21,7 @@ async def gone(front: Front, meeting_id: str = "course-77") -> bool:
 
 
 async def test_end_is_asynchronous_and_repeatable_until_the_meeting_is_gone(start_node: StartNode) -> None:
-    front = await start_node(end_delay=0.3)
+    front = await start_node(end_delay=1)
     first = await front.create()
     for _ in range(2):
         said = await front.call("end", meetingID="course-77")

@@ -92,5 +92,5 @@ def _on_port(configuration: str, port: int, directory: Path) -> str:
 def _answers(found: Edge) -> bool:
     try:
         return requests.get(f"{found.origin}/bigbluebutton/api", timeout=5).ok
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return False

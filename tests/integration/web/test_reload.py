@@ -23,7 +23,7 @@ from tests.integration.web.site import SETTINGS, Site, until
 
 CLIENTS = 4
 #: Requests of one client at most: what ends a load that nobody ends.
-MOST = 3000
+MOST = 20_000
 
 pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed: see bin/packages")
 
