@@ -20,6 +20,7 @@ from tests import archives
 from tests.archives import RECORD_ID
 
 FILES = archives.presentation()
+WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
 def until(importer: Importer, path: Path, seconds: float = 60) -> None:
@@ -42,10 +43,17 @@ def import_all(settings: Settings, share: Path, rows: Connection, archives_there
         "BALANCER_IMPORT_INTERVAL": "0.1",
     }
     code = "from balancer import importer, settings; importer.main(settings.load())"
-    running = [
-        subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
-        for _ in range(workers)
-    ]
+    with connect(settings.database_url) as holding:
+        # Nobody begins before all are there: one alone may have done the work before the next has started.
+        holding.execute("LOCK TABLE imports")
+        running = [
+            subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
+            for _ in range(workers)
+        ]
+        deadline = time.monotonic() + 60
+        while rows.execute(WAITING).rowcount < workers:
+            assert time.monotonic() < deadline, "the importers do not start"
+            time.sleep(0.05)
     deadline = time.monotonic() + 60
     count = "SELECT count(*) AS n FROM imports WHERE state = 'done'"
     while (rows.execute(count).fetchone() or {"n": 0})["n"] < archives_there and time.monotonic() < deadline:
