@@ -29,7 +29,7 @@ def test_scenarios_pass_and_leave_nothing(site: Site, foreign_meeting: Callable[
     eventually(
         lambda: [meeting.text for meeting in site.api.call("getMeetings").all("meetings/meeting/meetingID")],
         lambda names: names == ["a-lecture"],
-        within=10,
+        within=60,
         otherwise=lambda names: f"left behind: {names}, at first {[one.text for one in listed]}",
     )
     assert not site.journal.exists()

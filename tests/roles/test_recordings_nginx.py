@@ -92,7 +92,7 @@ def serving(**settings: str) -> Iterator[Recordings]:
         options = f"daemon off; pid {root}/pid; user {_owner(root)};"
         nginx = Process("nginx", ["nginx", "-c", str(root / "nginx.conf"), "-g", options], root / "log")
         try:
-            nginx.wait_until((root / "http.sock").exists)
+            nginx.wait_until(lambda: _listens(root / "http.sock"))
             yield Recordings(root, balancer)
         finally:
             nginx.stop()
@@ -111,6 +111,11 @@ def recordings(running: Recordings) -> Recordings:
     running.balancer.asked.clear()
     running.balancer.away = False
     return running
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as asking:
+        return asking.connect_ex(str(path)) == 0
 
 
 def _owner(root: Path) -> str:
