@@ -14,8 +14,11 @@ SPOOL = "/srv/bbb-fleet/spool"
 #: A node's own place for the mounted spool, where it hands over through NFS.
 NODE_SPOOL_VARIABLE = "bbb_node_spool"
 NODE_SPOOL = "/var/lib/bbb-fleet-handover/spool"
-#: Write, rename, read and delete, as whoever hands over or takes in has to. A dot keeps importers away from it.
-TRY = 'f="$1/.acceptance-$$" && echo probe >"$f" && mv "$f" "$f.moved" && grep -q probe "$f.moved" && rm "$f.moved"'
+#: Write, link, rename, read and delete, as whoever hands over or takes in has to. A dot keeps importers away from it.
+TRY = """
+f="$1/.acceptance-$$" && echo probe >"$f" && ln "$f" "$f.linked" && rm "$f" &&
+    mv "$f.linked" "$f.moved" && grep -q probe "$f.moved" && rm "$f.moved"
+"""
 #: Leaves nothing behind even where it may write.
 TRESPASS = 'f="$1/.acceptance-$$" && touch "$f" && rm "$f"'
 
@@ -31,7 +34,7 @@ def has_mounted_spool(node: Host, hosts: Hosts) -> bool:
 
 
 def cannot_write(host: Host, user: str, directory: str) -> str:
-    """Why a user cannot write, rename, read and delete in a directory; empty if they can."""
+    """Why a user cannot write, link, rename, read and delete in a directory; empty if they can."""
     tried = host.as_user(user, TRY, directory)
     return "" if tried.ok else f"{host.name}: {user} cannot write to {directory}: {tried.errors.strip()[-200:]}"
 

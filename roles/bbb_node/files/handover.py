@@ -8,12 +8,14 @@ BigBlueButton's is deleted.
 """
 
 import argparse
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import pwd
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -55,12 +57,21 @@ def write_durably(path: Path, text: str) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Make a rename outlive a power cut."""
+    """Make the names in it outlive a power cut."""
     descriptor = os.open(str(directory), os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def file_digest(path: Path) -> str:
+    """A file's SHA-256."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def visible(directory: Path) -> List[Path]:
@@ -104,11 +115,7 @@ class Archive:
 
     def digest(self) -> str:
         """SHA-256 of the archive."""
-        digest = hashlib.sha256()
-        with self.path.open("rb") as stream:
-            for block in iter(lambda: stream.read(1 << 20), b""):
-                digest.update(block)
-        return digest.hexdigest()
+        return file_digest(self.path)
 
 
 def _plain(member: tarfile.TarInfo) -> Optional[tarfile.TarInfo]:
@@ -167,9 +174,11 @@ class SshTransport:
 
 
 class NfsTransport:
-    """A copy into the mounted spool under a hidden name, synced, measured, then renamed."""
+    """A copy into the mounted spool under a hidden name, synced, measured, then given its name in the inbox."""
 
     MARKER = ".bbb-fleet-spool"
+    #: An archive of the same name may go, and another come, at every look.
+    LOOKS = 10
 
     def __init__(self, settings: Dict[str, Any]) -> None:
         self._spool = Path(settings["spool"])
@@ -189,32 +198,82 @@ class NfsTransport:
     def deliver(self, archive: Path, size: int, digest: str) -> None:
         """Raises DeliveryError unless the archive arrived whole."""
         self.check()
+        try:
+            self._forget_leftovers(archive.name)
+            # Looked for before the copy too, which may be of gigabytes and all for nothing.
+            if not self._waits(archive.name, size, digest):
+                self._bring(archive, size, digest)
+            sync_directory(self._spool)
+        except OSError as error:
+            raise DeliveryError(f"the spool cannot be written: {error}") from error
+
+    def _bring(self, archive: Path, size: int, digest: str) -> None:
+        """Copy an archive and have it enter the inbox. Raises DeliveryError, OSError."""
         free = shutil.disk_usage(str(self._spool)).free
         if free < size * 2 + RESERVE:
             raise DeliveryError(f"no room in the spool: {free} bytes are free")
-        arriving = self._spool / f".{archive.name}.{os.uname().nodename}"
+        # A name of its own for each attempt: a cloned node has the same host name.
+        arriving = self._spool / f"{self._hidden(archive.name)}~{secrets.token_hex(8)}"
         try:
             copied = self._copy(archive, arriving)
             if copied != digest or arriving.stat().st_size != size:
                 raise DeliveryError("the copy in the spool is not what was sent")
             arriving.chmod(0o664)
-            arriving.rename(self._spool / archive.name)
+            self._enter(arriving, archive.name, size, digest)
+            # Before the other name goes: no power cut leaves it without one.
+            sync_directory(self._spool)
+        finally:
+            arriving.unlink(missing_ok=True)
+
+    @staticmethod
+    def _hidden(name: str) -> str:
+        """How the names of an archive's copies from this node begin."""
+        return f".{name}.{os.uname().nodename}"
+
+    def _forget_leftovers(self, name: str) -> None:
+        """Remove what attempts that were cut off left, be it a second name of an archive that entered."""
+        for path in self._spool.iterdir():
+            if path.name.partition("~")[0] == self._hidden(name):
+                path.unlink(missing_ok=True)
+
+    def _enter(self, arriving: Path, name: str, size: int, digest: str) -> None:
+        """Give a copy its name in the inbox, unless the same waits there already. Raises DeliveryError, OSError."""
+        for _ in range(self.LOOKS):
+            try:
+                # Not a rename: that would replace an archive, which nobody may be able to make again.
+                os.link(str(arriving), str(self._spool / name))
+            except FileExistsError:
+                # An NFS server may have done it and lost the answer.
+                if self._waits(name, size, digest):
+                    return
+            else:
+                return
+        raise DeliveryError("archives of that name come and go too fast in the spool; the delivery is tried again")
+
+    def _waits(self, name: str, size: int, digest: str) -> bool:
+        """Whether the inbox has an archive of these very bytes. Raises DeliveryError where it has another."""
+        waiting = self._spool / name
+        try:
+            same = waiting.stat().st_size == size and file_digest(waiting) == digest
         except OSError as error:
-            raise DeliveryError(f"the spool cannot be written: {error}") from error
-        sync_directory(self._spool)
+            # Taken by the importer meanwhile; on NFS even under the eyes of who reads it.
+            if error.errno in (errno.ENOENT, errno.ESTALE):
+                return False
+            raise
+        if not same:
+            raise DeliveryError(
+                "another archive of that name still waits for the importer; the delivery is tried again"
+            )
+        return True
 
     @staticmethod
     def _copy(archive: Path, target: Path) -> str:
         """Copy, sync, and give the SHA-256 of what can be read back."""
-        with archive.open("rb") as source, target.open("wb") as stream:
+        with archive.open("rb") as source, target.open("xb") as stream:
             shutil.copyfileobj(source, stream, 1 << 20)
             stream.flush()
             os.fsync(stream.fileno())
-        digest = hashlib.sha256()
-        with target.open("rb") as stream:
-            for block in iter(lambda: stream.read(1 << 20), b""):
-                digest.update(block)
-        return digest.hexdigest()
+        return file_digest(target)
 
 
 class Handover:

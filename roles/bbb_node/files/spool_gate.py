@@ -1,21 +1,26 @@
 #!/usr/bin/python3
 """The one command that a node's key may run on the storage host: takes that node's archives into the spool.
 
-A node writes below ``.arriving/NODE/`` alone, with rsync held there by rrsync. An archive enters the inbox by a rename,
-after its length and SHA-256 were found right and its bytes are on disk.
+A node writes below ``.arriving/NODE/`` alone, with rsync held there by rrsync. An archive enters the inbox after its
+length and SHA-256 were found right and its bytes are on disk, and never in the place of another that waits there.
 Words: ``offer NAME SIZE`` (is there room?), ``rsync --server …``, ``commit NAME SIZE SHA256``. Answers are JSON.
 """
 
+from __future__ import annotations
+
 import argparse
+import fcntl
 import hashlib
 import json
 import os
 import re
 import shlex
 import shutil
+import stat
 import sys
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 NAME = re.compile(r"[0-9a-f]+-[0-9]+-[a-z0-9_]+\.tar")
 NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -23,6 +28,8 @@ RRSYNC = "/usr/bin/rrsync"
 #: The importer unpacks beside the archive, so it needs as much again; the rest is air for everybody else.
 ROOM_FACTOR = 2
 ROOM_RESERVE = 512 * 1024 * 1024
+#: An archive of the same name may go, and another come, at every look.
+LOOKS = 10
 
 
 class RefusedError(Exception):
@@ -49,24 +56,77 @@ def offer(spool: Path, size: int) -> dict[str, Any]:
 
 def commit(spool: Path, node: str, name: str, size: int, digest: str) -> dict[str, Any]:
     """Move an archive that arrived whole into the inbox. Raises RefusedError."""
-    arrived = arriving_directory(spool, node) / name
-    try:
-        with arrived.open("rb") as stream:
-            length = os.fstat(stream.fileno()).st_size
-            if length != size:
-                raise RefusedError(f"incomplete: {length} of {size} bytes arrived")
-            if file_digest(stream) != digest:
-                # Sent again from the start: what lies here cannot be continued.
-                arrived.unlink()
-                raise RefusedError("damaged: the SHA-256 of what arrived is another one")
-            os.fchmod(stream.fileno(), 0o664)
-            os.fsync(stream.fileno())
-    except FileNotFoundError as error:
-        raise RefusedError("incomplete: 0 bytes arrived") from error
-    arrived.rename(spool / name)
-    for directory in (arrived.parent, spool):
+    directory = arriving_directory(spool, node)
+    arrived = directory / name
+    with held(directory):
+        try:
+            # A symbolic link would be another file's bytes under this name.
+            with os.fdopen(os.open(arrived, os.O_RDONLY | os.O_NOFOLLOW), "rb") as stream:
+                length = os.fstat(stream.fileno()).st_size
+                if length != size:
+                    raise RefusedError(f"incomplete: {length} of {size} bytes arrived")
+                if file_digest(stream) != digest:
+                    # Sent again from the start: what lies here cannot be continued.
+                    arrived.unlink()
+                    raise RefusedError("damaged: the SHA-256 of what arrived is another one")
+                os.fchmod(stream.fileno(), 0o664)
+                os.fsync(stream.fileno())
+        except FileNotFoundError as error:
+            raise RefusedError("incomplete: 0 bytes arrived") from error
+        enter(arrived, spool / name, digest)
+        # In this order: no power cut leaves it without a name.
+        sync_directory(spool)
+        arrived.unlink()
         sync_directory(directory)
     return {"state": "arrived", "size": size, "sha256": digest}
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Keep a node's place as it is; rrsync takes the same lock. Raises RefusedError while it is taken."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RefusedError("another transfer of this node is under way; this one is tried again") from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def enter(arrived: Path, waiting: Path, digest: str) -> None:
+    """Give an archive its name in the inbox, unless the same waits there already. Raises RefusedError."""
+    for _ in range(LOOKS):
+        try:
+            # Not a rename: that would replace an archive, which nobody may be able to make again.
+            os.link(arrived, waiting)
+        except FileExistsError:
+            if waits(waiting, digest):
+                return
+        else:
+            return
+    raise RefusedError("archives of that name come and go too fast; the delivery is tried again")
+
+
+def waits(waiting: Path, digest: str) -> bool:
+    """Whether an archive of these very bytes has that name in the inbox. Raises RefusedError where another has."""
+    try:
+        with waiting.open("rb") as stream:
+            same = file_digest(stream) == digest
+    except FileNotFoundError:
+        return False
+    if not same:
+        raise RefusedError("another archive of that name still waits for the importer; the delivery is tried again")
+    return True
+
+
+def forget_entered(directory: Path) -> None:
+    """Drop what a gate that was cut off left here of archives in the inbox: rsync would write into those."""
+    for path in directory.iterdir():
+        found = path.lstat()
+        if stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
+            path.unlink()
 
 
 def file_digest(stream: Any) -> str:
@@ -78,7 +138,7 @@ def file_digest(stream: Any) -> str:
 
 
 def sync_directory(directory: Path) -> None:
-    """Make a rename outlive a power cut."""
+    """Make the names in it outlive a power cut."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -116,6 +176,8 @@ def main() -> int:
     try:
         if request.startswith("rsync --server "):
             directory = arriving_directory(options.spool, options.node)
+            with held(directory):
+                forget_entered(directory)
             os.execv(RRSYNC, [RRSYNC, "-wo", "-no-del", str(directory)])  # noqa: S606 (no shell is wanted)
         result = answer(options.spool, options.node, shlex.split(request))
     except (RefusedError, OSError, ValueError) as error:

@@ -16,6 +16,7 @@ from tests.unit.roles.scripts import NODE_FILES, load
 handover = load(NODE_FILES / "handover.py")
 RECORD = "e0666d1a2b3c4d5e6f708192a3b4c5d6e7f80912-1757000000123"
 NAME = f"{RECORD}-presentation"
+WAITS = "another archive of that name still waits for the importer; the delivery is tried again"
 
 
 class Clock:
@@ -44,7 +45,8 @@ class Node:
             "retry_seconds": 10,
             "retry_limit_seconds": 60,
         }
-        self.agent = handover.Handover(settings, handover.NfsTransport(settings), self.clock)
+        self.transport = handover.NfsTransport(settings)
+        self.agent = handover.Handover(settings, self.transport, self.clock)
 
     def publish(self, record: str = RECORD, kind: str = "presentation", tree: str = "published") -> Path:
         folder = self.recordings / tree / kind / record
@@ -61,6 +63,26 @@ class Node:
 
     def mount(self) -> None:
         (self.spool / ".bbb-fleet-spool").touch()
+
+    def take(self) -> bytes:
+        """The archive out of the inbox, as the importer takes it."""
+        work = self.spool / ".work"
+        work.mkdir(exist_ok=True)
+        return (self.spool / f"{NAME}.tar").rename(work / "1.tar").read_bytes()
+
+    def archive(self, content: bytes) -> Path:
+        """One that was built, with whatever content."""
+        path = self.state / "outbox" / f"{NAME}.tar"
+        path.write_bytes(content)
+        return path
+
+    def deliver(self, archive: Path) -> None:
+        self.transport.deliver(archive, archive.stat().st_size, handover.file_digest(archive))
+
+    @property
+    def hidden(self) -> list[str]:
+        """Copies under way, or left behind."""
+        return [path.name for path in self.spool.glob(".*.tar*")]
 
     def items(self, place: str) -> list[dict[str, Any]]:
         return list(self.agent.items(place))
@@ -168,11 +190,117 @@ def test_a_second_note_sends_what_is_published_now(node: Node) -> None:
     folder = node.publish()
     node.note()
     node.agent.run_once()
+    node.take()
     (folder / "captions.json").write_text("[]")
     node.note()
     node.agent.run_once()
     with tarfile.open(node.spool / f"{NAME}.tar") as archive:
         assert f"presentation/{RECORD}/captions.json" in archive.getnames()
+
+
+def test_what_is_published_anew_waits_for_the_importer_to_take_the_first(
+    node: Node, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = node.publish()
+    node.note()
+    node.agent.run_once()
+    first = (node.spool / f"{NAME}.tar").read_bytes()
+    (folder / "captions.json").write_text("[]")
+    node.note()
+
+    assert not node.agent.run_once()
+
+    (item,) = node.items("pending")
+    assert item["error"] == WAITS
+    handover.status(node.agent, as_json=False)
+    assert f"{NAME}  attempts 1  {WAITS}" in capsys.readouterr().out
+    assert (node.state / "outbox" / f"{NAME}.tar").exists()
+    assert node.take() == first
+    node.clock.seconds = item["next_try"]
+    assert node.agent.run_once()
+    with tarfile.open(node.spool / f"{NAME}.tar") as archive:
+        assert f"presentation/{RECORD}/captions.json" in archive.getnames()
+
+
+def test_an_archive_that_waits_holds_up_no_other(node: Node) -> None:
+    (node.spool / f"{NAME}.tar").write_bytes(b"another node's")
+    for kind in ("presentation", "video"):
+        node.publish(kind=kind)
+        node.note(f"{RECORD}-{kind}")
+    node.agent.run_once()
+    assert [item["name"] for item in node.items("pending")] == [NAME]
+    assert node.archives == [f"{NAME}.tar", f"{RECORD}-video.tar"]
+
+
+def test_an_archive_that_enters_during_the_copy_is_not_lost(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy: Callable[..., str] = handover.NfsTransport._copy
+
+    def copy_slowly(archive: Path, target: Path) -> str:
+        (node.spool / f"{NAME}.tar").write_bytes(b"another's")
+        return copy(archive, target)
+
+    monkeypatch.setattr(node.transport, "_copy", copy_slowly)
+    with pytest.raises(handover.DeliveryError, match=WAITS):
+        node.deliver(node.archive(b"whole"))
+    assert node.take() == b"another's"
+    assert node.hidden == []
+
+
+def test_a_delivery_whose_answer_was_lost_counts_when_it_comes_again(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = node.archive(b"whole")
+    node.deliver(archive)
+    first = (node.spool / f"{NAME}.tar").stat().st_ino
+    # It is not copied again, so it needs no room.
+    usage = handover.shutil.disk_usage(node.spool)
+    monkeypatch.setattr(handover.shutil, "disk_usage", lambda _: usage._replace(free=0))
+    node.deliver(archive)
+    assert (node.spool / f"{NAME}.tar").stat().st_ino == first
+    assert node.hidden == []
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_an_attempt_that_was_cut_off_between_two_names_is_no_trouble(node: Node, taken: bool) -> None:
+    archive = node.archive(b"whole")
+    cut_off = node.spool / f".{NAME}.tar.{os.uname().nodename}~1"
+    cut_off.write_bytes(b"whole")
+    os.link(cut_off, node.spool / f"{NAME}.tar")
+    if taken:
+        node.take()
+    node.deliver(archive)
+    assert (node.spool / f"{NAME}.tar").read_bytes() == b"whole"
+    assert not taken or (node.spool / ".work/1.tar").read_bytes() == b"whole"
+    assert node.hidden == []
+
+
+@pytest.mark.parametrize("content", [b"another's", b"whole"])
+def test_what_the_importer_takes_at_that_moment_keeps_nobody_waiting(
+    node: Node, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    archive = node.archive(b"whole")
+    link = os.link
+
+    def link_late(source: str, target: str) -> None:
+        if not (node.spool / ".work").exists():
+            Path(target).write_bytes(content)
+        try:
+            link(source, target)
+        except FileExistsError:
+            node.take()
+            raise
+
+    monkeypatch.setattr(handover.os, "link", link_late)
+    node.deliver(archive)
+    assert (node.spool / f"{NAME}.tar").read_bytes() == b"whole"
+    assert (node.spool / ".work/1.tar").read_bytes() == content
+
+
+def test_a_name_that_is_there_and_not_there_is_given_up(node: Node) -> None:
+    (node.spool / f"{NAME}.tar").symlink_to("nowhere")
+    with pytest.raises(handover.DeliveryError, match="come and go too fast"):
+        node.deliver(node.archive(b"whole"))
+    assert node.hidden == []
 
 
 def test_a_note_that_came_during_a_failed_attempt_has_the_archive_built_anew(node: Node) -> None:
@@ -276,6 +404,6 @@ def test_the_queue_is_told_to_machines(node: Node, capsys: pytest.CaptureFixture
     assert [item["name"] for item in answer["pending"]] == [NAME]
 
 
-@pytest.mark.parametrize("name", ["handover.py"])
+@pytest.mark.parametrize("name", ["handover.py", "spool_gate.py"])
 def test_it_is_written_in_the_python_of_ubuntu_20_04(name: str) -> None:
     ast.parse((NODE_FILES / name).read_text(), feature_version=(3, 8))
