@@ -194,6 +194,9 @@ class Share:
     def give_back(self, import_id: int) -> str:
         """Return an archive that no row knows to the inbox, under a name of its own; gives that name."""
         name = f"recovered-{import_id}{_SUFFIX}"
+        # After a second backup was restored, the one that was returned after the first may still wait there.
+        while (self.spool / name).exists():
+            name = f"again-{name}"
         os.rename(self.archive(import_id), self.spool / name)
         self.revert(import_id)
         return name

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from balancer.share import MARKER, ShareError
 from balancer.storage.database import Connection, Database, connect
 from lab.services import PostgreSQL
 from tests import archives
-from tests.archives import RECORD_ID
+from tests.archives import OTHER_ID, RECORD_ID
 
 FILES = archives.presentation()
 WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
@@ -246,6 +246,16 @@ def test_an_archive_without_a_row_goes_back_to_the_inbox(share: Path, importer: 
         {"archive": "recovered-41.tar", "state": "done"}
     ]
     assert list((share / ".incoming").iterdir()) == list((share / ".trash").iterdir()) == []
+
+
+def test_an_archive_that_goes_back_to_the_inbox_replaces_none_there(
+    share: Path, importer: Importer, run_all: Callable[[], int]
+) -> None:
+    (share / "spool/.work").mkdir()
+    archives.write(share / "spool" / "recovered-41.tar", archives.presentation(OTHER_ID))
+    archives.write(share / "spool" / ".work" / "41.tar", FILES)
+    run_all()
+    assert {path.name for path in (share / "published/presentation").iterdir()} == {RECORD_ID, OTHER_ID}
 
 
 def test_a_claimed_archive_is_never_overwritten(share: Path, importer: Importer, rows: Connection) -> None:
