@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.roles.conftest import ANSIBLE, ROOT
 
@@ -73,6 +77,50 @@ def test_a_certificate_of_another_name_is_refused(tmp_path: Path, pair: dict[str
     status, said = preflight(tmp_path, **pair, nginx_server_name="other.example.org")
     assert status != 0
     assert f"The certificate for other.example.org is of no use: it holds DNS:{NAME}" in said
+
+
+def move_validity(pair: dict[str, str], begin: timedelta, end: timedelta) -> None:
+    """Make the pair's certificate valid between these distances from now."""
+    key = serialization.load_pem_private_key(Path(pair["nginx_certificate_key_file"]).read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    path = Path(pair["nginx_certificate_file"])
+    old = x509.load_pem_x509_certificate(path.read_bytes())
+    names = old.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(
+        old.issuer, old.subject, key.public_key(), old.serial_number, now + begin, now + end
+    )
+    path.write_bytes(
+        builder.add_extension(names, False).sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    )
+
+
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Pacific/Auckland"])
+def test_the_controllers_time_zone_does_not_matter(
+    tmp_path: Path, pair: dict[str, str], monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    move_validity(pair, timedelta(hours=-1), timedelta(hours=1))
+    status, said = preflight(tmp_path, **pair)
+    assert status == 0, said
+
+
+@pytest.mark.parametrize(("begin", "end"), [(-48, -1), (1, 48)], ids=["expired", "not yet valid"])
+def test_a_certificate_that_is_not_valid_now_is_refused(
+    tmp_path: Path, pair: dict[str, str], begin: int, end: int
+) -> None:
+    move_validity(pair, timedelta(hours=begin), timedelta(hours=end))
+    status, said = preflight(tmp_path, **pair)
+    assert status != 0
+    assert f"The certificate for {NAME} is of no use" in said
+
+
+def test_a_file_that_is_no_certificate_is_refused(tmp_path: Path, pair: dict[str, str]) -> None:
+    Path(pair["nginx_certificate_file"]).write_text("no certificate")
+    status, said = preflight(tmp_path, **pair)
+    assert status != 0
+    assert "Unable to load" in said
+    assert "Traceback" not in said
 
 
 def test_no_certificate_at_all_is_refused(tmp_path: Path) -> None:
