@@ -126,14 +126,16 @@ def test_a_node_disabled_while_creates_go_on_gets_none_after_that(cluster: Clust
 
     with ThreadPoolExecutor(1) as thread:
         creating = thread.submit(create_on)
-        while len(made) < 6:
-            creating.done() and creating.result()
-        cluster.execute("UPDATE nodes SET admin_state = 'disabled' WHERE name = 'bbb1'")
-        # What was reserved before the operator spoke may still be born, and is not handed out.
-        before = {row["meeting_id"] for row in _running_on(cluster, "bbb1")}
-        while len(made) < 16:
-            creating.done() and creating.result()
-        stop.set()
+        try:
+            while len(made) < 6:
+                creating.done() and creating.result()
+            cluster.execute("UPDATE nodes SET admin_state = 'disabled' WHERE name = 'bbb1'")
+            # What was reserved before the operator spoke may still be born, and is not handed out.
+            before = {row["meeting_id"] for row in _running_on(cluster, "bbb1")}
+            while len(made) < 16:
+                creating.done() and creating.result()
+        finally:
+            stop.set()
         creating.result()
     assert {row["meeting_id"] for row in _running_on(cluster, "bbb1")} <= before
 
@@ -149,12 +151,13 @@ def _running_on(cluster: Cluster, name: str) -> list[dict[str, Any]]:
 
 def test_a_meeting_born_after_its_node_was_disabled_is_handed_to_nobody(cluster: Cluster) -> None:
     cluster.execute("UPDATE nodes SET weight = 9 WHERE name = 'bbb1'")
-    cluster.misbehave("bbb1", "slow", calls=["create"], seconds=0.5)
+    cluster.misbehave("bbb1", "slow", calls=["create"], seconds=1.5)
     with ThreadPoolExecutor(1) as thread:
         creating = thread.submit(cluster.create, "course-1")
         while cluster.states("course-1") != [("bbb1", "creating")]:
             assert not creating.done()
         cluster.execute("UPDATE nodes SET admin_state = 'draining' WHERE name = 'bbb1'")
+        cluster.mend("bbb1")
         answer = creating.result()
     assert answer.success
     assert cluster.states("course-1") == [("bbb1", "lost"), ("bbb2", "running")]
