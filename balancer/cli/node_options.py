@@ -1,5 +1,6 @@
 """Options by which a node is declared. A secret is never an argument: every user of the host could read it."""
 
+import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -39,14 +40,26 @@ def secret_options(command: Command) -> Command:
 
 def declared_options(command: Command) -> Command:
     """``--weight``, ``--tag`` and the limits."""
-    weight = click.FloatRange(min=0, min_open=True, max=1000)
+    weight = click.FloatRange(min=0.001, max=1000)
     tag = click.option(
         "--tag", "tags", multiple=True, callback=_checked_tags, help="A word that front ends may ask for; repeatable."
     )
-    weigh = click.option("--weight", type=weight, help="Capacity against the others: 2 takes twice the users of 1.")
+    weigh = click.option(
+        "--weight",
+        type=weight,
+        callback=_checked_weight,
+        help="Capacity against the others: 2 takes twice the users of 1.",
+    )
     for option in reversed(_LIMITS):
         command = option(command)
     return weigh(tag(command))
+
+
+def _checked_weight(_context: click.Context, _option: click.Parameter, weight: float | None) -> float | None:
+    # Not a number is neither below nor above a range.
+    if weight is not None and math.isnan(weight):
+        raise click.BadParameter("it has to be a number")
+    return weight
 
 
 def declared_limits(given: Mapping[str, Any], before: Limits) -> Limits:

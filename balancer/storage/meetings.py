@@ -63,7 +63,7 @@ class Meetings:
         if named in self._met and (there := self._live(*named)) is not None:
             return there, False
         self._remember(named)
-        known, looked_anew = self._snapshots.outlook(), False
+        known = self._snapshots.outlook()
         for _ in range(_PLACEMENTS):  # once, unless something changed meanwhile
             with self._database.single() as connection:
                 decision = placing.decide(connection, wanted, refused, known, self._settings, reserve=True)
@@ -73,12 +73,14 @@ class Meetings:
             if decision.live_id is not None:
                 if (there := self._live(*named)) is not None:
                     return there, False
-            elif decision.chosen is None and looked_anew:
-                decision.log()
-                raise unplaced(decision.judged, decision.request.pool)
             else:
                 # One may have come into service, or out of it, a moment ago.
-                known, looked_anew = self._snapshots.outlook(after=known), True
+                last, known = known, self._snapshots.outlook(after=known)
+                if known is last and decision.refused:
+                    decision.log()
+                    raise unplaced(decision.judged, decision.request.pool)
+            logger.warning("placement tried again", meeting_id=wanted.meeting_id)
+        decision.log()
         raise NoNodeAvailableError("No server took the meeting. Please try again in a moment.")
 
     def _live(self, tenant_id: int, meeting_id: str) -> Placement | None:

@@ -10,7 +10,6 @@ from balancer.core.meetings import Wanted
 from balancer.core.nodes import Node, Observation, ObservedState, Snapshot
 from balancer.core.parameters import Parameters
 from balancer.settings import Settings
-from balancer.storage import nodes
 from balancer.storage.database import Connection
 from balancer.storage.placing import decide, outlook
 from balancer.storage.sql import queries
@@ -58,7 +57,6 @@ class NodeView:
 def views(connection: Connection, snapshots: Mapping[int, Snapshot], *, settings: Settings) -> list[NodeView]:
     """Every node, by name."""
     known = outlook(connection, snapshots, settings)
-    observations = nodes.observations(connection)
     placed = {row["node_id"]: row["meetings"] for row in connection.execute(queries("meetings")["placed"])}
     nobody = Wanted(tenant_id=0, meeting_id="", parameters=Parameters())
     found = []
@@ -67,7 +65,7 @@ def views(connection: Connection, snapshots: Mapping[int, Snapshot], *, settings
         view = NodeView(
             node=each.node,
             observed=each.observed,
-            observation=observations.get(each.node.id),
+            observation=known.observations.get(each.node.id),
             snapshot=snapshot,
             age=snapshot.age(known.now) if snapshot else None,
             load=each.load,

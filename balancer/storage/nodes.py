@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
 from typing import Any
 
 import psycopg.errors
@@ -37,6 +38,11 @@ class Declaration:
 def all_nodes(connection: Connection) -> list[Node]:
     """Every registered node, by name."""
     return [_node(row) for row in connection.execute(_SQL["all"])]
+
+
+def changes(connection: Connection) -> dict[int, datetime]:
+    """When each node was last changed, by its declaration or an operator, by node id."""
+    return {row["id"]: row["changed_at"] for row in connection.execute(_SQL["changes"])}
 
 
 def by_name(connection: Connection, name: str) -> Node:

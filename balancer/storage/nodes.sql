@@ -4,6 +4,10 @@ SELECT id, name, url, secret, admin_state, weight, tags, soft_meetings, hard_mee
 FROM nodes
 ORDER BY name;
 
+-- name: changes
+-- When each was last changed, by its declaration or an operator.
+SELECT id, changed_at FROM nodes;
+
 -- name: by_name
 SELECT id, name, url, secret, admin_state, weight, tags, soft_meetings, hard_meetings, soft_users, hard_users
 FROM nodes

@@ -16,7 +16,7 @@ from psycopg.rows import args_row
 from balancer import log
 from balancer.core.load import Load, Seen, Unseen, Young, load, room, seen
 from balancer.core.meetings import Placement, State, Wanted
-from balancer.core.nodes import Node, ObservedState, Snapshot, observed_state
+from balancer.core.nodes import Node, Observation, ObservedState, Snapshot, observed_state
 from balancer.core.pools import Pool
 from balancer.core.selection import Candidate, Request, candidates, rank
 from balancer.settings import Settings
@@ -40,13 +40,14 @@ logger = log.get(__name__)
 class Outlook:
     """The nodes, and what polls and the rows of young meetings tell of them.
 
-    Each placement counts anew what was placed since, and looks at limits, weights and what the operator wants; a node
-    that was observed in another state since is left out. So an outlook's age skews no score.
+    Each placement counts anew what was placed since. A node that was changed, or observed in another state, since then
+    is left out.
     """
 
     now: datetime  #: PostgreSQL's
     nodes: Sequence[Node]
-    stored: Mapping[int, ObservedState]  #: states as table node_observations had them
+    changes: Mapping[int, datetime]  #: when each was last changed
+    observations: Mapping[int, Observation]
     observed: Mapping[int, ObservedState]  #: of every node; stale ones are told apart
     seen: Mapping[int, Seen]  #: of the nodes with a fresh snapshot: a stale one says less than our own rows
     video_weight: float  #: users that one webcam weighs as much as
@@ -71,11 +72,12 @@ class Outlook:
         return load(self.seen.get(node.id), unseen, video_weight=self.video_weight)
 
     def _told(self, node: Node, pool: Pool) -> dict[str, Any]:
-        there, before = self.seen.get(node.id), self._load(node, Unseen())
+        there, before, last = self.seen.get(node.id), self._load(node, Unseen()), self.observations.get(node.id)
         return {
             "id": node.id,
             "rank": rank(node, self.observed[node.id], pool),
-            "state": self.stored.get(node.id),
+            "changed": self.changes[node.id].isoformat(),
+            "state": last.state if last else None,
             "poll": there.snapshot.poll_started.isoformat() if there else None,
             "people": before.people,
             "video": before.video,
@@ -95,6 +97,11 @@ class Decision:
     row_id: int | None  #: the new one; None where none was to be, or the rows moved on meanwhile
     chosen: Node | None  #: None: no node is fit
     score: float | None  #: of the chosen one
+
+    @property
+    def refused(self) -> bool:
+        """Whether every node is, by what is known of them; else something changed meanwhile."""
+        return all(each.refusal for each in self.judged)
 
     @cached_property
     def judged(self) -> list[Candidate]:
@@ -119,7 +126,7 @@ class Decision:
             if each.refusal:
                 refusals.setdefault(each.refusal, []).append(each.node.name)
         logger.info(
-            "meeting placed" if self.chosen else "no node for a meeting",
+            "no node for a meeting" if self.row_id is None else "meeting placed",
             tenant=self.wanted.tenant_id,
             meeting_id=self.wanted.meeting_id,
             tag=self.wanted.parameters.text("meta_server-tag")[:_TAG_SHOWN],
@@ -157,11 +164,15 @@ def outlook(connection: Connection, snapshots: Mapping[int, Snapshot], settings:
     for meeting in cursor.execute(_SQL["young"], {"seconds": settings.young_meeting_seconds}):
         by_node.setdefault(meeting.node_id, []).append(meeting)
     fresh = {number: each for number, each in snapshots.items() if each.fresh(now, settings.poll_interval)}
-    registered, known = nodes.all_nodes(connection), nodes.observations(connection)
+    # Before the nodes themselves: of one that is changed in between the older time is known, and it is left out.
+    changes = nodes.changes(connection)
+    registered = [node for node in nodes.all_nodes(connection) if node.id in changes]
+    known = nodes.observations(connection)
     return Outlook(
         now=now,
         nodes=registered,
-        stored={number: each.state for number, each in known.items()},
+        changes=changes,
+        observations=known,
         observed={
             node.id: observed_state(known.get(node.id), fresh.get(node.id), now, settings.poll_interval)
             for node in registered

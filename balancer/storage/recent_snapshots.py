@@ -1,4 +1,4 @@
-"""What polls told, for placement: read once in a while for all threads of a process."""
+"""What polls told of the nodes, for placement: looked at once in a while for all threads of a process."""
 
 import threading
 import time
@@ -10,8 +10,12 @@ from balancer.storage.database import Database
 from balancer.storage.placing import Outlook, outlook
 from balancer.storage.snapshots import Snapshots
 
-#: Seconds for which what was read serves.
+#: Seconds for which what was looked at serves.
 _LIFE = 1.0
+#: Seconds after which nobody goes on with it while another looks: one who waits for a Redis that hangs is back by then.
+_OLD = 5.0
+#: Seconds in which a second look would tell nothing else: a pool that is full refuses many creates at once.
+_JUST_NOW = 0.2
 
 logger = log.get(__name__)
 
@@ -24,29 +28,30 @@ class RecentSnapshots:
         self._snapshots = snapshots
         self._database = database
         self._lock = threading.Lock()
-        self._known: Outlook | None = None
-        self._read = float("-inf")
+        self._known: tuple[Outlook, float] | None = None  #: and when it was, of time.monotonic()
 
     def outlook(self, after: Outlook | None = None) -> Outlook:
         """What was looked at a moment ago; where that is ``after``, which did not serve, somebody looks anew.
 
-        Without snapshots where Redis is away: placement then goes by its own rows.
-        Raises StorageUnavailableError where PostgreSQL cannot be used.
+        ``after`` itself where that was just now. Without snapshots where Redis is away: placement then goes by its own
+        rows. Raises StorageUnavailableError where PostgreSQL cannot be used.
         """
         known = self._known
-        if known is not None and known is not after:
-            # One looks, and the others go on with what there is: a store that is slow holds up one create.
-            if time.monotonic() - self._read <= _LIFE or not self._lock.acquire(blocking=False):
-                return known
-        else:
-            self._lock.acquire()
+        if known is not None and not self._wants_look(known, after):
+            return known[0]
+        # One looks, and the others go on with what there is: a store that is slow holds up one create.
+        usable = known is not None and known[0] is not after and _age(known) <= _OLD
+        if not self._lock.acquire(blocking=not usable) and known is not None:
+            return known[0]
         try:
-            if self._known is None or self._known is after or time.monotonic() - self._read > _LIFE:
-                self._known = self._look()
-                self._read = time.monotonic()
-            return self._known
+            if self._known is None or self._wants_look(self._known, after):
+                self._known = self._look(), time.monotonic()
+            return self._known[0]
         finally:
             self._lock.release()
+
+    def _wants_look(self, known: tuple[Outlook, float], after: Outlook | None) -> bool:
+        return _age(known) > (_JUST_NOW if known[0] is after else _LIFE)
 
     def _look(self) -> Outlook:
         try:
@@ -58,6 +63,10 @@ class RecentSnapshots:
             return outlook(connection, found, self._settings)
 
     def forget(self) -> None:
-        """Have the next reader look into Redis."""
+        """Have the next one look."""
         with self._lock:
             self._known = None
+
+
+def _age(known: tuple[Outlook, float]) -> float:
+    return time.monotonic() - known[1]

@@ -30,20 +30,27 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION public.place_meeting(wanted_tenant bigint, wanted_id text, to_record boolean, size_hint double precision, usual_size double precision, most double precision, refused bigint[], known json, reserve boolean, OUT live_id bigint, OUT row_id bigint, OUT chosen_id bigint, OUT chosen_name text, OUT chosen_score double precision, OUT expected double precision, OUT unseen json, OUT foreign_ids bigint[]) RETURNS record
+CREATE FUNCTION public.place_meeting(wanted_tenant bigint, wanted_id text, to_record boolean, size_hint double precision, usual_size double precision, most double precision, refused bigint[], known json, reserve boolean, OUT live_id bigint, OUT row_id bigint, OUT chosen_id bigint, OUT chosen_score double precision, OUT expected double precision, OUT unseen json, OUT foreign_ids bigint[]) RETURNS record
     LANGUAGE plpgsql
     AS $$
+DECLARE
+    chosen_name text;
 BEGIN
-    -- One at a time in the whole cluster: each counts rows that another one would add. Every statement below sees what had
-    -- been committed when it began.
-    IF reserve THEN
-        PERFORM pg_advisory_xact_lock(x'6262625F706C6163'::bigint);
-    END IF;
-
+    -- Whoever asks for a meeting that is there waits for nobody.
     SELECT id INTO live_id FROM meetings
     WHERE tenant_id = wanted_tenant AND meeting_id = wanted_id AND state IN ('creating', 'running');
     IF FOUND THEN
         RETURN;
+    END IF;
+    IF reserve THEN
+        -- One at a time in the whole cluster: each counts rows that another one would add. Every statement below sees
+        -- what had been committed when it began.
+        PERFORM pg_advisory_xact_lock(x'6262625F706C6163'::bigint);
+        SELECT id INTO live_id FROM meetings
+        WHERE tenant_id = wanted_tenant AND meeting_id = wanted_id AND state IN ('creating', 'running');
+        IF FOUND THEN
+            RETURN;
+        END IF;
     END IF;
 
     SELECT least(most, coalesce(size_hint, nullif(max(last.peak_users), 0), usual_size)) INTO expected
@@ -57,7 +64,8 @@ BEGIN
     WITH seen AS MATERIALIZED (
         SELECT *
         FROM json_to_recordset(known -> 'nodes') AS told (
-            id bigint, rank int, state text, poll timestamptz, people float8, video float8, meetings int
+            id bigint, rank int, changed timestamptz, state text, poll timestamptz,
+            people float8, video float8, meetings int
         )
     ), late AS MATERIALIZED (
         SELECT value AS id FROM json_array_elements_text(known -> 'late')
@@ -80,7 +88,7 @@ BEGIN
             seen.meetings + coalesce(uncounted.meetings, 0) AS meetings,
             seen.people + coalesce(uncounted.users, 0) AS people
         FROM seen
-        JOIN nodes AS n ON n.id = seen.id AND n.admin_state = 'enabled'
+        JOIN nodes AS n ON n.id = seen.id AND n.changed_at = seen.changed AND n.admin_state = 'enabled'
         JOIN node_observations AS o ON o.node_id = n.id AND o.state = seen.state
         LEFT JOIN uncounted ON uncounted.node_id = n.id
         WHERE seen.rank IS NOT NULL AND n.id <> ALL (refused) AND n.id NOT IN (SELECT node_id FROM strange)

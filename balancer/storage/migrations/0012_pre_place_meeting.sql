@@ -1,38 +1,46 @@
 -- Placement as one statement: the pick and its reservation, under a lock that no client can hold on to.
 
--- Choose the best node for a tenant's meetingID, and reserve it there where that is wanted. What changes from one placement to the next is counted here, after the
--- lock has been taken; what polls told and what a create asked for comes with the call. The order of the choice is that of
--- core.selection: a test compares them.
+-- Choose the best node for a tenant's meetingID, and reserve it there where that is wanted. What changes from one
+-- placement to the next is counted here, once the lock has been taken; what polls told and what a create asked for comes
+-- with the call. The order of the choice is that of core.selection: a test compares them.
 --
--- size_hint, usual_size, most: users that the front end told of, of a room that is new, and that the room takes; the first
--- and the last may be null. refused: ids of nodes that failed this create. known: a JSON object,
---   nodes: of each its id; rank, the lower the better, by its state and tags, null where it may not be chosen; state, as
---     table node_observations had it; poll, the beginning of its last poll, null where nothing fresh is known; people,
---     video, meetings: what that poll saw, in users, in users, in meetings
+-- size_hint, usual_size, most: users that the front end told of, of a room that is new, and that the room takes; the
+-- first and the last may be null. refused: ids of nodes that failed this create. known: a JSON object,
+--   nodes: of each its id; rank, the lower the better, by its state and tags, null where it may not be chosen; changed
+--     and state, as tables nodes and node_observations had them; poll, the beginning of its last poll, null where
+--     nothing fresh is known; people, video, meetings: what that poll saw, in users, in users, in meetings. A node that
+--     was changed or observed in another state since is left out
 --   late: internalMeetingIDs that a poll saw though their creates finished after it had begun.
 --
 -- live_id: the row that the meetingID has already; nothing was done. row_id: the new one. Where both are null: no node
--- was fit, or an operator took the one that was chosen out of service, or a row of this meetingID was taken back meanwhile.
--- unseen: [node, meetings, users] of what no poll could see, of a node without a poll all that is live. foreign_ids: nodes
--- that hold another tenant's meeting of this id, or may hold it still; BBB would take the two for one.
+-- was fit, or an operator took the one that was chosen out of service, or a row of this meetingID was taken back
+-- meanwhile. unseen: [node, meetings, users] of what no poll could see, of a node without a poll all that is live.
+-- foreign_ids: nodes that hold another tenant's meeting of this id, or may hold it still; BBB would take the two for one.
 CREATE FUNCTION place_meeting(
     wanted_tenant bigint, wanted_id text, to_record boolean,
     size_hint double precision, usual_size double precision, most double precision,
     refused bigint[], known json, reserve boolean,
-    OUT live_id bigint, OUT row_id bigint, OUT chosen_id bigint, OUT chosen_name text, OUT chosen_score double precision,
+    OUT live_id bigint, OUT row_id bigint, OUT chosen_id bigint, OUT chosen_score double precision,
     OUT expected double precision, OUT unseen json, OUT foreign_ids bigint[]
 ) LANGUAGE plpgsql AS $$
+DECLARE
+    chosen_name text;
 BEGIN
-    -- One at a time in the whole cluster: each counts rows that another one would add. Every statement below sees what had
-    -- been committed when it began.
-    IF reserve THEN
-        PERFORM pg_advisory_xact_lock(x'6262625F706C6163'::bigint);
-    END IF;
-
+    -- Whoever asks for a meeting that is there waits for nobody.
     SELECT id INTO live_id FROM meetings
     WHERE tenant_id = wanted_tenant AND meeting_id = wanted_id AND state IN ('creating', 'running');
     IF FOUND THEN
         RETURN;
+    END IF;
+    IF reserve THEN
+        -- One at a time in the whole cluster: each counts rows that another one would add. Every statement below sees
+        -- what had been committed when it began.
+        PERFORM pg_advisory_xact_lock(x'6262625F706C6163'::bigint);
+        SELECT id INTO live_id FROM meetings
+        WHERE tenant_id = wanted_tenant AND meeting_id = wanted_id AND state IN ('creating', 'running');
+        IF FOUND THEN
+            RETURN;
+        END IF;
     END IF;
 
     SELECT least(most, coalesce(size_hint, nullif(max(last.peak_users), 0), usual_size)) INTO expected
@@ -46,7 +54,8 @@ BEGIN
     WITH seen AS MATERIALIZED (
         SELECT *
         FROM json_to_recordset(known -> 'nodes') AS told (
-            id bigint, rank int, state text, poll timestamptz, people float8, video float8, meetings int
+            id bigint, rank int, changed timestamptz, state text, poll timestamptz,
+            people float8, video float8, meetings int
         )
     ), late AS MATERIALIZED (
         SELECT value AS id FROM json_array_elements_text(known -> 'late')
@@ -69,7 +78,7 @@ BEGIN
             seen.meetings + coalesce(uncounted.meetings, 0) AS meetings,
             seen.people + coalesce(uncounted.users, 0) AS people
         FROM seen
-        JOIN nodes AS n ON n.id = seen.id AND n.admin_state = 'enabled'
+        JOIN nodes AS n ON n.id = seen.id AND n.changed_at = seen.changed AND n.admin_state = 'enabled'
         JOIN node_observations AS o ON o.node_id = n.id AND o.state = seen.state
         LEFT JOIN uncounted ON uncounted.node_id = n.id
         WHERE seen.rank IS NOT NULL AND n.id <> ALL (refused) AND n.id NOT IN (SELECT node_id FROM strange)

@@ -112,6 +112,8 @@ def test_a_known_or_malformed_node_is_refused_and_changes_nothing(
     "words",
     [
         ["--weight", "0"],
+        ["--weight", "1e-308"],
+        ["--weight", "nan"],
         ["--weight", "many"],
         ["--tag", "a b"],
         ["--tag", "none"],

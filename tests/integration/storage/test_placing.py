@@ -132,6 +132,31 @@ def test_a_room_is_expected_to_be_as_full_as_lately_unless_the_front_end_knows_b
     assert decision.request.expected_users == users
 
 
+CHANGES = {
+    "declaration": "UPDATE nodes SET url = 'https://elsewhere/', changed_at = now() WHERE name = 'bbb1'",
+    "operator": "UPDATE nodes SET admin_state = 'draining' WHERE name = 'bbb1'",
+    "poll": "UPDATE node_observations SET state = 'suspect' FROM nodes WHERE id = node_id AND name = 'bbb1'",
+    "gone": "DELETE FROM nodes WHERE name = 'bbb1'",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_node_that_changed_since_the_look_is_left_out(rows: Connection, settings: Settings, change: str) -> None:
+    declared = nodes.Declaration(name="bbb2", url="https://bbb2/", secret="a-secret", weight=0.1)
+    nodes.add(rows, declared, AdminState.ENABLED)
+    for node in nodes.all_nodes(rows):
+        nodes.observe(rows, node.id, ObservedState.ONLINE, reason="", bbb_version="", fencing=1)
+    before = outlook(rows, {}, settings)
+    chosen = decide(rows, wanted(), (), before, settings).chosen
+    assert chosen
+    assert chosen.name == "bbb1"
+    rows.execute(CHANGES[change].encode())
+    decision = decide(rows, wanted(), (), before, settings, reserve=True)
+    assert decision.row_id
+    assert decision.chosen
+    assert decision.chosen.name == "bbb2"
+
+
 class Draw:
     """A cluster in any state, and a create that asks it for a node."""
 

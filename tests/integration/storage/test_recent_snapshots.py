@@ -1,6 +1,7 @@
 """Many creates at once, and what polls told."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -36,11 +37,35 @@ def test_a_store_that_is_slow_holds_up_one_create(
 
 
 def test_an_outlook_that_did_not_serve_is_replaced_once_for_all_that_had_it(
-    settings: Settings, client: cache.Redis, database: Database
+    settings: Settings, client: cache.Redis, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recent = RecentSnapshots(settings, Snapshots(client), database)
     before = recent.outlook()
-    assert recent.outlook() is before
+    assert recent.outlook(after=before) is before  # of just now
+    monkeypatch.setattr(recent_snapshots, "_JUST_NOW", -1)
     anew = recent.outlook(after=before)
     assert anew is not before
     assert recent.outlook(after=before) is anew
+
+
+def test_nobody_goes_on_with_an_old_outlook(
+    settings: Settings, client: cache.Redis, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recent = RecentSnapshots(settings, Snapshots(client), database)
+    before = recent.outlook()
+    monkeypatch.setattr(recent_snapshots, "_LIFE", -1)
+    monkeypatch.setattr(recent_snapshots, "_OLD", -1)
+    looking = threading.Event()
+    real = Snapshots.all
+
+    def slow(snapshots: Snapshots) -> dict[int, Snapshot]:
+        looking.set()
+        time.sleep(0.3)
+        return real(snapshots)
+
+    monkeypatch.setattr(Snapshots, "all", slow)
+    with ThreadPoolExecutor(1) as pool:
+        looks = pool.submit(recent.outlook)
+        assert looking.wait(10)
+        assert recent.outlook() is not before
+        assert looks.result(10) is not before

@@ -165,6 +165,16 @@ def test_a_meeting_born_after_its_node_was_disabled_is_handed_to_nobody(cluster:
     assert cluster.home("course-1") == "bbb2"
 
 
+def test_a_create_of_a_meeting_that_runs_waits_for_no_placement(
+    cluster: Cluster, cluster_on: ClusterMaker, database_url: str, redis_url: str
+) -> None:
+    internal = cluster.create("course-1")["internalMeetingID"]
+    fresh = cluster_on(database_url, redis_url)  # a worker that has not met the meeting
+    with connect(database_url) as placing:
+        placing.execute("SELECT pg_advisory_xact_lock(x'6262625F706C6163'::bigint)")
+        assert fresh.create("course-1")["internalMeetingID"] == internal
+
+
 def test_two_tenants_equal_ids_never_share_a_node(cluster: Cluster) -> None:
     cluster.execute("INSERT INTO tenants (name) VALUES ('other')")
     cluster.execute(
