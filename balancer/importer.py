@@ -258,7 +258,7 @@ class Importer:
             if present.state == DELETED:
                 return self._finish(connection, job, "the recording is deleted and stays so")
             whole = all(
-                name in present.formats and self._share.holds(present.formats[name][0], name, contents.record_id)
+                name in present.formats and self._share.holds(present.formats[name].tree, name, contents.record_id)
                 for name in contents.formats
             )
             if whole and imports.same_before(connection, job.id, contents.record_id, size, digest):
@@ -284,6 +284,9 @@ class Importer:
             present = recordings.for_import(connection, record_id)
             if present is not None and present.state == DELETED:
                 return self._finish(connection, job, "the recording is deleted and stays so")
+            found = [each for each in found if not _overtaken(job, present, each.format)]
+            if not found:
+                return self._finish(connection, job, "a later archive of it is in already")
             owner = recordings.owner(connection, found)
             if present and not owner.may_add_to(present.tenant_id):
                 raise ArchiveRefusedError("may be another tenant's than the recording of this recordID that is there")
@@ -306,8 +309,12 @@ class Importer:
 
     def _stands(self, present: Present | None, metadata: Metadata, unpacked: Tree) -> bool:
         """Whether the very same files of this format are in place already."""
-        tree, digest = present.formats.get(metadata.format, ("", "")) if present else ("", "")
-        return digest == unpacked.sha256 and self._share.holds(tree, metadata.format, metadata.record_id)
+        there = present.formats.get(metadata.format) if present else None
+        return (
+            there is not None
+            and there.sha256 == unpacked.sha256
+            and self._share.holds(there.tree, metadata.format, metadata.record_id)
+        )
 
     @contextmanager
     def _files_of(self, record_id: str) -> Iterator[Connection]:
@@ -386,6 +393,12 @@ def _alive(worker: str) -> bool:
         return worker_name(pid) == worker
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def _overtaken(job: Import, present: Present | None, name: str) -> bool:
+    """Whether a later archive has brought this format in, while this one had to wait."""
+    there = present.formats.get(name) if present else None
+    return there is not None and there.import_id is not None and there.import_id > job.id
 
 
 def _label(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from psycopg import sql
@@ -40,6 +40,14 @@ class StoredFormat:
     sha256: str
 
 
+class PresentFormat(NamedTuple):
+    """A format that is there."""
+
+    tree: str
+    sha256: str
+    import_id: int | None  #: that brought it in
+
+
 @dataclass(frozen=True)
 class Present:
     """What is known of a recording when an archive of it arrives."""
@@ -47,8 +55,7 @@ class Present:
     id: int
     state: str
     tenant_id: int | None  #: None where it is only assumed
-    #: format -> (tree, sha256)
-    formats: Mapping[str, tuple[str, str]]
+    formats: Mapping[str, PresentFormat]  #: by name
 
 
 @dataclass(frozen=True)
@@ -176,7 +183,7 @@ def for_import(connection: Connection, record_id: str) -> Present | None:
     row = connection.execute(_SQL["for_import"], {"record_id": record_id}).fetchone()
     if row is None:
         return None
-    formats = {name: (each["tree"], each["sha256"]) for name, each in row["formats"].items()}
+    formats = {name: PresentFormat(*each) for name, each in row["formats"].items()}
     return Present(row["id"], row["state"], None if row["tenant_assumed"] else row["tenant_id"], formats)
 
 

@@ -128,7 +128,7 @@ SELECT id FROM tenants WHERE name = 'default'
 
 -- name: for_import
 SELECT r.id, r.state, r.tenant_id, r.tenant_assumed, (
-    SELECT coalesce(jsonb_object_agg(f.format, jsonb_build_object('tree', f.tree, 'sha256', f.sha256)), '{}')
+    SELECT coalesce(jsonb_object_agg(f.format, jsonb_build_array(f.tree, f.sha256, f.import)), '{}')
     FROM recording_formats f WHERE f.recording = r.id
 ) AS formats
 FROM recordings r WHERE r.record_id = %(record_id)s

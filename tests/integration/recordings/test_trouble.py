@@ -125,6 +125,32 @@ def test_an_archive_that_does_not_fit_waits_and_keeps_nobody_waiting(
     until(importer, small_disk / "published" / "presentation" / RECORD_ID)
 
 
+def test_an_archive_that_had_to_wait_replaces_nothing_that_came_later(
+    settings: Settings, share: Path, importer: Importer, rows: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of two publications waits for room, and brings in only what the second does not have."""
+
+    def full(needed_bytes: int) -> None:
+        raise OSError("no space")
+
+    archives.write(share / "spool" / "first.tar", FILES | archives.video())
+    with monkeypatch.context() as patched:
+        patched.setattr(importer._share, "require_space", full)
+        importer.run_once()
+    archives.write(share / "spool" / "second.tar", archives.presentation(content=b"anew"))
+    importer.run_once()
+    rows.execute("UPDATE imports SET not_before = now() WHERE state = 'waiting'")
+    importer.run_once()
+    found = rows.execute("SELECT archive, state, reason FROM imports ORDER BY id").fetchall()
+    assert [(each["archive"], each["state"], each["reason"]) for each in found] == [
+        ("first.tar", "done", "imported video"),
+        ("second.tar", "done", "imported presentation"),
+    ]
+    published = share / "published"
+    assert (published / "presentation" / RECORD_ID / "video" / "webcams.webm").read_bytes() == b"anew" * 1000
+    assert (published / "video" / RECORD_ID / "video-0.m4v").is_file()
+
+
 def test_a_disk_that_fills_while_unpacking_loses_nothing(
     small_disk: Path, settings: Settings, database: Database, rows: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
