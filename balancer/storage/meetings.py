@@ -73,12 +73,12 @@ class Meetings:
             if decision.live_id is not None:
                 if (there := self._live(*named)) is not None:
                     return there, False
+            elif decision.refused and self._snapshots.is_of_just_now(known):
+                decision.log()
+                raise unplaced(decision.judged, decision.request.pool)
             else:
                 # One may have come into service, or out of it, a moment ago.
-                last, known = known, self._snapshots.outlook(after=known)
-                if known is last and decision.refused:
-                    decision.log()
-                    raise unplaced(decision.judged, decision.request.pool)
+                known = self._snapshots.outlook(after=known)
             logger.warning("placement tried again", meeting_id=wanted.meeting_id)
         decision.log()
         raise NoNodeAvailableError("No server took the meeting. Please try again in a moment.")

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import dataclass
 
 from balancer import log
 from balancer.errors import StorageUnavailableError
@@ -14,10 +15,20 @@ from balancer.storage.snapshots import Snapshots
 _LIFE = 1.0
 #: Seconds after which nobody goes on with it while another looks: one who waits for a Redis that hangs is back by then.
 _OLD = 5.0
-#: Seconds in which a second look would tell nothing else: a pool that is full refuses many creates at once.
+#: Seconds. A pool that is full refuses many creates at once, and not every one of them should have all looked at anew.
 _JUST_NOW = 0.2
 
 logger = log.get(__name__)
+
+
+@dataclass(frozen=True)
+class _Look:
+    outlook: Outlook
+    at: float  #: of time.monotonic()
+
+    def serves(self, after: Outlook | None, life: float) -> bool:
+        """Whether it is another than ``after``, and younger than so many seconds."""
+        return self.outlook is not after and time.monotonic() - self.at <= life
 
 
 class RecentSnapshots:
@@ -28,30 +39,33 @@ class RecentSnapshots:
         self._snapshots = snapshots
         self._database = database
         self._lock = threading.Lock()
-        self._known: tuple[Outlook, float] | None = None  #: and when it was, of time.monotonic()
+        self._known: _Look | None = None
 
     def outlook(self, after: Outlook | None = None) -> Outlook:
         """What was looked at a moment ago; where that is ``after``, which did not serve, somebody looks anew.
 
-        ``after`` itself where that was just now. Without snapshots where Redis is away: placement then goes by its own
-        rows. Raises StorageUnavailableError where PostgreSQL cannot be used.
+        Without snapshots where Redis is away: placement then goes by its own rows.
+        Raises StorageUnavailableError where PostgreSQL cannot be used.
         """
         known = self._known
-        if known is not None and not self._wants_look(known, after):
-            return known[0]
+        if known and known.serves(after, _LIFE):
+            return known.outlook
         # One looks, and the others go on with what there is: a store that is slow holds up one create.
-        usable = known is not None and known[0] is not after and _age(known) <= _OLD
-        if not self._lock.acquire(blocking=not usable) and known is not None:
-            return known[0]
+        usable = known is not None and known.serves(after, _OLD)
+        if not self._lock.acquire(blocking=not usable) and known:
+            return known.outlook
         try:
-            if self._known is None or self._wants_look(self._known, after):
-                self._known = self._look(), time.monotonic()
-            return self._known[0]
+            known = self._known
+            if known is None or not known.serves(after, _LIFE):
+                known = self._known = _Look(self._look(), time.monotonic())
+            return known.outlook
         finally:
             self._lock.release()
 
-    def _wants_look(self, known: tuple[Outlook, float], after: Outlook | None) -> bool:
-        return _age(known) > (_JUST_NOW if known[0] is after else _LIFE)
+    def is_of_just_now(self, outlook: Outlook) -> bool:
+        """Whether a second look would tell nothing else."""
+        known = self._known
+        return known is not None and known.outlook is outlook and known.serves(None, _JUST_NOW)
 
     def _look(self) -> Outlook:
         try:
@@ -66,7 +80,3 @@ class RecentSnapshots:
         """Have the next one look."""
         with self._lock:
             self._known = None
-
-
-def _age(known: tuple[Outlook, float]) -> float:
-    return time.monotonic() - known[1]

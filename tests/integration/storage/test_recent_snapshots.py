@@ -41,11 +41,14 @@ def test_an_outlook_that_did_not_serve_is_replaced_once_for_all_that_had_it(
 ) -> None:
     recent = RecentSnapshots(settings, Snapshots(client), database)
     before = recent.outlook()
-    assert recent.outlook(after=before) is before  # of just now
-    monkeypatch.setattr(recent_snapshots, "_JUST_NOW", -1)
+    assert recent.outlook() is before
     anew = recent.outlook(after=before)
     assert anew is not before
     assert recent.outlook(after=before) is anew
+    assert not recent.is_of_just_now(before)
+    assert recent.is_of_just_now(anew)
+    monkeypatch.setattr(recent_snapshots, "_JUST_NOW", -1)
+    assert not recent.is_of_just_now(anew)
 
 
 def test_nobody_goes_on_with_an_old_outlook(
