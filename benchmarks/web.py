@@ -17,7 +17,7 @@ from benchmarks.load import Load, Outcome, drive
 from benchmarks.processes import Meter
 from lab.sandbox import Sandbox
 
-ROUNDS = 3
+ROUNDS = 7
 #: A round; of cheap calls more, since the clock of CPU time ticks every 10 ms.
 REQUESTS, CHEAP_REQUESTS = 200, 1000
 POLL_INTERVAL = 2.0
