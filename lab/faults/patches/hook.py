@@ -7,6 +7,7 @@ import importlib.machinery
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
+from typing import Any
 
 Patch = Callable[[ModuleType], None]
 
@@ -44,3 +45,24 @@ def after_import(name: str) -> Callable[[Patch], Patch]:
         return patch
 
     return register
+
+
+def place_with(*changes: tuple[str, str]) -> None:
+    """Has meetings placed by a changed copy of function place_meeting, which only this process's connections know."""
+    values = [each for change in changes for each in change]
+
+    @after_import("balancer.storage.placing")
+    def replace_function(module: ModuleType) -> None:
+        decide = module.decide
+        module._SQL = module._SQL | {"place": module._SQL["place"].replace("place_meeting(", "pg_temp.place_meeting(")}  # type: ignore[attr-defined]
+
+        def decide_otherwise(connection: Any, *arguments: Any, **named: Any) -> Any:
+            text = (
+                "replace(pg_get_functiondef('place_meeting'::regproc), 'public.place_meeting', 'pg_temp.place_meeting')"
+            )
+            for _ in changes:
+                text = f"replace({text}, %s, %s)"
+            connection.execute(connection.execute(f"SELECT {text} AS copy", values).fetchone()["copy"])
+            return decide(connection, *arguments, **named)
+
+        module.decide = decide_otherwise  # type: ignore[attr-defined]

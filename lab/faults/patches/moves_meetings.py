@@ -13,7 +13,7 @@ def place_again(module: ModuleType) -> None:
     look = module.Creation._look
 
     def move_and_look(self: Any, attempt: Any) -> Any:
-        placement = self.store.live(attempt.wanted.tenant_id, attempt.wanted.meeting_id)
+        placement = self.store._live(attempt.wanted.tenant_id, attempt.wanted.meeting_id)
         if placement is not None and placement.node is not None and placement.state.value == "running":
             attempt.refused.add(placement.node.id)
             self.store.finish(placement, module.State.ENDED, "moved")
