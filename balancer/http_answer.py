@@ -6,9 +6,8 @@ its own.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http.client import BadStatusLine, HTTPException, IncompleteRead, LineTooLong, RemoteDisconnected
-from typing import IO
+from typing import IO, NamedTuple
 
 #: Bytes of a line, and lines of a head.
 _LINE, _LINES = 65_536, 100
@@ -23,8 +22,7 @@ class TooLongError(HTTPException):
     """There is more of it than anybody wants to keep."""
 
 
-@dataclass(frozen=True)
-class HttpAnswer:
+class HttpAnswer(NamedTuple):
     status: int
     body: bytes
     reusable: bool  #: whether the connection can take another request

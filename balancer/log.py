@@ -44,6 +44,11 @@ def configure(level: str, form: str) -> None:
     _configure_libraries(shared, final)
 
 
+def keep_loggers() -> None:
+    """From now on each is made once, at its first line, and keeps the settings of that moment."""
+    structlog.configure(cache_logger_on_first_use=True)
+
+
 def _configure_libraries(shared: list[structlog.typing.Processor], final: list[structlog.typing.Processor]) -> None:
     """What psycopg's pool and others say through the standard library comes out in the same form."""
     handler = _LibraryHandler(_STANDARD_ERROR)

@@ -82,7 +82,7 @@ class NodeClient:
             shown, body = self._fitting(node, name, query)
             url, timeout = self._url(node, name, shown), self._settings.node_info_timeout
             with self._patience.judge(node.url):
-                return _read(node, name, *self._exchange(url, body, timeout))
+                return _read(node, name, *self._exchange(node, url, body, timeout))
 
         # Who waits for another's answer holds a thread too, so patience comes first.
         with self._patience.wait(node.url):
@@ -128,16 +128,16 @@ class NodeClient:
     def _send(self, node: Node, name: str, query: bytes, body: _Body | None, timeout: float) -> Answer:
         try:
             with self._patience.call(node.url):
-                return _read(node, name, *self._exchange(self._url(node, name, query), body, timeout))
+                return _read(node, name, *self._exchange(node, self._url(node, name, query), body, timeout))
         finally:
             self._questions.outdate(node.url)
 
     def _url(self, node: Node, name: str, query: bytes) -> str:
         return node_call.signed_url(node.url, name, query, node.secret, self._settings.node_checksum_algorithm)
 
-    def _exchange(self, url: str, body: _Body | None, timeout: float) -> tuple[int, bytes]:
+    def _exchange(self, node: Node, url: str, body: _Body | None, timeout: float) -> tuple[int, bytes]:
         headers = {"Content-Type": body.content_type, "Content-Length": str(body.size)} if body else {}
-        parts = urlsplit(url)
+        parts = urlsplit(node.url)
         origin = (parts.scheme, parts.netloc)
         if timeout <= 0:
             raise NodeUnreachableError("no time was left for the call", "slow")

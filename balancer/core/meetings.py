@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import IO, Protocol
+from typing import IO, NamedTuple, Protocol
 
 from balancer.core.node_call import CREATE_TIMES, Answer
 from balancer.core.nodes import Node
@@ -52,8 +52,7 @@ class Wanted:
     recorded: bool = False
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """What makes a meeting on a node this one and no other."""
 
     internal_meeting_id: str

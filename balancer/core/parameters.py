@@ -6,8 +6,8 @@ ValidationService, 2.5 to 3.0). We read them the same way, so that a node never 
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from urllib.parse import quote, unquote_to_bytes
+from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
 
 from balancer.errors import ValidationError
 
@@ -15,15 +15,17 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _BROKEN = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 #: What may not stand in a URL as it is: a form may carry it, and some clients send UTF-8 unencoded.
 _UNSENDABLE = re.compile(rb"[^\x21-\x22\x24-\x7e]")
+#: What means something in a query string, or may not stand in it.
+_RESERVED = re.compile(rb"[^A-Za-z0-9_.~-]")
 
 
 def clean(text: str) -> str:
     """The text as a node reads it."""
-    return _CONTROL.sub("", text).strip()
+    # Nothing of that is printable; asking that is quicker than looking for it.
+    return (text if text.isprintable() else _CONTROL.sub("", text)).strip()
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(NamedTuple):
     raw: bytes  #: "name=value" or "name", encoded as it was sent
     name: str  #: as a node reads it
     value: str  #: decoded, not yet cleaned
@@ -125,7 +127,7 @@ class Parameters:
 
     def encode(self) -> bytes:
         """As a query string or form: what was sent is sent again, what no URL can carry is percent-encoded."""
-        return _UNSENDABLE.sub(lambda found: b"%%%02X" % ord(found[0]), b"&".join(item.raw for item in self._items))
+        return _encoded(_UNSENDABLE, b"&".join([item.raw for item in self._items]))
 
 
 def _read(part: bytes) -> tuple[Parameter, bool]:
@@ -144,4 +146,9 @@ def _decode(encoded: bytes) -> tuple[str, bool]:
 
 
 def _make(name: str, value: str) -> Parameter:
-    return Parameter(f"{quote(name, safe='')}={quote(value, safe='')}".encode(), name, value)
+    raw = b"%b=%b" % (_encoded(_RESERVED, name.encode()), _encoded(_RESERVED, value.encode()))
+    return Parameter(raw, name, value)
+
+
+def _encoded(which: re.Pattern[bytes], text: bytes) -> bytes:
+    return which.sub(lambda found: b"%%%02X" % ord(found[0]), text)

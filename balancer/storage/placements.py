@@ -1,8 +1,7 @@
 """Where running meetings are, in Redis: the copy that joins are answered from. The truth is table meetings."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from balancer.storage import keys
 from balancer.storage.cache import Redis, unavailable_as_ours
@@ -28,8 +27,7 @@ return 0
 """
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a running meeting is."""
 
     row: int  #: of table meetings

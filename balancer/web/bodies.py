@@ -107,8 +107,8 @@ class Body:
         try:
             _, fields, _ = parser.parse(self.open(), self._request.mimetype, self._size, self._request.mimetype_params)
             return Parameters.of(fields.items(multi=True))
-        except (HTTPException, ValueError, TypeError) as error:
-            # TypeError: a part without a name.
+        except (HTTPException, ValueError, AttributeError) as error:
+            # AttributeError: a part without a name.
             raise ValidationError("The form cannot be read") from error
 
     def _begins_as_xml(self) -> bool:
