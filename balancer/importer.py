@@ -37,6 +37,7 @@ _RENEW_EVERY: Final = LEASE / 6
 _SWEEP_EVERY: Final = 300.0
 #: Intervals that an incomplete archive must stay as it is before it counts as broken.
 _STILL_FOR: Final = 6
+_STAYS_DELETED: Final = "the recording is deleted and stays so"
 
 logger = log.get(__name__)
 
@@ -256,7 +257,9 @@ class Importer:
             if present is None:
                 return None
             if present.state == DELETED:
-                return self._finish(connection, job, "the recording is deleted and stays so")
+                if recordings.owner(connection, contents.record_id).may_add_to(present.tenant_id):
+                    return self._finish(connection, job, _STAYS_DELETED)
+                return None
             whole = all(
                 name in present.formats and self._share.holds(present.formats[name].tree, name, contents.record_id)
                 for name in contents.formats
@@ -282,14 +285,14 @@ class Importer:
             if not imports.renew(connection, job.id, self._worker, LEASE):
                 raise ClaimLostError
             present = recordings.for_import(connection, record_id)
-            if present is not None and present.state == DELETED:
-                return self._finish(connection, job, "the recording is deleted and stays so")
+            owner = recordings.owner(connection, record_id, found)
+            if present and not owner.may_add_to(present.tenant_id):
+                raise ArchiveRefusedError("may be another tenant's than the recording of this recordID that is there")
+            if present and present.state == DELETED:
+                return self._finish(connection, job, _STAYS_DELETED)
             found = [each for each in found if not _overtaken(job, present, each.format)]
             if not found:
                 return self._finish(connection, job, "a later archive of it is in already")
-            owner = recordings.owner(connection, found)
-            if present and not owner.may_add_to(present.tenant_id):
-                raise ArchiveRefusedError("may be another tenant's than the recording of this recordID that is there")
             state = present.state if present else found[-1].state
             changed = [each for each in found if not self._stands(present, each, trees[each.format])]
             for metadata in changed:

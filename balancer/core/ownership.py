@@ -24,8 +24,10 @@ class Owner:
     disputed: bool  #: several tenants have such a meeting
 
     def may_add_to(self, tenant_id: int | None) -> bool:
-        """Whether the archive may change the recording of its recordID that is there; None: whose is only assumed."""
-        return not self.disputed or (self.claim is not None and self.claim.tenant_id == tenant_id)
+        """Whether it is of the recording of its recordID that is there; None: whose that is is only assumed."""
+        if self.claim is None or tenant_id is None:
+            return not self.disputed
+        return self.claim.tenant_id == tenant_id
 
 
 def decide(claims: Sequence[Claim], host: str | None) -> Owner:

@@ -187,11 +187,11 @@ def for_import(connection: Connection, record_id: str) -> Present | None:
     return Present(row["id"], row["state"], None if row["tenant_assumed"] else row["tenant_id"], formats)
 
 
-def owner(connection: Connection, found: Sequence[Metadata]) -> Owner:
-    """Whose an archive with these formats is."""
+def owner(connection: Connection, record_id: str, found: Sequence[Metadata] = ()) -> Owner:
+    """Whose an archive is; found: what its formats say, once they are unpacked."""
     parent = next((each.parent_meeting_id for each in found if each.parent_meeting_id), None)
     host = next((each.host for each in found if each.host), None)
-    values = {"record_id": found[0].record_id, "parent": parent}
+    values = {"record_id": record_id, "parent": parent}
     claims = [
         Claim(
             tenant_id=row["tenant_id"],

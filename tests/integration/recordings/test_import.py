@@ -158,6 +158,12 @@ def two_tenants_meetings(rows: Connection, *hosts: str, record_id: str = RECORD_
     return found
 
 
+def theirs() -> dict[str, bytes]:
+    """What the second tenant's node makes of its meeting."""
+    xml = archives.presentation_xml(link=f"https://node2.example.org/playback/presentation/2.3/{RECORD_ID}")
+    return archives.presentation(content=b"theirs", xml=xml)
+
+
 @pytest.mark.parametrize(
     ("hosts", "whose"),
     [(("node1.example.org", "node2.example.org"), 0), (("node2.example.org", "node1.example.org"), 1)],
@@ -204,9 +210,7 @@ def test_the_other_tenant_s_archive_does_not_replace_the_files_that_are_there(
     first = archives.presentation()
     archives.write(share / "spool" / "a.tar", first)
     importer.run_once()
-    link = f"https://node2.example.org/playback/presentation/2.3/{RECORD_ID}"
-    xml = archives.presentation_xml(link=link)
-    archives.write(share / "spool" / "b.tar", archives.presentation(content=b"theirs", xml=xml))
+    archives.write(share / "spool" / "b.tar", theirs())
     importer.run_once()
     assert tree(share / "published") == first
     refused = one(rows, "SELECT reason FROM imports WHERE state = 'refused'")
@@ -216,6 +220,37 @@ def test_the_other_tenant_s_archive_does_not_replace_the_files_that_are_there(
     archives.write(share / "spool" / "c.tar", archives.video())
     importer.run_once()
     assert (share / "published" / "video" / RECORD_ID).is_dir()
+
+
+def test_the_other_tenant_s_archive_is_kept_where_the_first_one_deleted_theirs(
+    share: Path, importer: Importer, rows: Connection
+) -> None:
+    two_tenants_meetings(rows, "node1.example.org", "node2.example.org")
+    archives.write(share / "spool" / "a.tar", archives.presentation())
+    importer.run_once()
+    rows.execute("UPDATE recordings SET state = 'deleted'")
+    archives.write(share / "spool" / "b.tar", theirs())
+    archives.write(share / "spool" / "c.tar", archives.presentation(content=b"made again"))
+    while importer.run_once():
+        pass
+    assert [path.name for path in (share / "spool" / "failed").glob("*.tar")] == ["b.tar"]
+    assert one(rows, "SELECT reason FROM imports WHERE archive = 'c.tar'")["reason"] == (
+        "the recording is deleted and stays so"
+    )
+
+
+def test_an_archive_of_a_tenant_replaces_no_other_one_s_whose_meeting_was_forgotten(
+    share: Path, importer: Importer, rows: Connection
+) -> None:
+    first, _ = two_tenants_meetings(rows, "node1.example.org", "node2.example.org")
+    mine = archives.presentation()
+    archives.write(share / "spool" / "a.tar", mine)
+    importer.run_once()
+    rows.execute("DELETE FROM meetings WHERE tenant_id = %s", [first])
+    archives.write(share / "spool" / "b.tar", theirs())
+    importer.run_once()
+    assert tree(share / "published") == mine
+    assert [path.name for path in (share / "spool" / "failed").glob("*.tar")] == ["b.tar"]
 
 
 def test_an_identical_archive_changes_nothing(share: Path, importer: Importer, rows: Connection) -> None:
