@@ -13,8 +13,9 @@ from balancer.errors import ValidationError
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _BROKEN = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-#: What may not stand in a URL as it is: a form may carry it, and some clients send UTF-8 unencoded.
-_UNSENDABLE = re.compile(rb"[^\x21-\x22\x24-\x7e]")
+#: What may not stand in a URL as it is, so that a web server may answer 400 (Tomcat's relaxedQueryChars): a form may
+#: carry it, and some clients send UTF-8 unencoded. Brackets may not either, but go as they came.
+_UNSENDABLE = re.compile(rb"[^\x21-\x7e]|[\"#<>\\^`{|}]")
 #: What means something in a query string, or may not stand in it.
 _RESERVED = re.compile(rb"[^A-Za-z0-9_.~-]")
 

@@ -187,7 +187,14 @@ class Meetings:
         with self._database.transaction() as connection:
             changed = _finish(connection, place.row, State.RUNNING, State.ENDED, cause)
         if changed:
-            logger.info("meeting changed", meeting_id=meeting_id, row=place.row, to_state="ended", cause=cause)
+            logger.info(
+                "meeting changed",
+                tenant_id=tenant_id,
+                meeting_id=meeting_id,
+                row=place.row,
+                to_state="ended",
+                cause=cause,
+            )
             self._forget(tenant_id, meeting_id, place.row)
 
     def listed(self, tenant_id: int) -> list[Listed]:
@@ -244,12 +251,19 @@ class Meetings:
     def _log_step(self, placement: Placement, step: Step, running: int | None) -> None:
         node = placement.node.name if placement.node else None
         logger.info(
-            "create settled", meeting_id=placement.meeting_id, row=placement.id, node=node, step=step.name, runs=running
+            "create settled",
+            tenant_id=placement.tenant_id,
+            meeting_id=placement.meeting_id,
+            row=placement.id,
+            node=node,
+            step=step.name,
+            runs=running,
         )
 
     def _log(self, placement: Placement, before: State, after: State, cause: str) -> None:
         logger.info(
             "meeting changed",
+            tenant_id=placement.tenant_id,
             meeting_id=placement.meeting_id,
             row=placement.id,
             from_state=before.value,

@@ -127,7 +127,7 @@ class Decision:
                 refusals.setdefault(each.refusal, []).append(each.node.name)
         logger.info(
             "no node for a meeting" if self.row_id is None else "meeting placed",
-            tenant=self.wanted.tenant_id,
+            tenant_id=self.wanted.tenant_id,
             meeting_id=self.wanted.meeting_id,
             tag=self.wanted.parameters.text("meta_server-tag")[:_TAG_SHOWN],
             expected_users=self.request.expected_users,

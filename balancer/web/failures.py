@@ -32,7 +32,10 @@ def register(app: Flask) -> None:
 def _http(error: HTTPException) -> Response | HTTPException:
     # No such route, or not with this method: the only ones that Werkzeug raises for a BBB call.
     if request.routing_exception is not None and not request.path.startswith("/internal/"):
-        return xml.failure(UnsupportedRequestError())
+        refusal = UnsupportedRequestError()
+        if request.path.startswith(API):
+            logger.info("call refused", key=refusal.message_key, method=request.method, path=request.path)
+        return xml.failure(refusal)
     return error
 
 

@@ -88,6 +88,7 @@ def end(call: Call) -> Response:
     try:
         if answer.success:
             services().meetings.end_requested(place)
+            logger.info("end taken", tenant_id=call.tenant.id, meeting_id=named, row=place.row)
         elif answer.message_key == MeetingNotFoundError.message_key:
             services().meetings.end_confirmed(call.tenant.id, named, place, "its node did not know it at an end")
     except StorageUnavailableError as error:

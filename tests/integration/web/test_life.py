@@ -1,7 +1,11 @@
 """A meeting's ordinary life through the balancer: create, join, info, list, end."""
 
+import json
+
+import pytest
 import requests
 
+from balancer import log
 from tests.integration.web.cluster import Cluster
 
 
@@ -57,3 +61,13 @@ def test_an_ended_meeting_is_forgotten_when_its_node_says_so(cluster: Cluster) -
     assert cluster.states("course-1") == [(node, "ended")]
     assert cluster.call("getMeetingInfo", meetingID="course-1").key == "notFound"
     assert cluster.create("course-1").key == ""
+
+
+def test_each_step_of_a_meeting_is_a_line_of_the_log(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure("info", "json")
+    cluster.create("course-1", moderatorPW="moderator")
+    cluster.call("end", meetingID="course-1", password="moderator")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if "course-1" in line]
+    assert [line["event"] for line in lines] == ["meeting placed", "create settled", "end taken"]
+    assert [(line["tenant_id"], line["meeting_id"]) for line in lines] == [(1, "course-1")] * 3
+    assert not [line for line in lines if "moderator" in str(line)]

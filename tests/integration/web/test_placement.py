@@ -140,7 +140,7 @@ def test_every_decision_is_one_line_with_its_reasons(
     for line in lines:
         assert line.pop("time")
         assert (line.pop("level"), line.pop("module")) == ("info", "balancer.storage.placing")
-    common = {"tenant": 1, "expected_users": 10}
+    common = {"tenant_id": 1, "expected_users": 10}
     others = {"without the tag asked for": ["bbb1"]}
     placed = common | {"event": "meeting placed", "node": "bbb2", "refusals": others}
     assert lines == [

@@ -1,6 +1,7 @@
 """Which calls there are, by which methods, and how a failure is told: as in BBB 3.0's UrlMappings."""
 
 import hashlib
+import json
 
 import pytest
 from defusedxml.ElementTree import fromstring
@@ -61,6 +62,19 @@ def test_what_is_not_there_is_told_before_the_checksum(app: Flask, call: str) ->
     for method in METHODS:
         assert unsupported(ask(app, method, call, signed=False))
         assert unsupported(ask(app, method, call))
+
+
+def test_what_is_not_there_is_logged_without_what_was_sent(app: Flask, capsys: pytest.CaptureFixture[str]) -> None:
+    ask(app, "GET", "hooks/create")
+    (line,) = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    told = {key: line[key] for key in ("event", "key", "method", "path")}
+    assert told == {
+        "event": "call refused",
+        "key": "unsupportedRequest",
+        "method": "GET",
+        "path": f"{API}/hooks/create",
+    }
+    assert "course-1" not in str(line)
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "application/json, text/plain, */*", "text/xml", ""])
