@@ -6,7 +6,7 @@ Element names and their order: bbb-web's get-meetings.ftlx, 3.0.
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from html import unescape
 from typing import NamedTuple
 from xml.sax.saxutils import escape
@@ -18,17 +18,47 @@ from balancer.core.parameters import Parameters
 _METADATA = re.compile(r"[a-z][a-z0-9-]*")
 #: What XML cannot hold.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_NOBODY = ["participantCount", "listenerCount", "voiceParticipantCount", "videoCount"]
+#: Elements that a node answers create with, too.
+_ANSWERED = (
+    "meetingID", "internalMeetingID", "createTime", "createDate", "voiceBridge", "dialNumber", "attendeePW",
+    "moderatorPW", "duration",
+)  # fmt: skip
+#: A ``<meeting>`` that nobody has entered yet, in BBB's order, with what holds where nothing else is known.
+_NEW = {
+    "meetingName": "",
+    "meetingID": "",
+    "internalMeetingID": "",
+    "createTime": "",
+    "createDate": "",
+    "voiceBridge": "",
+    "dialNumber": "",
+    "attendeePW": "",
+    "moderatorPW": "",
+    "running": "false",
+    "duration": "0",
+    "hasUserJoined": "false",
+    "recording": "false",
+    "hasBeenForciblyEnded": "false",
+    "startTime": "",
+    "endTime": "0",
+    "participantCount": "0",
+    "listenerCount": "0",
+    "voiceParticipantCount": "0",
+    "videoCount": "0",
+    "maxUsers": "0",
+    "moderatorCount": "0",
+}
 
 
 class Listed(NamedTuple):
-    """A running meeting of a tenant."""
+    """A running meeting of a tenant, which nobody is ending."""
 
     node_id: int
     meeting_id: str
     internal_meeting_id: str
     created_at: datetime
-    ending: bool  #: its node took an end for it
+    create_time: int  #: milliseconds since 1970, the node's clock
+    recorded: bool
 
 
 @dataclass(frozen=True)
@@ -42,17 +72,16 @@ class Part:
 def merge(rows: Iterable[Listed], parts: Mapping[int, Part], young: Mapping[str, str]) -> list[str]:
     """A tenant's ``<meeting>`` elements: those of its rows, and their breakout rooms.
 
-    parts: by node id. young: elements of meetings that no poll may have seen, by internalMeetingID.
+    A meeting that no poll can have seen is listed as young says, else with what its row knows.
+    parts: by node id. young: elements by internalMeetingID.
     """
     found: list[str] = []
     parents: dict[int, set[str]] = {}
     for row in rows:
-        if row.ending:
-            continue
         part = parts.get(row.node_id)
         xml = part.meetings.get(row.internal_meeting_id) if part else None
         if xml is None and (part is None or row.created_at >= part.poll_started):
-            xml = young.get(row.internal_meeting_id)
+            xml = young.get(row.internal_meeting_id) or _known_meeting(row)
         if xml is not None:
             found.append(xml)
             parents.setdefault(row.node_id, set()).add(row.internal_meeting_id)
@@ -91,33 +120,35 @@ def _text(xml: str, tag: str) -> str:
 
 def young_meeting(parameters: Parameters, answer: Answer) -> str:
     """How a node lists a meeting right after it was created with these parameters."""
-    created = answer.text("createTime")
-    fields = {
-        "meetingName": parameters.text("name"),
-        "meetingID": answer.text("meetingID"),
-        "internalMeetingID": answer.text("internalMeetingID"),
-        "createTime": created,
-        "createDate": answer.text("createDate"),
-        "voiceBridge": answer.text("voiceBridge"),
-        "dialNumber": answer.text("dialNumber"),
-        "attendeePW": answer.text("attendeePW"),
-        "moderatorPW": answer.text("moderatorPW"),
-        "running": "false",
-        "duration": answer.text("duration"),
-        "hasUserJoined": "false",
-        "recording": str(parameters.flag("record")).lower(),
-        "hasBeenForciblyEnded": "false",
-        "startTime": created,
-        "endTime": "0",
-        **dict.fromkeys(_NOBODY, "0"),
-        "maxUsers": _number(parameters, "maxParticipants"),
-        "moderatorCount": "0",
-    }
     metadata = "".join(
         _element(name.lower(), value)
         for name, value in parameters.prefixed("meta_").items()
         if _METADATA.fullmatch(name.lower())
     )
+    known = {
+        "meetingName": parameters.text("name"),
+        "recording": str(parameters.flag("record")).lower(),
+        "maxUsers": _number(parameters, "maxParticipants"),
+    }
+    return _meeting({tag: answer.text(tag) for tag in _ANSWERED} | known, metadata)
+
+
+def _known_meeting(row: Listed) -> str:
+    """How a meeting is listed of which its row alone is known, which tells neither its name nor its users."""
+    created = datetime.fromtimestamp(row.create_time // 1000, UTC)
+    known = {
+        "meetingName": row.meeting_id,
+        "meetingID": row.meeting_id,
+        "internalMeetingID": row.internal_meeting_id,
+        "createTime": str(row.create_time),
+        "createDate": f"{created:%a %b %d %H:%M:%S UTC %Y}",  # as java.util.Date writes it
+        "recording": str(row.recorded).lower(),
+    }
+    return _meeting(known, "")
+
+
+def _meeting(known: dict[str, str], metadata: str) -> str:
+    fields = _NEW | known | {"startTime": known["createTime"]}
     elements = "".join(_element(tag, value) for tag, value in fields.items())
     return f"<meeting>{elements}<attendees /><metadata>{metadata}</metadata><isBreakout>false</isBreakout></meeting>"
 

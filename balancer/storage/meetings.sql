@@ -152,8 +152,9 @@ ORDER BY meeting_id <> %(meeting_id)s
 LIMIT 1;
 
 -- name: listed
--- A tenant's running meetings, for getMeetings; the columns are core.listing.Listed's, in its order.
-SELECT node_id, meeting_id, internal_meeting_id, created_at, end_requested_at IS NOT NULL AS ending
+-- A tenant's running meetings, for getMeetings, but for those whose node took an end; the columns are
+-- core.listing.Listed's, in its order.
+SELECT node_id, meeting_id, internal_meeting_id, created_at, create_time, recorded
 FROM meetings
-WHERE tenant_id = %(tenant_id)s AND state = 'running' AND node_id IS NOT NULL
+WHERE tenant_id = %(tenant_id)s AND state = 'running' AND node_id IS NOT NULL AND end_requested_at IS NULL
 ORDER BY id;

@@ -19,13 +19,13 @@ from balancer.web.services import services
 blueprint = Blueprint("meeting_list", __name__)
 logger = log.get(__name__)
 
-#: Seconds since the oldest of the polls that the answer is made of began.
+#: Seconds since the oldest of the polls that the answer is made of began; left out where it is made of none.
 AGE_HEADER = "X-Oldest-Poll-Seconds"
 
 
 @bbb_call(blueprint, "getMeetings")
 def get_meetings(call: Call) -> Response:
-    """A tenant's meetings on all nodes, those of unreachable nodes as they were last seen."""
+    """A tenant's meetings on all nodes, those of unreachable nodes as they were last seen or as their rows are."""
     found = services().snapshots.xml(list(services().registry.nodes()))
     parts = {node_id: Part(part.poll_started, part.meetings) for node_id, part in found.items()}
     if call.parameters.flag("live"):
@@ -65,11 +65,18 @@ def _answer(meetings: list[str]) -> Response:
 
 
 def _rows(tenant_id: int, parts: Mapping[int, Part]) -> list[Listed]:
-    """The tenant's meetings; with PostgreSQL away those that Redis knows, which is all but the youngest."""
+    """The tenant's meetings; with PostgreSQL away those that were polled, and that Redis knows to be the tenant's."""
     try:
         return services().meetings.listed(tenant_id)
     except StorageUnavailableError as error:
+        rows = _polled(tenant_id, parts)
+        if not rows:
+            raise  # that there are none is not known
         logger.warning("meetings listed without PostgreSQL", reason=str(error))
+        return rows
+
+
+def _polled(tenant_id: int, parts: Mapping[int, Part]) -> list[Listed]:
     ids = [
         (node_id, internal, meeting_id)
         for node_id, part in parts.items()
@@ -82,7 +89,8 @@ def _rows(tenant_id: int, parts: Mapping[int, Part]) -> list[Listed]:
             meeting_id=meeting_id,
             internal_meeting_id=internal,
             created_at=parts[node_id].poll_started,
-            ending=False,
+            create_time=0,  # this and the next are for what no poll listed
+            recorded=False,
         )
         for (node_id, internal, meeting_id), place in zip(ids, places, strict=True)
         if place is not None and (place.node_id, place.internal_meeting_id) == (node_id, internal)

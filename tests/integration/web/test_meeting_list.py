@@ -6,8 +6,10 @@ from datetime import timedelta
 from xml.etree.ElementTree import Element
 
 import defusedxml.ElementTree
+import redis
 import requests
 
+from balancer.storage import keys
 from tests.integration.web.cluster import NODE_SECRET, Cluster, sign
 from tests.integration.web.conftest import ClusterMaker
 from tests.integration.web.site import until
@@ -65,6 +67,48 @@ def test_a_dead_node_costs_neither_time_nor_its_meetings(cluster: Cluster) -> No
     assert listed(cluster).keys() == {"course-1", "course-2"}
     assert len(cluster.requests(home, "getMeetings")) == asked
     cluster.mend(home)
+
+
+def test_a_meeting_that_no_poll_saw_before_its_node_went_away_stays(cluster: Cluster, redis_url: str) -> None:
+    cluster.create("course-1", record="true")
+    home = cluster.home("course-1")
+    young = listed(cluster)["course-1"]
+    cluster.misbehave(home, "refuse")
+    cluster.poll()
+    (row,) = cluster.rows("course-1")
+    with redis.Redis.from_url(redis_url) as client:  # as when its time is over
+        assert client.delete(keys.young_meeting(row["tenant_id"], row["internal_meeting_id"])) == 1
+    known = listed(cluster)["course-1"]
+    assert [element.tag for element in known] == [element.tag for element in young]
+    for told in ("internalMeetingID", "createTime", "createDate", "recording", "startTime", "participantCount"):
+        assert known.findtext(told) == young.findtext(told), told
+    assert cluster.call("getMeetings").response.headers["X-Oldest-Poll-Seconds"].isdecimal()
+
+
+def test_after_redis_was_wiped_the_very_next_answer_lists_what_runs(cluster: Cluster, redis_url: str) -> None:
+    cluster.create("course-1")
+    cluster.create("course-2")
+    cluster.poll()
+    cluster.misbehave(cluster.home("course-1"), "refuse")
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    assert listed(cluster).keys() == {"course-1", "course-2"}
+    assert "X-Oldest-Poll-Seconds" not in cluster.call("getMeetings").response.headers
+    cluster.poll()  # of the other one's node
+    assert listed(cluster).keys() == {"course-1", "course-2"}
+
+
+def test_a_meeting_that_its_node_ends_is_listed_no_more(cluster: Cluster, redis_url: str) -> None:
+    cluster.create("course-1")
+    cluster.poll()
+    home = cluster.home("course-1")
+    assert cluster.call("end", meetingID="course-1").success
+    assert listed(cluster) == {}
+    cluster.misbehave(home, "refuse")
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    assert listed(cluster) == {}
+    assert [state for _, state in cluster.states("course-1")] == ["running"]
 
 
 def test_a_meeting_that_its_node_lost_is_listed_no_more(cluster: Cluster) -> None:
@@ -174,3 +218,12 @@ def test_live_without_postgresql_is_as_polled(cluster_on, own_postgresql, redis_
     cluster.poll()
     own_postgresql.stop()
     assert count(cluster, live="true") == {"course-1": "0"}
+
+
+def test_without_postgresql_nobody_says_that_there_are_no_meetings(cluster_on, own_postgresql, redis_url: str) -> None:  # type: ignore[no-untyped-def]
+    cluster = cluster_on(own_postgresql.url(), redis_url)
+    cluster.add("bbb1")
+    cluster.poll()
+    cluster.create("course-1")
+    own_postgresql.stop()
+    assert cluster.call("getMeetings").key == "internalError"

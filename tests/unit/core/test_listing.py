@@ -9,6 +9,12 @@ from balancer.core.listing import Listed, Part, external_ids, merge, unseen, you
 from balancer.core.node_call import Answer
 from balancer.core.parameters import Parameters
 
+BBB_ORDER = [
+    "meetingName", "meetingID", "internalMeetingID", "createTime", "createDate", "voiceBridge", "dialNumber",
+    "attendeePW", "moderatorPW", "running", "duration", "hasUserJoined", "recording", "hasBeenForciblyEnded",
+    "startTime", "endTime", "participantCount", "listenerCount", "voiceParticipantCount", "videoCount", "maxUsers",
+    "moderatorCount", "attendees", "metadata", "isBreakout",
+]  # fmt: skip
 POLLED = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 
 
@@ -17,14 +23,15 @@ def meeting(name: str, *, parent: str = "") -> str:
     return f"<meeting><meetingID>{name}</meetingID>{breakout}</meeting>"
 
 
-def row(name: str, *, node: int = 1, created: float = -60, ending: bool = False) -> Listed:
+def row(name: str, *, node: int = 1, created: float = -60, recorded: bool = False) -> Listed:
     """created: seconds after the poll began."""
     return Listed(
         node_id=node,
         meeting_id=name,
         internal_meeting_id=f"i-{name}",
         created_at=POLLED + timedelta(seconds=created),
-        ending=ending,
+        create_time=1757000000123,
+        recorded=recorded,
     )
 
 
@@ -52,21 +59,25 @@ def part(*names: str, **breakouts: str) -> Part:
         # Its node was never polled.
         ([row("a")], {}, ["a"], ["a"]),
         ([row("a")], {2: part("b")}, ["a"], ["a"]),
-        # Redis was wiped between create and poll: nothing tells how it looks.
-        ([row("a", created=1)], {1: part()}, [], []),
-        # Being ended.
-        ([row("a", ending=True), row("b")], {1: part("a", "b")}, [], ["b"]),
+        # Nothing tells how it looks, since Redis was wiped, or its node has been away for long: it is there still.
+        ([row("a", created=1)], {1: part()}, [], ["a"]),
+        ([row("a")], {}, [], ["a"]),
+        ([row("a"), row("b", node=2)], {2: part("b")}, [], ["a", "b"]),
         # Twins: only the one that a row says is the one.
         ([row("a", node=2)], {1: part("a"), 2: part("a")}, [], ["a"]),
         # Breakout rooms come with their parent, from its own node.
         ([row("a")], {1: part("a", room="i-a", other="i-x")}, [], ["a", "room"]),
-        ([row("a", ending=True)], {1: part("a", room="i-a")}, [], []),
+        ([], {1: part("a", room="i-a")}, [], []),
         ([row("a")], {1: part("a"), 2: part(room="i-a")}, [], ["a"]),
     ],
 )
 def test_merge(rows: list[Listed], parts: dict[int, Part], young: list[str], listed: list[str]) -> None:
     found = merge(rows, parts, {f"i-{name}": meeting(name) for name in young})
     assert [fromstring(xml).findtext("meetingID") for xml in found] == listed
+
+
+def test_a_young_meeting_s_own_words_count_for_more_than_its_row() -> None:
+    assert merge([row("a")], {}, {"i-a": meeting("a")}) == [meeting("a")]
 
 
 def test_only_what_no_poll_listed_is_asked_for() -> None:
@@ -96,13 +107,31 @@ def test_a_young_meeting_looks_as_its_node_would_list_it() -> None:
         ]
     )
     found = fromstring(young_meeting(parameters, Answer(True, "", "", created, b"")))
-    assert [element.tag for element in found] == [
-        "meetingName", "meetingID", "internalMeetingID", "createTime", "createDate", "voiceBridge", "dialNumber",
-        "attendeePW", "moderatorPW", "running", "duration", "hasUserJoined", "recording", "hasBeenForciblyEnded",
-        "startTime", "endTime", "participantCount", "listenerCount", "voiceParticipantCount", "videoCount", "maxUsers",
-        "moderatorCount", "attendees", "metadata", "isBreakout",
-    ]  # fmt: skip
+    assert [element.tag for element in found] == BBB_ORDER
     assert found.findtext("meetingName") == "Algebra <1> \U0001f600"
     assert (found.findtext("attendeePW"), found.findtext("duration")) == ("a&b", "90")
     assert (found.findtext("recording"), found.findtext("maxUsers")) == ("true", "25")
     assert [(each.tag, each.text) for each in found.iterfind("metadata/*")] == [("origin", "a&b")]
+
+
+def test_a_meeting_of_which_its_row_alone_is_left_says_what_that_knows() -> None:
+    (xml,) = merge([row("a&b", recorded=True)], {}, {})
+    found = fromstring(xml)
+    assert [element.tag for element in found] == BBB_ORDER
+    told = {element.tag: element.text for element in found if element.text}
+    assert told == {
+        "meetingName": "a&b",
+        "meetingID": "a&b",
+        "internalMeetingID": "i-a&b",
+        "createTime": "1757000000123",
+        "createDate": "Thu Sep 04 15:33:20 UTC 2025",
+        "startTime": "1757000000123",
+        "running": "false",
+        "hasUserJoined": "false",
+        "recording": "true",
+        "hasBeenForciblyEnded": "false",
+        "isBreakout": "false",
+    } | dict.fromkeys(
+        ["duration", "endTime", "participantCount", "listenerCount", "voiceParticipantCount", "videoCount", "maxUsers",
+         "moderatorCount"], "0"
+    )  # fmt: skip
