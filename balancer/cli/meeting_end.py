@@ -1,5 +1,6 @@
 """``balancer meeting end`` and ``give-up``: what operators do about one meeting."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -8,11 +9,11 @@ from balancer import log
 from balancer.cli.output import format_option, show
 from balancer.cli.session import Session
 from balancer.core.node_call import Answer
-from balancer.core.nodes import Node, ObservedState
+from balancer.core.nodes import Node, ObservedState, Snapshot, observed_state
 from balancer.core.parameters import Parameters
 from balancer.errors import BalancerError, NodeError, StorageUnavailableError
 from balancer.node_client import NodeClient
-from balancer.storage import ledger, nodes
+from balancer.storage import clock, ledger, nodes
 from balancer.storage.database import Connection
 from balancer.storage.placements import Placements
 from balancer.storage.poll_requests import PollRequests
@@ -62,10 +63,13 @@ def give_up(session: Session, meeting_id: str, tenant: str | None, form: str) ->
     """Stop waiting for a meeting whose node is away: the next create places it anew, without waiting any longer.
 
     Nothing is ended: should the node come back with it first, it goes on there, else it is listed by `meeting twins`.
+    Refused where the node is known to be online, by a poll not older than three times BALANCER_POLL_INTERVAL.
     """
+    snapshots = session.snapshots()
     with session.transaction() as connection:
         row = _only(connection, meeting_id, tenant)
-        if row["observed"] == ObservedState.ONLINE:
+        observed = _observed(session, connection, row, snapshots)
+        if observed is ObservedState.ONLINE:
             raise MeetingRefusedError(
                 f"{row['node']} answers, so {row['meeting_id']} is not lost: `balancer meeting end` ends it"
             )
@@ -75,8 +79,18 @@ def give_up(session: Session, meeting_id: str, tenant: str | None, form: str) ->
         Placements(session.redis).forget(row["tenant_id"], row["meeting_id"], row["id"])
     except StorageUnavailableError as error:
         click.echo(f"balancer: {error}: joins may still be sent to {row['node']}", err=True)
-    line = f"{row['meeting_id']} on {row['node']} is given up: the next create places it anew"
-    show(form, {"changed": True, "meeting": _public(row)}, [line])
+    lines = [f"{row['meeting_id']} on {row['node']} is given up: the next create places it anew"]
+    if observed is ObservedState.STALE:
+        lines.append(f"- {row['node']} was online, but no fresh poll tells whether it is: the meeting may run on there")
+    show(form, {"changed": True, "meeting": _public(row), "observed_state": observed.value}, lines)
+
+
+def _observed(
+    session: Session, connection: Connection, row: dict[str, Any], snapshots: Mapping[int, Snapshot]
+) -> ObservedState:
+    """Of the meeting's node, by the snapshots that could be read."""
+    observation, snapshot = nodes.observations(connection).get(row["node_id"]), snapshots.get(row["node_id"])
+    return observed_state(observation, snapshot, clock.now(connection), session.settings.poll_interval)
 
 
 def _only(connection: Connection, meeting_id: str, tenant: str | None) -> dict[str, Any]:

@@ -27,10 +27,7 @@ def events(connection: Connection, ids: Collection[int]) -> list[DictRow]:
 
 
 def named(connection: Connection, meeting_id: str, tenant: str | None = None) -> list[DictRow]:
-    """Live meetings with this meetingID or internalMeetingID, of one tenant or of all; held until the transaction ends.
-
-    With them what was observed of their node.
-    """
+    """Live meetings with this meetingID or internalMeetingID, of one tenant or all; held until the transaction ends."""
     return connection.execute(queries("ledger")["named"], {"id": meeting_id, "tenant": tenant}).fetchall()
 
 

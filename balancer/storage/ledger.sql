@@ -28,10 +28,9 @@ SELECT meeting, at, from_state, to_state, cause FROM meeting_events WHERE meetin
 
 -- name: named
 SELECT meetings.id, meetings.tenant_id, tenants.name AS tenant, meetings.meeting_id, meetings.node_id,
-    meetings.node_name AS node, meetings.state, meetings.internal_meeting_id, node_observations.state AS observed
+    meetings.node_name AS node, meetings.state, meetings.internal_meeting_id
 FROM meetings
 JOIN tenants ON tenants.id = meetings.tenant_id
-LEFT JOIN node_observations ON node_observations.node_id = meetings.node_id
 WHERE meetings.state IN ('creating', 'running')
     AND (meetings.meeting_id = %(id)s OR meetings.internal_meeting_id = %(id)s)
     AND (%(tenant)s::text IS NULL OR tenants.name = %(tenant)s)

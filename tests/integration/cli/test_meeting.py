@@ -1,9 +1,10 @@
-"""``balancer meeting``: list, where, trace."""
+"""``balancer meeting``: list, where, trace, and what is taken for a node that answers by give-up."""
 
 import pytest
 
+from balancer.core.nodes import ObservedState
 from balancer.storage.database import Connection
-from tests.integration.cli.conftest import Commands, Place
+from tests.integration.cli.conftest import Commands, Observe, Place
 
 
 @pytest.fixture
@@ -82,3 +83,55 @@ def test_trace_tells_every_transition_with_its_cause(commands: Commands, place: 
 
 def test_trace_of_nothing(commands: Commands) -> None:
     assert "was ever placed here" in commands.refused("meeting", "trace", "nothing")
+
+
+def _state(rows: Connection, number: int) -> str:
+    (row,) = rows.execute("SELECT state FROM meetings WHERE id = %s", [number])
+    return str(row["state"])
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_give_up_is_refused_where_a_fresh_poll_found_the_node_online(
+    commands: Commands, place: Place, rows: Connection, observe: Observe
+) -> None:
+    row = place("bbb1", "course-1", "aaa-1")
+    observe("bbb1")
+    assert "bbb1 answers, so course-1 is not lost" in commands.refused("meeting", "give-up", "course-1")
+    assert _state(rows, row) == "running"
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_give_up_goes_on_where_nobody_has_polled_for_long_and_says_so(
+    commands: Commands, place: Place, rows: Connection, observe: Observe
+) -> None:
+    row = place("bbb1", "course-1", "aaa-1")
+    observe("bbb1", age=600)
+    said = commands.ok("meeting", "give-up", "course-1")
+    assert "course-1 on bbb1 is given up" in said
+    assert "no fresh poll tells" in said
+    assert _state(rows, row) == "lost"
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_give_up_goes_on_where_redis_cannot_tell_of_any_poll(
+    commands: Commands, place: Place, rows: Connection, observe: Observe
+) -> None:
+    row = place("bbb1", "course-1", "aaa-1")
+    observe("bbb1")
+    commands.environment["BALANCER_REDIS_URL"] = "unix:///nowhere.sock"
+    result = commands.run("meeting", "give-up", "course-1")
+    assert result.exit_code == 0, result.output
+    assert "no fresh poll tells" in result.stdout
+    assert "no figures of the nodes are known" in result.stderr
+    assert "joins may still be sent to bbb1" in result.stderr
+    assert _state(rows, row) == "lost"
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_give_up_tells_machines_what_was_known_of_the_node(commands: Commands, place: Place, observe: Observe) -> None:
+    for number, (state, age, told) in enumerate(
+        [(ObservedState.ONLINE, 600.0, "stale"), (ObservedState.UNREACHABLE, 1.0, "unreachable")]
+    ):
+        place("bbb1", f"course-{number}", f"aaa-{number}")
+        observe("bbb1", state, age=age)
+        assert commands.json("meeting", "give-up", f"course-{number}")["observed_state"] == told
