@@ -2,7 +2,7 @@
 
 A poll writes the node's snapshot to Redis, its state to PostgreSQL where that changed, and settles the rows of its
 meetings. It never writes what the operator wants, and it ends nothing but what a timed-out create of ours left over.
-A lease decides which process polls.
+A lease decides which process polls; that one also keeps the copies of placements that joins are answered from.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from balancer.async_node_client import AsyncNodeClient
 from balancer.core.nodes import Node
 from balancer.errors import StorageUnavailableError
 from balancer.node_watch import Watch
+from balancer.placement_copies import PlacementCopies
 from balancer.settings import Settings
 from balancer.storage import cache
 from balancer.storage.database import Database
@@ -45,12 +46,19 @@ class Poller:
     """One process that polls while it holds the lease. Made by ``opened``."""
 
     def __init__(
-        self, settings: Settings, lease: Lease, requests: PollRequests, watch: Watch, chance: Callable[[], float]
+        self,
+        settings: Settings,
+        lease: Lease,
+        requests: PollRequests,
+        watch: Watch,
+        copies: PlacementCopies,
+        chance: Callable[[], float],
     ) -> None:
         self._interval = settings.poll_interval
         self._lease = lease
         self._requests = requests
         self._watch = watch
+        self._copies = copies
         self._chance = chance
         # A thread each, so that a full pool of store threads never costs the lease.
         self._lease_thread = ThreadPoolExecutor(1, "lease")
@@ -71,7 +79,8 @@ class Poller:
         if fencing != self._began_under:
             await self._watch.remember()
             self._began_under = fencing
-        await asyncio.gather(*(self._watch.poll(node, fencing) for node in await self._watch.nodes()))
+        polls = [self._watch.poll(node, fencing) for node in await self._watch.nodes()]
+        await asyncio.gather(self._copies.keep(fencing), *polls)
         return True
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -114,7 +123,7 @@ class Poller:
     async def _poll_all(self) -> None:
         """Keep one task a node, for the nodes that are registered."""
         tasks: dict[int, asyncio.Task[None]] = {}
-        wishes = asyncio.create_task(self._take_wishes())
+        beside = [asyncio.create_task(self._take_wishes()), asyncio.create_task(self._keep_copies())]
         try:
             await self._begin()
             while True:
@@ -128,9 +137,9 @@ class Poller:
                     await _ended(tasks.pop(node_id))
                 await _event_within(self._reread, self._interval)
         finally:
-            for task in (wishes, *tasks.values()):
+            for task in (*beside, *tasks.values()):
                 task.cancel()
-            await asyncio.gather(wishes, *tasks.values(), return_exceptions=True)
+            await asyncio.gather(*beside, *tasks.values(), return_exceptions=True)
 
     async def _begin(self) -> None:
         while True:
@@ -186,6 +195,18 @@ class Poller:
             elif wish is not None:
                 self._reread.set()
 
+    async def _keep_copies(self) -> None:
+        """Look whether it is time to as often as the lease is renewed: a wiped Redis shows there."""
+        while True:
+            fencing = self._lease.fencing
+            if fencing is not None:
+                try:
+                    await self._copies.keep(fencing)
+                except Exception:
+                    # As with polls: a mistake of ours must not end this for good, nor unnoticed.
+                    logger.exception("placements not copied")
+            await asyncio.sleep(self._interval / 2)
+
     async def _in(self, executor: ThreadPoolExecutor, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
 
@@ -214,8 +235,9 @@ async def opened(settings: Settings, *, chance: Callable[[], float] = random.ran
         threads = stack.enter_context(ThreadPoolExecutor(STORE_THREADS, "stores"))
         lease = Lease(LEASE, client, database, ttl=LEASE_INTERVALS * settings.poll_interval)
         async with AsyncNodeClient(settings) as http:
-            watch = Watch(settings, PollStores(database, client), http, threads)
-            poller = Poller(settings, lease, PollRequests(client), watch, chance)
+            stores = PollStores(database, client)
+            watch, copies = Watch(settings, stores, http, threads), PlacementCopies(stores, threads)
+            poller = Poller(settings, lease, PollRequests(client), watch, copies, chance)
             try:
                 yield poller
             finally:

@@ -1,15 +1,17 @@
 """Where running meetings are, in Redis: the copy that joins are answered from. The truth is table meetings."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, Self, cast
 
 from balancer.storage import keys
 from balancer.storage.cache import Redis, unavailable_as_ours
 
-#: Seconds. A meeting that runs longer is copied again by the next request that misses it.
-_LIFE = 6 * 3600
+#: Seconds. The poller copies what runs longer again, well before.
+LIFE = 6 * 3600
 #: Seconds for which it is known how a new meeting is listed: many polls' worth, should nobody poll for a while.
 _LISTING_LIFE = 600
+#: Copies that are sent to Redis in one go: few enough for its time limit, and for whoever waits behind them.
+_AT_ONCE = 300
 
 # Copies are written after their transaction, in any order: a later row of the same meetingID has a higher number.
 # KEYS: placement; with a listing, also that. ARGV: row, value, life; with a listing, also that and its life.
@@ -33,6 +35,19 @@ class Place(NamedTuple):
     row: int  #: of table meetings
     node_id: int
     internal_meeting_id: str
+
+
+class Running(NamedTuple):
+    """A running meeting, by what it is found, and its place."""
+
+    tenant_id: int
+    meeting_id: str
+    place: Place
+
+    @classmethod
+    def read(cls, tenant_id: int, meeting_id: str, *place: Any) -> Self:
+        """From a row of PostgreSQL."""
+        return cls(tenant_id, meeting_id, Place(*place))
 
 
 class Placements:
@@ -66,12 +81,20 @@ class Placements:
         listing: of a new meeting, how getMeetings lists it until its node's next poll tells more.
         """
         names = [keys.placement(tenant_id, meeting_id)]
-        values: list[str | int] = [place.row, f"{place.row} {place.node_id} {place.internal_meeting_id}", _LIFE]
+        values = _noted(place)
         if listing:
             names.append(keys.young_meeting(tenant_id, place.internal_meeting_id))
             values += [listing, _LISTING_LIFE]
         with unavailable_as_ours():
             self._note(keys=names, args=values)
+
+    def note_all(self, meetings: Sequence[Running]) -> None:
+        """As ``note``, for many at once."""
+        for first in range(0, len(meetings), _AT_ONCE):
+            with unavailable_as_ours(), self._client.pipeline(transaction=False) as pipeline:
+                for tenant_id, meeting_id, place in meetings[first : first + _AT_ONCE]:
+                    self._note(keys=[keys.placement(tenant_id, meeting_id)], args=_noted(place), client=pipeline)
+                pipeline.execute()
 
     def listings(self, tenant_id: int, internal_meeting_ids: Sequence[str]) -> dict[str, str]:
         """The ``<meeting>`` elements of those of a tenant's new meetings that are known, by internalMeetingID."""
@@ -86,6 +109,10 @@ class Placements:
         """The row ended, or was lost. Changes nothing where a later row is known."""
         with unavailable_as_ours():
             self._forget(keys=[keys.placement(tenant_id, meeting_id)], args=[row])
+
+
+def _noted(place: Place) -> list[str | int]:
+    return [place.row, f"{place.row} {place.node_id} {place.internal_meeting_id}", LIFE]
 
 
 def _read(text: str | None) -> Place | None:

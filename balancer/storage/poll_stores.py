@@ -3,15 +3,18 @@
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
+from psycopg.rows import args_row
+
 from balancer.core.health import Health
 from balancer.core.nodes import Node, Observation
 from balancer.core.reconciliation import Listing, Placed
 from balancer.storage import clock, nodes, reconciliation
 from balancer.storage.cache import Redis
 from balancer.storage.database import Database
-from balancer.storage.placements import Place, Placements
+from balancer.storage.placements import Place, Placements, Running
 from balancer.storage.reconciliation import Change, Outcome
 from balancer.storage.snapshots import Snapshots
+from balancer.storage.sql import queries
 
 
 class PollStores:
@@ -63,3 +66,16 @@ class PollStores:
                 self._placements.note(row.tenant_id, row.meeting_id, place)
             else:
                 self._placements.forget(row.tenant_id, row.meeting_id, row.id)
+
+    def copy_running(self) -> int:
+        """Copy the place of every running meeting for the whole life of a copy; how many there are."""
+        copied = self._running()
+        self._placements.note_all(list(copied))
+        # Whoever ended one meanwhile may have forgotten its copy before it was made.
+        for tenant_id, meeting_id, place in copied - self._running():
+            self._placements.forget(tenant_id, meeting_id, place.row)
+        return len(copied)
+
+    def _running(self) -> set[Running]:
+        with self._database.single() as connection, connection.cursor(row_factory=args_row(Running.read)) as cursor:
+            return set(cursor.execute(queries("placements")["running"]))

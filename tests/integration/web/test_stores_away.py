@@ -14,6 +14,7 @@ import psycopg
 import pytest
 import redis
 
+from balancer.storage import keys
 from tests.integration.web.site import Site, until
 
 
@@ -94,6 +95,20 @@ def test_redis_is_wiped(site: Site, known: str) -> None:
     goes_on(site, known)
     assert site.create(known).findtext("messageKey") == "duplicateWarning"
     until(lambda: known in site.listed())
+
+
+def test_redis_is_wiped_and_then_postgresql_is_gone(site: Site, known: str) -> None:
+    with client(site) as redis_client:
+        redis_client.flushall()
+        # Nobody asks for the meeting meanwhile.
+        until(lambda: redis_client.exists(keys.placement(1, known)) > 0)
+    until(lambda: known in site.listed())
+    site.postgresql.stop()
+    try:
+        goes_on(site, known)
+        assert known in site.listed()
+    finally:
+        site.postgresql.start()
 
 
 def test_redis_restarts_empty(site: Site, known: str) -> None:
