@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -67,6 +68,8 @@ async def test_killing_the_holder_hands_the_watch_on(pollers: Pollers, fleet: Fl
     second = pollers.start()
     await until(lambda: second.log.exists() and second.running)
     before = fencing(fleet)
+    # Whoever waits asks for it every interval: within three it has moved on.
+    assert cast(int, client.pttl(keys.lease("poller"))) <= 2 * INTERVAL * 1000
     first.kill()
     await until(lambda: fencing(fleet) > before)
     assert second.running
