@@ -13,10 +13,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
-from balancer import log, tarball
+from balancer import log, tarball, workers
 from balancer.core import metadata_xml
 from balancer.core.archive import ArchiveRefusedError, ArchiveTruncatedError, Contents, retry_delay
 from balancer.core.metadata_xml import Metadata, MetadataError
@@ -67,14 +66,6 @@ def main(settings: Settings) -> None:
         database.close()
 
 
-def worker_name(pid: int | None = None) -> str:
-    """HOST:PID:START of a process; the start tells it from a later one with the same number."""
-    pid = os.getpid() if pid is None else pid
-    # The second field may hold blanks and brackets; the start time is the 20th after it.
-    start = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
-    return f"{socket.gethostname()}:{pid}:{start}"
-
-
 class Importer:
     """One importer. ``run_once`` does a little of everything that is due."""
 
@@ -82,7 +73,7 @@ class Importer:
         self._settings = settings
         self._database = database
         self._share = Share(settings.recordings_root, marker_required=settings.share_marker == "required")
-        self._worker = worker_name()
+        self._worker = workers.name()
         self._swept_at: float | None = None
         #: Names seen in the inbox, the oldest last; looked up again once all are dealt with.
         self._inbox: list[str] = []
@@ -168,7 +159,7 @@ class Importer:
 
     def _resume_next(self) -> bool:
         with self._database.transaction() as connection:
-            gone = [name for name in imports.workers(connection, socket.gethostname()) if not _alive(name)]
+            gone = [name for name in imports.workers(connection, socket.gethostname()) if not workers.alive(name)]
             job = imports.take_up(connection, self._worker, gone, LEASE)
         if job is None:
             return False
@@ -387,15 +378,6 @@ class Importer:
         with self._database.transaction() as connection:
             imports.drop(connection, job.id, self._worker)
         self._share.revert(job.id)
-
-
-def _alive(worker: str) -> bool:
-    """Whether a worker of this host still runs."""
-    pid = int(worker.split(":")[1])
-    try:
-        return worker_name(pid) == worker
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def _overtaken(job: Import, present: Present | None, name: str) -> bool:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from balancer.importer import Importer, worker_name
+from balancer import workers
+from balancer.importer import Importer
 from balancer.settings import Settings
 from balancer.share import MARKER, ShareError
 from balancer.storage.database import Connection, Database, connect
@@ -221,7 +222,7 @@ def test_a_lease_that_is_over_passes_to_another_host(
     rows.execute("UPDATE imports SET lease_until = now()")
     assert importer.run_once() is True
     found = rows.execute("SELECT state, worker, attempts FROM imports").fetchall()
-    assert found == [{"state": "done", "worker": worker_name(), "attempts": 2}]
+    assert found == [{"state": "done", "worker": workers.name(), "attempts": 2}]
 
 
 def test_an_import_that_was_taken_over_is_rolled_back(
