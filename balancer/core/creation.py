@@ -56,8 +56,7 @@ class Creation:
         if placement.state is State.CREATING:
             return self._bear(attempt, placement, placement.node, fresh)
         if placement.unreachable_for is not None:
-            self._move(placement, placement.unreachable_for)
-            return None
+            return self._ask_or_move(attempt, placement, placement.node, placement.unreachable_for)
         if placement.node.admin_state is AdminState.ENABLED:
             return self._repeat(attempt.wanted, placement, placement.node)
         return self._repeat_without_birth(attempt.wanted, placement, placement.node)
@@ -117,6 +116,10 @@ class Creation:
     def _repeat_without_birth(self, wanted: Wanted, placement: Placement, node: Node) -> Answer | None:
         """As _repeat, on a node that takes no new meetings: it is asked first whether it still has this one."""
         info = self.nodes.call(node, "getMeetingInfo", _only(placement.meeting_id))
+        return self._repeat_as_told(wanted, placement, node, info)
+
+    def _repeat_as_told(self, wanted: Wanted, placement: Placement, node: Node, info: Answer) -> Answer | None:
+        """The meeting ran: what its node says of it decides whether it is asked for it."""
         if not info.success:
             if info.message_key != "notFound":
                 raise NodeError(f"{node.name} answered getMeetingInfo with {info.message_key}")
@@ -127,13 +130,28 @@ class Creation:
             return None
         return self._repeat(wanted, placement, node)
 
-    def _move(self, placement: Placement, unreachable_for: float) -> None:
-        """Give up a meeting whose node has been away for long enough. Raises BBBError where it has not."""
+    def _ask_or_move(
+        self, attempt: "_Attempt", placement: Placement, node: Node, unreachable_for: float
+    ) -> Answer | None:
+        """Place a meeting anew whose node has been away for long enough. Raises BBBError where it has not.
+
+        The node is asked first: what is known of it is as old as its last poll, and maybe nobody polls.
+        """
         if unreachable_for < self.move_after or self.store.mostly_unreachable():
             raise BBBError(
                 "The server of this meeting cannot be reached at the moment. Please try again in a few minutes."
             )
-        self.store.finish(placement, State.LOST, f"its node was unreachable for {unreachable_for:.0f} s")
+        try:
+            info = self.nodes.call(node, "getMeetingInfo", _only(placement.meeting_id))
+        except NodeError as error:
+            attempt.failed(node, error)
+            return self._move(attempt, placement, f"its node was unreachable for {unreachable_for:.0f} s")
+        return self._repeat_as_told(attempt.wanted, placement, node, info)
+
+    def _move(self, attempt: "_Attempt", placement: Placement, cause: str) -> Answer | None:
+        moved, fresh = self.store.move(placement, attempt.wanted, attempt.refused, cause)
+        # Only what this very call reserved is this create's to bear; of anything else the next look tells more.
+        return self._bear(attempt, moved, moved.node, fresh) if fresh and moved.node else None
 
 
 @dataclass

@@ -68,6 +68,14 @@ class MeetingStore(Protocol):
         refused: node ids that will not do. Raises NoNodeAvailableError.
         """
 
+    def move(
+        self, placement: Placement, wanted: Wanted, refused: Collection[int], cause: str
+    ) -> tuple[Placement, bool]:
+        """As ``place``, and in the same transaction the row that is there is lost.
+
+        Where no node is fit NoNodeAvailableError is raised, and that row stays as it is.
+        """
+
     def settle(self, placement: Placement, found: Identity, listing: str = "") -> bool:
         """Its node answered with this meeting: make the rows say so, in one transaction (core.settlement).
 

@@ -4,7 +4,7 @@ Every transition is a conditional UPDATE that must change exactly one row, recor
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import psycopg.errors
 from psycopg import Cursor
@@ -21,6 +21,7 @@ from balancer.settings import Settings
 from balancer.storage import ledger, placing
 from balancer.storage.database import Connection, Database, committing
 from balancer.storage.placements import Place, Placements
+from balancer.storage.placing import Decision, Outlook
 from balancer.storage.poll_requests import PollRequests
 from balancer.storage.recent_snapshots import RecentSnapshots
 from balancer.storage.sql import queries
@@ -63,15 +64,50 @@ class Meetings:
         if named in self._met and (there := self._live(*named)) is not None:
             return there, False
         self._remember(named)
+
+        def reserve(known: Outlook) -> Decision:
+            with self._database.single() as connection:
+                return placing.decide(connection, wanted, refused, known, self._settings, reserve=True)
+
+        return self._placed(wanted, reserve)
+
+    def move(
+        self, placement: Placement, wanted: Wanted, refused: Collection[int], cause: str
+    ) -> tuple[Placement, bool]:
+        """As ``place``, and in the same transaction the row that is there is lost, unless it changed meanwhile.
+
+        Where no node is fit NoNodeAvailableError is raised, and that row stays as it is.
+        """
+
+        def reserve_instead(known: Outlook) -> Decision:
+            with self._database.transaction() as connection:
+                given_up = self._give_up(connection, placement, cause)
+                decision = placing.decide(connection, wanted, refused, known, self._settings, reserve=True)
+                if decision.row_id is None:
+                    connection.rollback()
+            if given_up and decision.row_id is not None:
+                self._note_finished(placement, State.LOST, cause)
+            return decision
+
+        return self._placed(wanted, reserve_instead)
+
+    def _give_up(self, connection: Connection, placement: Placement, cause: str) -> bool:
+        """Lose the row ahead of its successor's reservation, which holds the lock that all placements wait for."""
+        connection.execute(_SQL["hold_up_nobody"])
+        if placement.node:
+            connection.execute(_SQL["lock_node"], {"id": placement.node.id})
+        return _finish(connection, placement.id, placement.state, State.LOST, cause)
+
+    def _placed(self, wanted: Wanted, reserve: Callable[[Outlook], Decision]) -> tuple[Placement, bool]:
+        """The row that ``reserve`` comes to, or that is there by then; whether it is new."""
         known = self._snapshots.outlook()
         for _ in range(_PLACEMENTS):  # once, unless something changed meanwhile
-            with self._database.single() as connection:
-                decision = placing.decide(connection, wanted, refused, known, self._settings, reserve=True)
+            decision = reserve(known)
             if decision.row_id is not None:
                 decision.log()
                 return decision.placement(decision.row_id), True
             if decision.live_id is not None:
-                if (there := self._live(*named)) is not None:
+                if (there := self._live(wanted.tenant_id, wanted.meeting_id)) is not None:
                     return there, False
             elif decision.refused and self._snapshots.is_of_just_now(known):
                 decision.log()
@@ -137,11 +173,15 @@ class Meetings:
         with self._database.transaction() as connection:
             changed = _finish(connection, placement.id, placement.state, state, cause)
         if changed:
-            self._log(placement, placement.state, state, cause)
-            self._forget(placement.tenant_id, placement.meeting_id, placement.id)
-            if state is State.LOST and placement.node:
-                self._poll_soon(placement.node.id)
+            self._note_finished(placement, state, cause)
         return changed
+
+    def _note_finished(self, placement: Placement, state: State, cause: str) -> None:
+        """What a row that is live no more has to do with others than PostgreSQL."""
+        self._log(placement, placement.state, state, cause)
+        self._forget(placement.tenant_id, placement.meeting_id, placement.id)
+        if state is State.LOST and placement.node:
+            self._poll_soon(placement.node.id)
 
     def mostly_unreachable(self) -> bool:
         """Whether more than half of the nodes in service are unreachable."""

@@ -39,6 +39,10 @@ GROUP BY node_id;
 -- Before any row of a meeting, as everywhere: its admin state cannot change until the transaction ends.
 SELECT admin_state FROM nodes WHERE id = %(id)s FOR SHARE;
 
+-- name: hold_up_nobody
+-- A transaction that places does not end with its statement: whoever hangs before its end gives back the lock soon.
+SET LOCAL idle_in_transaction_session_timeout = '2s';
+
 -- name: begin_new
 -- What most creates come to: the row is as it was placed, and its node, locked before it, takes new meetings. Where this
 -- changes nothing the case is another one of core.settlement, and likewise where the meeting belongs to another row,

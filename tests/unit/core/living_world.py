@@ -5,6 +5,7 @@ applies a poll's findings under the conditions of storage/reconciliation.sql.
 """
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +13,7 @@ from greenlet import getcurrent
 
 from balancer.core.creation import Creation
 from balancer.core.health import Health, Thresholds, after_failure, after_pass, reconsidered
-from balancer.core.meetings import Identity, Placement, State, Upload, identity
+from balancer.core.meetings import Identity, Placement, State, Upload, Wanted, identity
 from balancer.core.node_call import Answer, SeenMeeting
 from balancer.core.nodes import AdminState, Node, ObservedState
 from balancer.core.parameters import Parameters
@@ -83,6 +84,7 @@ class LivingWorld(World):
         self.clients = 0
         self.doomed: set[object] = set()  #: actors that die at a step of theirs
         self._mostly: dict[object, bool] = {}
+        self._silent: dict[object, int] = {}  #: node that gave no answer when it was last asked, by who asked
         self.story: list[str] = []
 
     @property
@@ -140,10 +142,18 @@ class LivingWorld(World):
         assert self.nodes[node_id].admin_state is AdminState.ENABLED, f"a new meeting on a node out of service: {row}"
 
     def finish(self, placement: Placement, state: State, cause: str) -> bool:
-        if state is State.LOST and placement.state is State.RUNNING:
-            assert (placement.unreachable_for or 0) >= MOVE_AFTER, f"lost although its node may be there: {cause}"
-            assert self._mostly.pop(getcurrent(), None) is False, "lost although most nodes may be away"
+        moved_by_halves = state is State.LOST and placement.state is State.RUNNING
+        assert not moved_by_halves, f"lost although no other node has taken it: {cause}"
         return super().finish(placement, state, cause)
+
+    def move(
+        self, placement: Placement, wanted: Wanted, refused: Collection[int], cause: str
+    ) -> tuple[Placement, bool]:
+        assert placement.node
+        assert (placement.unreachable_for or 0) >= MOVE_AFTER, f"lost although its node may be there: {cause}"
+        assert self._mostly.pop(getcurrent(), None) is False, "lost although most nodes may be away"
+        assert self._silent.pop(getcurrent(), None) == placement.node.id, "lost although its node was not asked"
+        return super().move(placement, wanted, refused, cause)
 
     def mostly_unreachable(self) -> bool:
         found = self._mostly[getcurrent()] = super().mostly_unreachable()
@@ -192,9 +202,12 @@ class LivingWorld(World):
 
     def call(self, node: Node, name: str, parameters: Parameters, upload: Upload | None = None) -> Answer:
         self.step()
+        self._silent[getcurrent()] = node.id
         if node.id in self.down:
             raise NodeUnreachableError("refused")
-        return super().call(node, name, parameters, upload)
+        answer = super().call(node, name, parameters, upload)
+        del self._silent[getcurrent()]
+        return answer
 
     def _create_time(self, node_id: int) -> int:
         ticked = int(self.now.timestamp() * 1000) // _TICK * _TICK

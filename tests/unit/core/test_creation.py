@@ -3,13 +3,19 @@
 import pytest
 
 from balancer.core.creation import Creation
-from balancer.core.meetings import State
+from balancer.core.meetings import State, identity
 from balancer.core.node_call import Answer
 from balancer.core.nodes import AdminState
 from balancer.errors import BBBError, NodeError, NoNodeAvailableError
 from tests.unit.core.world import GARBAGE, SLOW, UNREACHABLE, World, internal, wanted
 
 MOVE_AFTER = 180.0
+
+
+def away(world: World, node_id: int, seconds: float) -> None:
+    """The node gives no answer, and a poller knows that for so long."""
+    world.unreachable[node_id] = seconds
+    world.faults[node_id] = (UNREACHABLE, False)
 
 
 def create(world: World, meeting_id: str = "course-1") -> Answer:
@@ -85,14 +91,87 @@ def test_a_running_meeting_s_node_that_fails_is_no_reason_to_move() -> None:
 def test_a_meeting_moves_once_its_node_was_away_for_long_enough(seconds: float, moved: bool) -> None:
     world = World("a", "b")
     create(world)
-    world.unreachable[1] = seconds
+    away(world, 1, seconds)
     if moved:
         assert create(world).success
         assert world.states() == [("a", "lost"), ("b", "running")]
+        assert world.calls[1:] == [("a", "getMeetingInfo"), ("b", "create")]
     else:
         with pytest.raises(BBBError, match="cannot be reached"):
             create(world)
         assert world.states() == [("a", "running")]
+        assert world.calls == [("a", "create")]
+
+
+@pytest.mark.parametrize("state", AdminState)
+def test_a_meeting_whose_node_answers_with_it_after_all_goes_on_there(state: AdminState) -> None:
+    world = World("a", "b")
+    first = create(world)
+    world.unreachable[1] = 9e9
+    world.set_state(1, state)
+    again = create(world)
+    assert again.message_key == "duplicateWarning"
+    assert internal([first, again]) == {world.row(1).internal_meeting_id}
+    assert world.states() == [("a", "running")]
+    assert world.calls[1:] == [("a", "getMeetingInfo"), ("a", "create")]
+
+
+def test_a_meeting_whose_node_answers_without_it_has_ended_and_is_placed_anew() -> None:
+    world = World("a", "b")
+    create(world)
+    world.unreachable[1] = 9e9
+    world.forget(1)
+    assert create(world).success
+    assert world.states() == [("a", "ended"), ("b", "running")]
+    assert world.causes == ["its node does not know it"]
+
+
+def test_another_meeting_that_its_node_answers_with_takes_its_place() -> None:
+    world = World("a", "b")
+    create(world)
+    world.unreachable[1] = 9e9
+    world.forget(1)
+    born = identity(world.create(world.nodes[1], wanted().parameters, None))
+    assert create(world).text("internalMeetingID") == born.internal_meeting_id
+    assert world.states() == [("a", "ended"), ("a", "running")]
+
+
+def test_a_meeting_that_no_other_node_takes_stays_where_it_is() -> None:
+    world = World("a", "b")
+    create(world)
+    away(world, 1, 9e9)
+    world.set_state(2, AdminState.DRAINING)
+    with pytest.raises(NoNodeAvailableError):
+        create(world)
+    assert world.states() == [("a", "running")]
+    world.set_state(2, AdminState.ENABLED)
+    assert create(world).success
+    assert world.states() == [("a", "lost"), ("b", "running")]
+
+
+def test_a_node_that_hangs_is_one_of_those_that_a_create_waits_for() -> None:
+    world = World("a", "b", "c", "d")
+    create(world)
+    world.unreachable[1] = 9e9
+    world.faults = dict.fromkeys((1, 2, 3, 4), (SLOW, False))
+    with pytest.raises(NoNodeAvailableError, match="try again"):
+        create(world)
+    assert world.calls[1:] == [("a", "getMeetingInfo"), ("b", "create")]
+
+
+def test_creates_that_move_a_meeting_at_once_make_one() -> None:
+    for seed in range(200):
+        world = World("a", "b", "c", seed=seed)
+        create(world)
+        away(world, 1, 9e9)
+        answers: list[Answer] = []
+
+        def client(world: World = world, answers: list[Answer] = answers) -> None:
+            answers.append(create(world))
+
+        world.schedule.run(client, client, client)
+        assert len(internal(answers)) == 1, f"seed {seed}: {world.rows}"
+        assert world.states() == [("a", "lost"), ("b", "running")], f"seed {seed}"
 
 
 def test_nothing_moves_where_most_nodes_are_away() -> None:

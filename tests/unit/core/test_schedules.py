@@ -10,7 +10,7 @@ from balancer.core.creation import Creation
 from balancer.core.meetings import State
 from balancer.core.nodes import AdminState
 from balancer.core.settlement import settle
-from balancer.errors import NodeError
+from balancer.errors import BBBError, NodeError
 from tests.unit.core.living_world import Client, Killed, LivingWorld, Poller
 from tests.unit.core.world import GARBAGE, SLOW
 
@@ -94,8 +94,13 @@ class Play:
             for each in self.world.nodes:
                 self.pollers[0].poll(each)
         self.world.leap(self.random.choice((20.0, 200.0)))
+        if self.random.random() < 0.2:
+            for each in self.world.nodes:
+                self.world.set_state(each, AdminState.DRAINING)
         self._client()
         self.world.down.discard(node_id)
+        if self.random.random() < 0.5:
+            self._client()  # before any poll that would find it back
 
     def _break(self) -> None:
         node_id = self._node()
@@ -173,6 +178,16 @@ def _impatient(*, store: Any, nodes: Any, move_after: float) -> Creation:
     return Creation(store=store, nodes=nodes, move_after=0)
 
 
+def _move_by_halves(rules: Creation, attempt: Any, placement: Any, cause: str) -> None:
+    rules.store.finish(placement, State.LOST, cause)
+
+
+def _move_unasked(rules: Creation, attempt: Any, placement: Any, node: Any, unreachable_for: float) -> Any:
+    if unreachable_for < rules.move_after or rules.store.mostly_unreachable():
+        raise BBBError
+    return rules._move(attempt, placement, "its node was unreachable")
+
+
 def _wherever_it_is(world: LivingWorld, other: Any, row: Any) -> bool:
     return True
 
@@ -192,6 +207,8 @@ def _end_whenever_created(world: LivingWorld, rows: Any, poll_started: Any) -> N
     [
         ({"tests.unit.core.world.settle": _settle_whatever_the_operator_wants}, "a node out of service"),
         ({"tests.unit.core.living_world.Creation": _impatient}, "lost although its node may be there"),
+        ({"balancer.core.creation.Creation._move": _move_by_halves}, "lost although no other node has taken it"),
+        ({"balancer.core.creation.Creation._ask_or_move": _move_unasked}, "lost although its node was not asked"),
         ({"balancer.core.reconciliation._is_left_over": lambda *_: True}, "somebody else's"),
         ({"balancer.core.reconciliation._is_left_over": lambda *_: False}, "left over on node"),
         ({"tests.unit.core.world.World._is_beside": _wherever_it_is}, "left over on node"),

@@ -33,7 +33,7 @@ class World:
         self.rows: list[Row] = []
         self.places: dict[int, int | None] = {}
         self.unreachable: dict[int, float] = {}
-        #: Node id -> what its create does instead of its duty, and whether it does its duty first.
+        #: Node id -> what it answers instead, and whether its create does its duty first.
         self.faults: dict[int, tuple[NodeError, bool]] = {}
         self.refusals: dict[int, str] = {}
         self.calls: list[tuple[str, str]] = []
@@ -49,6 +49,22 @@ class World:
         there = self._live(wanted.tenant_id, wanted.meeting_id)
         if there:
             return there, False
+        return self._reserve(wanted, self._best(wanted, refused)), True
+
+    def move(
+        self, placement: Placement, wanted: Wanted, refused: Collection[int], cause: str
+    ) -> tuple[Placement, bool]:
+        self.schedule.step()
+        there = self._live(wanted.tenant_id, wanted.meeting_id)
+        if there and (there.id, there.state) != (placement.id, placement.state):
+            return there, False
+        node_id = self._best(wanted, refused)
+        if there:
+            self._set(self.row(there.id), state=State.LOST)
+            self.causes.append(cause)
+        return self._reserve(wanted, node_id), True
+
+    def _best(self, wanted: Wanted, refused: Collection[int]) -> int:
         fit = [
             node
             for node in self.nodes.values()
@@ -61,6 +77,9 @@ class World:
         ]
         if not fit:
             raise NoNodeAvailableError
+        return min(fit, key=lambda node: (len(self.meetings[node.id]), node.id)).id
+
+    def _reserve(self, wanted: Wanted, node_id: int) -> Placement:
         row = Row(
             id=len(self.rows) + 1,
             tenant_id=wanted.tenant_id,
@@ -70,8 +89,8 @@ class World:
             create_time=None,
             handed_out=False,
         )
-        self._add(row, min(fit, key=lambda node: (len(self.meetings[node.id]), node.id)).id)
-        return self._placement(row), True
+        self._add(row, node_id)
+        return self._placement(row)
 
     def settle(self, placement: Placement, found: Identity, listing: str = "") -> bool:
         self.schedule.step()
@@ -115,6 +134,8 @@ class World:
         assert name == "getMeetingInfo"
         found = self.meetings[node.id].get(parameters.text("meetingID"))
         self.schedule.step()
+        if node.id in self.faults:
+            raise self.faults[node.id][0]
         return _answer(found, node) if found else _failure("notFound")
 
     # What others do.
