@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -10,10 +11,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 
 from tests.integration.web import edge as nginx
 from tests.integration.web.cluster import NODE_SECRET, Cluster, path, sign
-from tests.integration.web.server import serving
+from tests.integration.web.server import Server, serving
+
+#: Bytes by which a web worker's memory may grow, whatever passes through it.
+ROOM = 30_000_000
 
 pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed: see bin/packages")
 
@@ -42,23 +47,28 @@ class Client:
         return self.raw(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 
     def post(self, target: str, body: bytes, label: str) -> bytes:
-        head = (
-            f"POST {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n"
-            f"Content-Type: {label}\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        return self.raw(head.encode(), body)
+        return self.raw(_head(target, label, f"Content-Length: {len(body)}", "Expect: 100-continue"), body)
 
 
 @pytest.fixture
-def edge(cluster: Cluster, tmp_path: Path) -> Iterator[Client]:
-    """In front of a gunicorn on the cluster's stores."""
+def server(cluster: Cluster, tmp_path: Path) -> Iterator[Server]:
+    """A gunicorn on the cluster's stores."""
     state = tmp_path / "web"
     state.mkdir()
-    with (
-        serving(cluster.settings.database_url, cluster.settings.redis_url, state) as server,
-        nginx.edge(f"127.0.0.1:{server.port}", tmp_path) as running,
-    ):
+    with serving(cluster.settings.database_url, cluster.settings.redis_url, state) as server:
+        yield server
+
+
+@pytest.fixture
+def edge(server: Server, tmp_path: Path) -> Iterator[Client]:
+    """In front of it."""
+    with nginx.edge(f"127.0.0.1:{server.port}", tmp_path) as running:
         yield Client(running.origin)
+
+
+def _head(target: str, label: str, *more: str) -> bytes:
+    lines = (f"POST {target} HTTP/1.1", "Host: x", "Connection: close", f"Content-Type: {label}", *more)
+    return "".join(f"{line}\r\n" for line in (*lines, "")).encode()
 
 
 def _line(call: str, length: int, **parameters: str) -> bytes:
@@ -99,11 +109,47 @@ def test_long_request_lines_and_odd_ones(edge: Client, cluster: Cluster) -> None
     assert f"\r\nLocation: {target}\r\n".encode() in joined
 
 
-def test_slides_of_many_megabytes_reach_the_second_node_byte_for_byte(edge: Client, cluster: Cluster) -> None:
+def _slides(length: int) -> bytes:
+    """A document of so many bytes, no two parts of which are alike."""
+    start, end = b"<modules><!--", b"\r\n\xc3\xa9--></modules>"
+    middle = random.Random(1).randbytes(length // 2).hex().encode()
+    return start + middle[: length - len(start) - len(end)] + end
+
+
+def _peak(server: Server) -> int:
+    """Bytes of the most memory that any worker ever had at once."""
+    states = [Path(f"/proc/{pid}/status").read_text() for pid in server.workers()]
+    return max(int(kilobytes) * 1024 for state in states for kilobytes in re.findall(r"VmHWM:\s+(\d+) kB", state))
+
+
+def test_slides_of_the_full_limit_reach_the_second_node_byte_for_byte(
+    edge: Client, server: Server, cluster: Cluster
+) -> None:
     cluster.execute("UPDATE nodes SET weight = 9 WHERE name = 'bbb1'")
-    cluster.misbehave("bbb1", "error", calls=["create"])
-    slides = b"<modules><!--" + random.Random(1).randbytes(10_000_000).hex().encode() + b"\r\n\xc3\xa9--></modules>"
+    cluster.misbehave("bbb1", "refuse", calls=["create"])
+    slides, before = _slides(cluster.settings.body_limit_bytes), _peak(server)
     answer = edge.post(path("create", meetingID="course-1", name="Algebra"), slides, "text/xml; charset=utf-8")
     assert b"<returncode>SUCCESS</returncode>" in answer
+    assert len(cluster.requests("bbb1", "create")) == 1
     (seen,) = cluster.requests("bbb2", "create")
-    assert seen.body_sha256 == hashlib.sha256(slides).hexdigest()
+    assert (seen.body_bytes, seen.body_sha256) == (len(slides), hashlib.sha256(slides).hexdigest())
+    # It is sent from the disk, piece by piece.
+    assert _peak(server) - before < ROOM
+
+
+def test_one_byte_more_is_refused_by_the_edge_and_by_the_balancer_itself(
+    edge: Client, server: Server, cluster: Cluster
+) -> None:
+    target, limit = path("create", meetingID="course-1", name="Algebra"), cluster.settings.body_limit_bytes
+    slides, before = _slides(limit + 1), _peak(server)
+    headers = {"Content-Type": "text/xml"}
+    assert requests.post(edge.origin + target, data=slides, headers=headers, timeout=30).status_code == 413
+    balancer, chunked = Client(server.origin), b"%x\r\n%b\r\n0\r\n\r\n" % (len(slides), slides)
+    for answer in (
+        balancer.raw(_head(target, "text/xml", f"Content-Length: {len(slides)}")),
+        balancer.raw(_head(target, "text/xml", "Transfer-Encoding: chunked", "Expect: 100-continue"), chunked),
+    ):
+        assert b"<messageKey>validationError</messageKey>" in answer
+        assert f"The request body is longer than {limit} bytes".encode() in answer
+    assert _peak(server) - before < ROOM
+    assert cluster.rows("course-1") == []
