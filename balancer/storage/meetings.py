@@ -222,20 +222,24 @@ class Meetings:
         with self._database.transaction() as connection:
             ledger.note_end(connection, place.row, "its node took an end from the front end")
 
-    def end_confirmed(self, tenant_id: int, meeting_id: str, place: Place, cause: str) -> None:
+    def end_confirmed(self, place: Place, cause: str) -> None:
         """Its node does not know it any more."""
         with self._database.transaction() as connection:
+            row = _row(connection.execute(_SQL["row"], {"id": place.row}))
             changed = _finish(connection, place.row, State.RUNNING, State.ENDED, cause)
+        if row is None:
+            return
         if changed:
             logger.info(
                 "meeting changed",
-                tenant_id=tenant_id,
-                meeting_id=meeting_id,
-                row=place.row,
+                tenant_id=row.tenant_id,
+                meeting_id=row.meeting_id,
+                row=row.id,
                 to_state="ended",
                 cause=cause,
             )
-            self._forget(tenant_id, meeting_id, place.row)
+        # Also where the row had ended before: the copy stayed where it was made too late, or Redis was away then.
+        self._forget(row.tenant_id, row.meeting_id, row.id)
 
     def listed(self, tenant_id: int) -> list[Listed]:
         """A tenant's running meetings."""

@@ -90,7 +90,7 @@ def end(call: Call) -> Response:
             services().meetings.end_requested(place)
             logger.info("end taken", tenant_id=call.tenant.id, meeting_id=named, row=place.row)
         elif answer.message_key == MeetingNotFoundError.message_key:
-            services().meetings.end_confirmed(call.tenant.id, named, place, "its node did not know it at an end")
+            services().meetings.end_confirmed(place, "its node did not know it at an end")
     except StorageUnavailableError as error:
         # The node's word stands: the poller finds out by itself what became of the meeting.
         logger.warning("end not noted", meeting_id=named, reason=str(error))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -11,10 +12,10 @@ from balancer.placement_copies import EVERY, PlacementCopies
 from balancer.poller import Poller, opened
 from balancer.settings import Settings
 from balancer.storage import cache, keys
-from balancer.storage.database import Connection, Database
+from balancer.storage.database import Connection, Database, connect
 from balancer.storage.placements import LIFE, Place, Placements
 from balancer.storage.poll_stores import PollStores
-from lab.services import Redis
+from lab.services import PostgreSQL, Redis
 from tests.integration.poller.fleet import Created, Fleet
 
 INTERNAL = "internal-1"
@@ -126,7 +127,7 @@ async def test_a_copy_never_runs_out_while_its_meeting_runs(
 
 
 @pytest.mark.usefixtures("home")
-async def test_a_store_that_is_away_is_tried_again_at_the_next_round(
+async def test_a_redis_that_is_away_is_tried_again_at_the_next_round(
     database: Database, threads: ThreadPoolExecutor, fleet: Fleet, own_redis: Redis
 ) -> None:
     runs(fleet)
@@ -138,6 +139,28 @@ async def test_a_store_that_is_away_is_tried_again_at_the_next_round(
         assert Placements(client).find(1, "course-1") is None
         await copies.keep(1)
         assert Placements(client).find(1, "course-1") is not None
+
+
+async def test_a_postgresql_that_is_away_is_tried_again_at_each_round(
+    own_postgresql: PostgreSQL, threads: ThreadPoolExecutor, fleet: Fleet, client: cache.Redis
+) -> None:
+    with connect(own_postgresql.url(), autocommit=True) as rows:
+        fleet.rows = rows
+        fleet.register("bbb1", "http://127.0.0.1:1/bigbluebutton/api/")
+        row = runs(fleet)
+    placements = Placements(client)
+    with closing(Database(own_postgresql.url(), application_name="test", size=2)) as database:
+        database.open()
+        copies = PlacementCopies(PollStores(database, client), threads)
+        own_postgresql.stop()
+        await copies.keep(1)
+        own_postgresql.start()
+        assert placements.find(1, "course-1") is None
+        async with asyncio.timeout(30):
+            while placements.find(1, "course-1") is None:
+                await asyncio.sleep(0.05)
+                await copies.keep(1)
+    assert placements.find(1, "course-1") == Place(row, fleet.nodes["bbb1"].id, INTERNAL)
 
 
 @pytest.mark.usefixtures("home")

@@ -6,7 +6,8 @@ import pytest
 import requests
 
 from balancer import log
-from tests.integration.web.cluster import Cluster
+from balancer.storage.placements import Place
+from tests.integration.web.cluster import Cluster, read
 
 
 def test_a_created_meeting_is_known_everywhere_at_once(cluster: Cluster) -> None:
@@ -61,6 +62,31 @@ def test_an_ended_meeting_is_forgotten_when_its_node_says_so(cluster: Cluster) -
     assert cluster.states("course-1") == [(node, "ended")]
     assert cluster.call("getMeetingInfo", meetingID="course-1").key == "notFound"
     assert cluster.create("course-1").key == ""
+
+
+@pytest.mark.parametrize("called", ["meetingID", "internalMeetingID"])
+def test_nobody_is_sent_to_a_meeting_that_its_node_did_not_know_at_an_end(cluster: Cluster, called: str) -> None:
+    created = cluster.create("course-1")
+    node = cluster.home("course-1")
+    cluster.restart(node)
+    assert cluster.call("end", meetingID=created[called]).key == "notFound"
+    assert cluster.states("course-1") == [(node, "ended")]
+    assert read(cluster.join("course-1")).key == "meetingForciblyEnded"
+
+
+def test_a_copy_that_outlived_its_row_is_gone_after_an_end(cluster: Cluster) -> None:
+    created = cluster.create("course-1")
+    node = cluster.home("course-1")
+    cluster.restart(node)
+    cluster.poll(2)
+    assert cluster.states("course-1") == [(node, "ended")]
+    # A request that was slower than the poll copied it after all.
+    (row,) = cluster.rows("course-1")
+    place = Place(row["id"], row["node_id"], created["internalMeetingID"])
+    cluster.services.placements.note(row["tenant_id"], "course-1", place)
+    assert cluster.join("course-1").status_code == 302
+    assert cluster.call("end", meetingID="course-1").key == "notFound"
+    assert read(cluster.join("course-1")).key == "meetingForciblyEnded"
 
 
 def test_each_step_of_a_meeting_is_a_line_of_the_log(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:

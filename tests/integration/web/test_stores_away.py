@@ -3,6 +3,7 @@
 What nobody lost is found out by the fixture, when the test is over.
 """
 
+import json
 import os
 import signal
 import threading
@@ -68,6 +69,22 @@ def test_postgresql_is_gone_for_a_minute(site: Site, known: str) -> None:
     until(lambda: site.created_by_all(later), within=15)
     assert [state for _, state in site.cluster.states(later)] == ["running"]
     assert [state for _, state in site.cluster.states(known)] == ["running"]
+
+
+def test_a_meeting_is_ended_while_postgresql_is_gone(site: Site, known: str) -> None:
+    ending = f"{known}-ending"
+    assert site.created(ending)
+    site.postgresql.stop()
+    try:
+        assert site.call("end", meetingID=ending).findtext("messageKey") == "sentEndMeetingRequest"
+        (told,) = [line for line in site.server.log.read_text().splitlines() if '"end not noted"' in line]
+        assert json.loads(told)["meeting_id"] == ending
+    finally:
+        site.postgresql.start()
+    # Nobody asks for it again: the poller alone finds out.
+    until(lambda: [state for _, state in site.cluster.states(ending)] == ["ended"])
+    assert "its node took an end from the front end" not in site.cluster.causes(ending)
+    assert not site.joins(ending)
 
 
 def test_postgresql_only_reads(site: Site, known: str) -> None:
