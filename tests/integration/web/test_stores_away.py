@@ -115,11 +115,13 @@ def test_redis_is_wiped(site: Site, known: str) -> None:
 
 
 def test_redis_is_wiped_and_then_postgresql_is_gone(site: Site, known: str) -> None:
+    home = str(site.cluster.nodes[site.cluster.home(known)].id)
     with client(site) as redis_client:
         redis_client.flushall()
         # Nobody asks for the meeting meanwhile.
         until(lambda: redis_client.exists(keys.placement(1, known)) > 0)
-    until(lambda: known in site.listed())
+        # What no poll has seen is listed from PostgreSQL alone.
+        until(lambda: redis_client.hexists(keys.SNAPSHOT_XML, home))
     site.postgresql.stop()
     try:
         goes_on(site, known)
