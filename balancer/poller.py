@@ -23,14 +23,13 @@ from balancer.placement_copies import PlacementCopies
 from balancer.settings import Settings
 from balancer.storage import cache
 from balancer.storage.database import Database
-from balancer.storage.lease import Lease
+from balancer.storage.lease import POLLER, Lease
 from balancer.storage.poll_requests import PollRequests
 from balancer.storage.poll_stores import PollStores
 
 T = TypeVar("T")
 logger = log.get(__name__)
 
-LEASE = "poller"
 #: A holder that dies is followed after this many poll intervals at most, and half an interval for the next one's try.
 LEASE_INTERVALS = 2.0
 #: Name servers may hang: each name that is being resolved takes one thread.
@@ -233,7 +232,7 @@ async def opened(settings: Settings, *, chance: Callable[[], float] = random.ran
         stack.callback(database.close)
         client = stack.enter_context(cache.connect(settings.redis_url))
         threads = stack.enter_context(ThreadPoolExecutor(STORE_THREADS, "stores"))
-        lease = Lease(LEASE, client, database, ttl=LEASE_INTERVALS * settings.poll_interval)
+        lease = Lease(POLLER, client, database, ttl=LEASE_INTERVALS * settings.poll_interval)
         async with AsyncNodeClient(settings) as http:
             stores = PollStores(database, client)
             watch, copies = Watch(settings, stores, http, threads), PlacementCopies(stores, threads)

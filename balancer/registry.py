@@ -1,7 +1,8 @@
 """Nodes, tenants and secrets as this process knows them: from PostgreSQL, or from this host's copy of it in a file.
 
 Requests never wait for it: a thread rereads PostgreSQL every few seconds, and whatever is new goes to the file, so that
-a process can start and send users to their meetings while PostgreSQL is away. Placement does not look here.
+a process can start and send users to their meetings while PostgreSQL is away. That thread also asks Redis whether
+somebody polls. Placement does not look here.
 """
 
 import json
@@ -20,7 +21,9 @@ from balancer.core.tenants import DEFAULT, Tenant
 from balancer.errors import StorageUnavailableError
 from balancer.settings import Settings
 from balancer.storage import nodes, tenants
+from balancer.storage.cache import Redis
 from balancer.storage.database import POOL_TIMEOUT, Database
+from balancer.storage.lease import POLLER, LeaseWatch
 
 #: Seconds between two looks at PostgreSQL: how late a process learns of a new node or a changed state.
 REFRESH = 2.0
@@ -28,6 +31,8 @@ REFRESH = 2.0
 _AT_ONCE = 0.2
 #: Seconds after which what was observed of a node is no longer believed.
 _BELIEVED = 15.0
+#: Poll intervals in which another process polls once the one that did has died.
+_TAKEN_OVER = 3.0
 _FILE_NAME = "registry.json"
 _VERSION = 1
 
@@ -76,9 +81,10 @@ class _Known:
 class Registry:
     """The registry of one process."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, redis: Redis) -> None:
         self._settings = settings
         self._database = database
+        self._poller = LeaseWatch(POLLER, redis, patience=_TAKEN_OVER * settings.poll_interval + REFRESH)
         self._path = settings.state_directory / _FILE_NAME
         self._known: _Known | None = None
         self._tenants: tuple[Tenant, ...] = ()
@@ -96,7 +102,7 @@ class Registry:
             logger.warning("registry file not used", path=str(self._path), reason=error.__class__.__name__)
 
     def follow(self) -> None:
-        """Follow PostgreSQL from now on, in a thread."""
+        """Follow both stores from now on, in a thread."""
         self._thread = threading.Thread(target=self._follow, name="registry", daemon=True)
         self._thread.start()
 
@@ -108,6 +114,13 @@ class Registry:
     def refresh(self) -> None:
         """Read PostgreSQL now. Raises StorageUnavailableError, with everything as it was."""
         self._refreshed()
+
+    def look_for_poller(self) -> None:
+        """Learn whether somebody polls; with Redis away for a moment, what was known goes on."""
+        try:
+            self._poller.look()
+        except StorageUnavailableError as error:
+            logger.debug("poller not looked for", reason=str(error))
 
     def nodes(self) -> Mapping[int, Node]:
         """Every node, by id. Raises StorageUnavailableError where nothing was ever read."""
@@ -136,12 +149,15 @@ class Registry:
         return self._tenants
 
     def unreachable(self, node_id: int) -> Observation | None:
-        """The news that a node cannot be reached, where there is such news and it is fresh."""
+        """The news that a node cannot be reached, where there is such news and it is fresh.
+
+        Only a change of state is ever written: where nobody polls the node may have been back for hours.
+        """
         known = self._current()
         observation = known.observations.get(node_id)
         if observation is None or observation.state is not ObservedState.UNREACHABLE:
             return None
-        return observation if time.monotonic() - known.read < _BELIEVED else None
+        return observation if self._poller.held and time.monotonic() - known.read < _BELIEVED else None
 
     def _current(self) -> _Known:
         # A process that has only just begun waits here: it would otherwise turn its first callers away.
@@ -182,7 +198,7 @@ class Registry:
         self._known = known
 
     def _follow(self) -> None:
-        away = False
+        away = polled = False
         while True:
             try:
                 self.refresh()
@@ -191,6 +207,10 @@ class Registry:
                 if not away:
                     logger.warning("registry not refreshed", reason=str(error))
                 away = True
+            self.look_for_poller()
+            if polled and not self._poller.held:
+                logger.warning("nobody polls: what is known of unreachable nodes is believed no more")
+            polled = self._poller.held
             if self._stopping.wait(REFRESH):
                 return
 

@@ -74,7 +74,7 @@ class Session:
         database = Database(self.settings.database_url, application_name="balancer-cli", size=1)
         database.open()
         try:
-            Registry(self.settings, database).refresh()
+            Registry(self.settings, database, self.redis).refresh()
         finally:
             database.close()
         try:

@@ -14,6 +14,9 @@ from balancer.storage.sql import queries
 _RENEW = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
+#: The lease of the process that polls the nodes.
+POLLER = "poller"
+
 
 class Lease:
     """One process's claim to the lease ``name``. Methods raise StorageUnavailableError with a store away."""
@@ -93,3 +96,29 @@ class Lease:
     @property
     def _milliseconds(self) -> int:
         return round(self._ttl * 1000)
+
+
+class LeaseWatch:
+    """Whether anybody holds a lease, for those who do not want it themselves."""
+
+    def __init__(
+        self, name: str, client: Redis, *, patience: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """patience: seconds for which one look is believed, though the lease may change hands or Redis be away."""
+        self._key = keys.lease(name)
+        self._client = client
+        self._patience = patience
+        self._clock = clock
+        self._believed_until = float("-inf")
+
+    def look(self) -> None:
+        """Ask Redis. Raises StorageUnavailableError."""
+        asked_at = self._clock()
+        with unavailable_as_ours():
+            if self._client.exists(self._key):
+                self._believed_until = asked_at + self._patience
+
+    @property
+    def held(self) -> bool:
+        """As far as the looks tell; asks nobody."""
+        return self._clock() < self._believed_until

@@ -56,7 +56,7 @@ class Services:
             settings=settings,
             database=database,
             redis=redis,
-            registry=Registry(settings, database),
+            registry=Registry(settings, database, redis),
             placements=placements,
             snapshots=snapshots,
             recent=recent,

@@ -5,6 +5,8 @@ import stat
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,12 @@ from balancer.core.nodes import AdminState, ObservedState
 from balancer.errors import StorageUnavailableError
 from balancer.registry import Registry, replace_private
 from balancer.settings import Settings
-from balancer.storage import nodes
+from balancer.storage import cache, nodes
 from balancer.storage.database import Database, connect
+from balancer.storage.lease import POLLER, Lease
 from balancer.storage.nodes import Declaration
 from tests.integration.web.conftest import settings_for
+from tests.integration.web.site import until
 
 NODE = Declaration(
     name="bbb1", url="https://bbb1.example.org/bigbluebutton/api/", secret="secret-of-bbb1", weight=2.5, tags=("gpu",)
@@ -25,8 +29,21 @@ NODE = Declaration(
 
 
 @pytest.fixture
-def settings(database_url: str, tmp_path: Path) -> Settings:
-    return settings_for(database_url, "unix:///nowhere.sock", tmp_path)
+def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
+    return settings_for(database_url, redis_url, tmp_path)
+
+
+@pytest.fixture
+def poller(settings: Settings) -> Iterator[Lease]:
+    """Whoever polls has it."""
+    with (
+        cache.connect(settings.redis_url) as redis,
+        closing(Database(settings.database_url, application_name="test")) as database,
+    ):
+        database.open()
+        lease = Lease(POLLER, redis, database, ttl=60)
+        assert lease.hold()
+        yield lease
 
 
 @pytest.fixture
@@ -37,15 +54,21 @@ def registry(settings: Settings) -> Iterator[Registry]:
 def opened(settings: Settings) -> Iterator[Registry]:
     database = Database(settings.database_url, application_name="test", size=2)
     database.open()
-    registry = Registry(settings, database)
-    yield registry
-    registry.close()
+    with cache.connect(settings.redis_url) as redis:
+        registry = Registry(settings, database, redis)
+        yield registry
+        registry.close()
     database.close()
 
 
 def add(settings: Settings, declared: Declaration = NODE) -> int:
     with connect(settings.database_url) as connection:
         return nodes.add(connection, declared, AdminState.ENABLED).id
+
+
+def observe(settings: Settings, number: int, state: ObservedState) -> None:
+    with connect(settings.database_url) as connection:
+        nodes.observe(connection, number, state, reason="connect", bbb_version="", fencing=1)
 
 
 def test_it_reads_nodes_and_tenants_and_keeps_them_in_a_private_file(settings: Settings, registry: Registry) -> None:
@@ -134,13 +157,14 @@ def test_nobody_waits_for_the_looks_of_others_one_after_the_other(settings: Sett
     assert max(waits) < 8, waits
 
 
+@pytest.mark.usefixtures("poller")
 def test_news_of_an_unreachable_node_is_believed_while_it_is_fresh(
     settings: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number = add(settings)
+    registry.look_for_poller()
     for state in (ObservedState.ONLINE, ObservedState.SUSPECT, ObservedState.UNREACHABLE):
-        with connect(settings.database_url) as connection:
-            nodes.observe(connection, number, state, reason="connect", bbb_version="", fencing=1)
+        observe(settings, number, state)
         registry.refresh()
         found = registry.unreachable(number)
         assert (found is not None) == (state is ObservedState.UNREACHABLE)
@@ -148,6 +172,24 @@ def test_news_of_an_unreachable_node_is_believed_while_it_is_fresh(
     assert found.reason == "connect"
     monkeypatch.setattr("balancer.registry._BELIEVED", 0.0)
     assert registry.unreachable(number) is None
+
+
+@pytest.fixture
+def impatient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    """One that looks often, and believes a look for a third of a second."""
+    monkeypatch.setattr("balancer.registry.REFRESH", 0.05)
+    yield from opened(replace(settings, poll_interval=0.1))
+
+
+def test_it_is_believed_while_somebody_polls(settings: Settings, impatient: Registry, poller: Lease) -> None:
+    number = add(settings)
+    observe(settings, number, ObservedState.UNREACHABLE)
+    impatient.follow()
+    until(lambda: impatient.unreachable(number) is not None)
+    poller.release()
+    until(lambda: impatient.unreachable(number) is None)
+    assert poller.hold()
+    until(lambda: impatient.unreachable(number) is not None)
 
 
 def test_a_directory_that_takes_no_file_is_no_reason_to_fail(database_url: str, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 from balancer.errors import StorageUnavailableError
 from balancer.storage import cache, keys
 from balancer.storage.database import Database
-from balancer.storage.lease import Lease
-from lab.services import PostgreSQL
+from balancer.storage.lease import Lease, LeaseWatch
+from lab.services import PostgreSQL, Redis
 
 TTL = 30.0
 #: To be waited for; yet a holder that renews ten times as often never comes too late.
@@ -129,6 +129,41 @@ def test_without_postgresql_nobody_takes_the_lease_and_nobody_blocks_it(
     database.close()
     assert lease.fencing is None
     assert not client.exists(keys.lease("poller"))
+
+
+def test_who_watches_is_patient_while_it_changes_hands(
+    first: Lease, second: Lease, client: cache.Redis, clock: Clock
+) -> None:
+    watch = LeaseWatch("poller", client, patience=90, clock=clock)
+    watch.look()
+    assert not watch.held
+    first.hold()
+    assert not watch.held  # nobody is asked but by a look
+    watch.look()
+    first.release()
+    clock.now += 89
+    watch.look()
+    assert watch.held
+    second.hold()
+    watch.look()
+    clock.now += 89
+    assert watch.held
+    clock.now += 2
+    assert not watch.held
+
+
+def test_who_watches_is_patient_with_a_redis_that_is_away(database: Database, clock: Clock, own_redis: Redis) -> None:
+    with cache.connect(own_redis.url()) as client:
+        watch = LeaseWatch("poller", client, patience=90, clock=clock)
+        Lease("poller", client, database, ttl=TTL).hold()
+        watch.look()
+        own_redis.stop()
+        with pytest.raises(StorageUnavailableError, match="Redis"):
+            watch.look()
+        clock.now += 89
+        assert watch.held
+        clock.now += 2
+        assert not watch.held
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote_plus, urlencode
@@ -17,11 +18,12 @@ import requests
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from balancer.core.nodes import AdminState, Node
+from balancer.core.nodes import AdminState, Node, ObservedState
 from balancer.poller import opened
 from balancer.settings import Settings
 from balancer.storage import nodes as node_rows
 from balancer.storage.database import connect
+from balancer.storage.lease import POLLER, Lease
 from balancer.web.services import Services, of
 from lab.simulator.node import Node as SimulatedNode
 from lab.simulator.server import NodeServer
@@ -153,10 +155,25 @@ class Cluster:
             async with opened(self.settings) as poller:
                 for _ in range(times):
                     assert await poller.run_once()
+                self.services.registry.look_for_poller()
 
         self.loop.run(once())
         self.services.registry.refresh()
         self.services.recent.forget()
+
+    def observe(self, name: str, state: ObservedState, since: timedelta = timedelta(seconds=1)) -> None:
+        """What a poller writes of a node, seen by the app at once, and that there is one."""
+        self.execute(
+            "UPDATE node_observations SET state = %s, reason = 'connect', since = now() - %s WHERE node_id = %s",
+            state.value,
+            since,
+            self.nodes[name].id,
+        )
+        lease = Lease(POLLER, self.services.redis, self.services.database, ttl=10)
+        assert lease.hold()
+        self.services.registry.look_for_poller()
+        lease.release()
+        self.services.registry.refresh()
 
     def misbehave(self, name: str, kind: str, **options: Any) -> None:
         async def act() -> None:
@@ -216,6 +233,11 @@ class Cluster:
             return connection.execute(
                 "SELECT * FROM meetings WHERE meeting_id = %s ORDER BY id", [meeting_id]
             ).fetchall()
+
+    def observed(self, name: str) -> str:
+        """What a poller last wrote of a node."""
+        with connect(self.settings.database_url) as connection:
+            return node_rows.observations(connection)[self.nodes[name].id].state.value
 
     def states(self, meeting_id: str) -> list[tuple[str, str]]:
         """(node, state) of every row of a meetingID, oldest first."""

@@ -56,15 +56,18 @@ class Site:
         return self.create(meeting_id).findtext("returncode") == "SUCCESS"
 
     def created_by_all(self, meeting_id: str) -> bool:
-        """As ``created``, for so many callers at one time that each worker has some of them."""
-        with ThreadPoolExecutor(8) as callers:
-            return all(callers.map(self.created, [meeting_id] * 16))
+        """As ``created``, of each worker."""
+        return _by_all(self.created, meeting_id)
 
     def joins(self, meeting_id: str) -> bool:
         """Whether a user is sent to the node that has the meeting."""
         target = path("join", meetingID=meeting_id, fullName="Ann", role="VIEWER")
         answer = requests.get(self.server.origin + target, allow_redirects=False, timeout=25)
         return answer.status_code == 302 and answer.headers["Location"].startswith("http://127.0.0.1:")
+
+    def joined_by_all(self, meeting_id: str) -> bool:
+        """As ``joins``, of each worker."""
+        return _by_all(self.joins, meeting_id)
 
     def listed(self) -> set[str]:
         """meetingIDs that getMeetings tells."""
@@ -88,6 +91,12 @@ class Site:
             assert row["node_name"] == self.cluster.home(meeting_id)
             info = self.call("getMeetingInfo", meetingID=meeting_id)
             assert info.findtext("internalMeetingID") == row["internal_meeting_id"]
+
+
+def _by_all(call: Callable[[str], bool], meeting_id: str) -> bool:
+    """Whether it succeeds for so many callers at one time that each worker has some of them."""
+    with ThreadPoolExecutor(8) as callers:
+        return all(callers.map(call, [meeting_id] * 16))
 
 
 def until(holds: Callable[[], bool], within: float = 40.0) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from balancer.core.nodes import AdminState
+from balancer.core.nodes import AdminState, ObservedState
 from balancer.storage.database import connect
 from balancer.storage.poll_requests import PollRequests
 from tests.integration.web.cluster import API, Answer, Cluster, path, read, sign
@@ -21,16 +21,6 @@ HEAD = b'<?xml version="1.0"?><modules><module name="presentation">'
 SLIDE = b'<document name="a.pdf">QUJD</document>'
 TAIL = b"</module></modules>"
 SLIDES = HEAD + SLIDE + TAIL
-
-
-def unreachable(cluster: Cluster, name: str, since: timedelta) -> None:
-    """What a poller writes of a node that it cannot reach."""
-    cluster.execute(
-        "UPDATE node_observations SET state = 'unreachable', reason = 'connect', since = now() - %s WHERE node_id = %s",
-        since,
-        cluster.nodes[name].id,
-    )
-    cluster.services.registry.refresh()
 
 
 def at_once(count: int, act: Any) -> list[Any]:
@@ -324,7 +314,7 @@ def test_on_a_node_out_of_service_no_meeting_is_born_anew(cluster: Cluster, stat
 def test_a_meeting_on_an_unreachable_node_is_kept_for_a_while(cluster: Cluster) -> None:
     cluster.create("course-1")
     home = cluster.home("course-1")
-    unreachable(cluster, home, timedelta(seconds=170))
+    cluster.observe(home, ObservedState.UNREACHABLE, timedelta(seconds=170))
     answer = cluster.create("course-1")
     assert answer.key == "internalError"
     assert "cannot be reached" in answer["message"]
@@ -335,7 +325,7 @@ def test_then_it_is_placed_anew(cluster: Cluster) -> None:
     cluster.create("course-1")
     home = cluster.home("course-1")
     cluster.misbehave(home, "refuse")
-    unreachable(cluster, home, timedelta(seconds=190))
+    cluster.observe(home, ObservedState.UNREACHABLE, timedelta(seconds=190))
     assert cluster.create("course-1").success
     (first, second) = cluster.states("course-1")
     assert first == (home, "lost")
@@ -347,7 +337,7 @@ def test_where_no_other_node_takes_it_it_stays_where_it_is(cluster: Cluster) -> 
     cluster.create("course-1")
     home = cluster.home("course-1")
     cluster.misbehave(home, "refuse")
-    unreachable(cluster, home, timedelta(seconds=190))
+    cluster.observe(home, ObservedState.UNREACHABLE, timedelta(seconds=190))
     other = next(name for name in cluster.nodes if name != home)
     cluster.set_state(other, AdminState.DRAINING)
     answer = cluster.create("course-1")
@@ -365,7 +355,7 @@ def test_a_node_that_answers_after_all_keeps_its_meeting(cluster: Cluster) -> No
     """Nobody polls, so nobody learnt that it is back."""
     first = cluster.create("course-1")
     home = cluster.home("course-1")
-    unreachable(cluster, home, timedelta(hours=1))
+    cluster.observe(home, ObservedState.UNREACHABLE, timedelta(hours=1))
     again = cluster.create("course-1")
     assert (again.key, again["internalMeetingID"]) == ("duplicateWarning", first["internalMeetingID"])
     assert cluster.states("course-1") == [(home, "running")]
@@ -375,7 +365,7 @@ def test_a_node_that_answers_without_the_meeting_has_ended_it(cluster: Cluster) 
     cluster.create("course-1")
     home = cluster.home("course-1")
     cluster.restart(home)
-    unreachable(cluster, home, timedelta(hours=1))
+    cluster.observe(home, ObservedState.UNREACHABLE, timedelta(hours=1))
     assert cluster.create("course-1").success
     assert [state for _, state in cluster.states("course-1")] == ["ended", "running"]
 
@@ -386,9 +376,9 @@ def test_where_most_nodes_are_away_nothing_is_given_up(cluster: Cluster) -> None
     cluster.create("course-1")
     home = cluster.home("course-1")
     for name in {home, "bbb1", "bbb2"}:
-        unreachable(cluster, name, timedelta(hours=1))
+        cluster.observe(name, ObservedState.UNREACHABLE, timedelta(hours=1))
     if home == "bbb3":
-        unreachable(cluster, "bbb3", timedelta(hours=1))
+        cluster.observe("bbb3", ObservedState.UNREACHABLE, timedelta(hours=1))
     assert cluster.create("course-1").key == "internalError"
     assert cluster.states("course-1") == [(home, "running")]
 

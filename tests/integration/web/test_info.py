@@ -2,12 +2,11 @@
 
 import hashlib
 import time
-from datetime import timedelta
 
 import pytest
 
+from balancer.core.nodes import ObservedState
 from tests.integration.web.cluster import API, Answer, Cluster, path, read, sign
-from tests.integration.web.test_create import unreachable
 
 DOCUMENT = (
     b'<?xml version="1.0"?><modules><module name="presentation">'
@@ -108,7 +107,7 @@ def test_a_node_that_gives_no_answer_makes_a_failure_soon(cluster: Cluster, call
 def test_of_a_node_known_to_be_away_nothing_is_asked(cluster: Cluster, call: str) -> None:
     cluster.create("course-1")
     home = cluster.home("course-1")
-    unreachable(cluster, home, timedelta(seconds=1))
+    cluster.observe(home, ObservedState.UNREACHABLE)
     answer = cluster.call(call, meetingID="course-1")
     assert answer.key == "internalError"
     assert "cannot be reached" in answer["message"]
@@ -117,7 +116,7 @@ def test_of_a_node_known_to_be_away_nothing_is_asked(cluster: Cluster, call: str
 
 def test_a_node_that_is_back_is_asked_again(cluster: Cluster) -> None:
     cluster.create("course-1")
-    unreachable(cluster, cluster.home("course-1"), timedelta(seconds=1))
+    cluster.observe(cluster.home("course-1"), ObservedState.UNREACHABLE)
     cluster.poll()
     cluster.poll()
     assert cluster.call("getMeetingInfo", meetingID="course-1").success

@@ -1,7 +1,6 @@
 """join: to the right node, from local data alone, and readable where it fails."""
 
 import json
-from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,12 +8,11 @@ import pytest
 import requests
 
 from balancer import registry
-from balancer.core.nodes import AdminState
+from balancer.core.nodes import AdminState, ObservedState
 from balancer.storage import nodes
 from balancer.storage.database import connect
 from tests.integration.web.cluster import NODE_SECRET, Cluster, path, read, sign
 from tests.integration.web.conftest import ClusterMaker
-from tests.integration.web.test_create import unreachable
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -141,7 +139,7 @@ def test_a_draining_node_does(cluster: Cluster) -> None:
 
 def test_nobody_is_sent_to_an_unreachable_node(cluster: Cluster) -> None:
     cluster.create("course-1")
-    unreachable(cluster, cluster.home("course-1"), timedelta(seconds=1))
+    cluster.observe(cluster.home("course-1"), ObservedState.UNREACHABLE)
     assert read(cluster.join("course-1")).key == "serverUnavailable"
 
 

@@ -9,11 +9,11 @@ import defusedxml.ElementTree
 import redis
 import requests
 
+from balancer.core.nodes import ObservedState
 from balancer.storage import keys
 from tests.integration.web.cluster import NODE_SECRET, Cluster, sign
 from tests.integration.web.conftest import ClusterMaker
 from tests.integration.web.site import until
-from tests.integration.web.test_create import unreachable
 
 
 def listed(cluster: Cluster, **parameters: str) -> dict[str, Element]:
@@ -62,7 +62,7 @@ def test_a_dead_node_costs_neither_time_nor_its_meetings(cluster: Cluster) -> No
     cluster.poll()
     home = cluster.home("course-1")
     cluster.misbehave(home, "hang")
-    unreachable(cluster, home, timedelta(minutes=10))
+    cluster.observe(home, ObservedState.UNREACHABLE, timedelta(minutes=10))
     asked = len(cluster.requests(home, "getMeetings"))
     assert listed(cluster).keys() == {"course-1", "course-2"}
     assert len(cluster.requests(home, "getMeetings")) == asked

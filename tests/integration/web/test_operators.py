@@ -1,23 +1,11 @@
 """What operators do about one meeting, on real nodes: end it, give it up, look for twins."""
 
-from datetime import timedelta
-
 import pytest
 
+from balancer.core.nodes import ObservedState
 from balancer.storage.poll_requests import PollRequests
 from tests.integration.cli.conftest import Commands
 from tests.integration.web.cluster import NODE_SECRET, Cluster
-
-
-def observe(cluster: Cluster, name: str, state: str) -> None:
-    """What a poller writes of a node."""
-    cluster.execute(
-        "UPDATE node_observations SET state = %s, reason = 'connect', since = now() - %s WHERE node_id = %s",
-        state,
-        timedelta(seconds=1),
-        cluster.nodes[name].id,
-    )
-    cluster.services.registry.refresh()
 
 
 def elsewhere(cluster: Cluster, home: str) -> str:
@@ -103,7 +91,7 @@ def test_a_meeting_that_is_given_up_is_placed_anew_at_once_and_its_twin_is_repor
 ) -> None:
     first = cluster.create("course-1")
     home = cluster.home("course-1")
-    observe(cluster, home, "unreachable")
+    cluster.observe(home, ObservedState.UNREACHABLE)
     assert cluster.create("course-1").key == "internalError"
     assert "the next create places it anew" in commands.ok("meeting", "give-up", "course-1")
     assert cluster.join("course-1").status_code == 200  # no redirect to a node that is away
@@ -128,7 +116,7 @@ def test_a_meeting_that_is_given_up_is_placed_anew_at_once_and_its_twin_is_repor
 def test_what_was_given_up_goes_on_where_its_node_is_back_first(cluster: Cluster, commands: Commands) -> None:
     cluster.create("course-1")
     home = cluster.home("course-1")
-    observe(cluster, home, "suspect")
+    cluster.observe(home, ObservedState.SUSPECT)
     commands.json("meeting", "give-up", "course-1")
     cluster.poll()
     assert cluster.states("course-1") == [(home, "running")]

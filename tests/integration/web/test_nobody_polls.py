@@ -1,0 +1,29 @@
+"""All pollers are dead: what they wrote of a node that was away is believed no more."""
+
+import os
+import signal
+
+import pytest
+
+from tests.integration.web.site import Site, until
+
+
+def test_a_node_that_came_back_when_nobody_polled_is_asked_and_joined(
+    site: Site, request: pytest.FixtureRequest
+) -> None:
+    meeting = request.node.name
+    home = site.cluster.home(meeting)
+    site.cluster.misbehave(home, "refuse")
+    until(lambda: not site.joins(meeting))
+    os.kill(site.poller.pid, signal.SIGSTOP)
+    try:
+        site.cluster.mend(home)
+        until(lambda: site.joined_by_all(meeting))
+        assert site.succeeds("getMeetingInfo", meetingID=meeting)
+        assert site.cluster.observed(home) == "unreachable"
+        until(lambda: '"nobody polls' in site.server.log.read_text())
+    finally:
+        os.kill(site.poller.pid, signal.SIGCONT)
+    until(lambda: site.cluster.observed(home) == "online")
+    # Each worker believed the old news again until it read the new one.
+    until(lambda: site.joined_by_all(meeting))
