@@ -1,5 +1,6 @@
 """Redis: the client, and the one place where its errors become ours."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,12 +21,12 @@ Redis = redis.Redis
 
 
 def connect(url: str, *, timeout: float = TIMEOUT) -> Redis:
-    """A client with a pool of its own. Nothing connects before the first command.
+    """A client for threads that live as long as the process. Nothing connects before the first command.
 
     url: redis://, rediss:// or unix://. One retry, because Redis may have closed an idle connection; none of a command
     that was not answered in time.
     """
-    return _Client.from_url(
+    connections = _ConnectionOfThread.from_url(
         url,
         decode_responses=True,
         socket_timeout=timeout,
@@ -33,6 +34,26 @@ def connect(url: str, *, timeout: float = TIMEOUT) -> Redis:
         health_check_interval=0,
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
     )
+    return _Client.from_pool(connections)
+
+
+class _ConnectionOfThread(redis.ConnectionPool):
+    """Each thread keeps its connection: taking one, looking whether it is alive and giving it back costs as much as a
+    command, and whether it is alive the command itself finds out. Errors leave it closed, and it opens again."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._own = threading.local()
+
+    def get_connection(self, *_arguments: Any, **_options: Any) -> Any:
+        kept = getattr(self._own, "connection", None)
+        if kept is None:
+            kept = self._own.connection = super().get_connection()
+        return kept
+
+    def release(self, connection: Any) -> None:
+        if connection is not getattr(self._own, "connection", None):
+            super().release(connection)  # it could not connect
 
 
 class _Client(redis.Redis):

@@ -1,11 +1,14 @@
-"""A Redis that hangs: one caller finds out, the others do not wait."""
+"""A Redis that hangs: one caller finds out, the others do not wait. And how many connections it sees."""
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import redis
 
 from balancer.errors import StorageUnavailableError
 from balancer.storage import cache
@@ -56,3 +59,33 @@ def test_only_one_caller_waits_for_a_redis_that_hangs(
         except StorageUnavailableError:
             assert time.monotonic() < deadline
             time.sleep(0.1)
+
+
+def test_a_thread_has_one_connection_whatever_redis_went_through(
+    own_redis: Redis, client: cache.Redis, placements: Placements
+) -> None:
+    for _ in range(2):
+        own_redis.stop()
+        for _ in range(5):
+            with pytest.raises(StorageUnavailableError):
+                placements.find(1, "course-1")
+        own_redis.start()
+        for _ in range(5):
+            assert placements.find(1, "course-1") is None
+    pool = client.connection_pool
+    with redis.Redis.from_url(own_redis.url()) as counting:
+        assert (len(counting.client_list()), pool._created_connections) == (2, 1)  # type: ignore[attr-defined]
+
+
+def test_each_thread_has_a_connection_of_its_own(own_redis: Redis, client: cache.Redis) -> None:
+    both = threading.Barrier(2)
+
+    def number() -> int:
+        both.wait()
+        return int(client.client_id())
+
+    with ThreadPoolExecutor(2) as threads:
+        assert len({future.result() for future in [threads.submit(number) for _ in range(2)]}) == 2
+    client.close()
+    with redis.Redis.from_url(own_redis.url()) as counting:
+        assert len(counting.client_list()) == 1
