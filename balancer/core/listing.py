@@ -4,9 +4,10 @@ Element names and their order: bbb-web's get-meetings.ftlx, 3.0.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from html import unescape
 from typing import NamedTuple
 from xml.sax.saxutils import escape
@@ -56,7 +57,7 @@ class Listed(NamedTuple):
     node_id: int
     meeting_id: str
     internal_meeting_id: str
-    created_at: datetime
+    created_at: float  #: seconds since 1970, PostgreSQL's clock
     create_time: int  #: milliseconds since 1970, the node's clock
     recorded: bool
 
@@ -65,8 +66,17 @@ class Listed(NamedTuple):
 class Part:
     """What one node listed."""
 
-    poll_started: datetime
+    poll_started: datetime  #: PostgreSQL's clock
     meetings: Mapping[str, str]  #: ``<meeting>`` elements by internalMeetingID
+
+    @cached_property
+    def breakouts(self) -> list[tuple[str, str]]:
+        """Breakout rooms: the parent's internalMeetingID, and the ``<meeting>`` element."""
+        return [
+            (_text(xml, "parentMeetingID"), xml)
+            for xml in self.meetings.values()
+            if "<isBreakout>true</isBreakout>" in xml
+        ]
 
 
 def merge(rows: Iterable[Listed], parts: Mapping[int, Part], young: Mapping[str, str]) -> list[str]:
@@ -77,17 +87,18 @@ def merge(rows: Iterable[Listed], parts: Mapping[int, Part], young: Mapping[str,
     """
     found: list[str] = []
     parents: dict[int, set[str]] = {}
+    polled = {node_id: part.poll_started.timestamp() for node_id, part in parts.items()}
     for row in rows:
         part = parts.get(row.node_id)
         xml = part.meetings.get(row.internal_meeting_id) if part else None
-        if xml is None and (part is None or row.created_at >= part.poll_started):
+        if xml is None and row.created_at >= polled.get(row.node_id, 0):
             xml = young.get(row.internal_meeting_id) or _known_meeting(row)
         if xml is not None:
             found.append(xml)
             parents.setdefault(row.node_id, set()).add(row.internal_meeting_id)
     for node_id, internal_ids in parents.items():
         if node_id in parts:
-            found += _breakouts(parts[node_id], internal_ids)
+            found += [xml for parent, xml in parts[node_id].breakouts if parent in internal_ids]
     return found
 
 
@@ -103,14 +114,6 @@ def unseen(rows: Iterable[Listed], parts: Mapping[int, Part]) -> list[str]:
 def external_ids(part: Part) -> dict[str, str]:
     """meetingIDs of what a node listed, by internalMeetingID."""
     return {internal: _text(xml, "meetingID") for internal, xml in part.meetings.items()}
-
-
-def _breakouts(part: Part, parents: Collection[str]) -> list[str]:
-    return [
-        xml
-        for xml in part.meetings.values()
-        if "<isBreakout>true</isBreakout>" in xml and _text(xml, "parentMeetingID") in parents
-    ]
 
 
 def _text(xml: str, tag: str) -> str:

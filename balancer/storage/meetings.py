@@ -243,7 +243,8 @@ class Meetings:
 
     def listed(self, tenant_id: int) -> list[Listed]:
         """A tenant's running meetings."""
-        with self._database.single() as connection, connection.cursor(row_factory=args_row(Listed)) as cursor:
+        with self._database.single() as connection:
+            cursor = connection.cursor(binary=True, row_factory=args_row(Listed))
             return cursor.execute(_SQL["listed"], {"tenant_id": tenant_id}).fetchall()
 
     def _begin_new(self, row: int, node_id: int, found: Identity) -> bool:

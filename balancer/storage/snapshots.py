@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from balancer.core.listing import Part
 from balancer.core.nodes import Snapshot
 from balancer.storage import keys
 from balancer.storage.cache import Redis, unavailable_as_ours
@@ -25,22 +25,14 @@ return 1
 """
 
 
-@dataclass(frozen=True)
-class MeetingsXML:
-    """The ``<meeting>`` elements of one node's getMeetings answer, by internalMeetingID."""
-
-    poll_started: datetime
-    meetings: Mapping[str, str]
-
-
 class Snapshots:
     """The snapshots of all nodes. Every method raises StorageUnavailableError where Redis cannot be used."""
 
     def __init__(self, client: Redis) -> None:
         self._client = client
         self._write = client.register_script(_WRITE)
-        #: What ``xml`` read last, by node id: between two polls of a node its list stays the same.
-        self._read: Mapping[int, tuple[str, MeetingsXML]] = {}
+        #: What ``xml`` read last, by node id, behind its poll's order: until the next poll the list stays the same.
+        self._read: Mapping[int, tuple[str, Part]] = {}
 
     def write(self, snapshot: Snapshot, xml: Mapping[str, str]) -> bool:
         """Store what a poll found; xml: ``<meeting>`` elements by internalMeetingID.
@@ -62,20 +54,24 @@ class Snapshots:
             found = cast(dict[str, str], self._client.hgetall(keys.SNAPSHOTS))
         return {int(node_id): _decode(text) for node_id, text in found.items()}
 
-    def xml(self, node_ids: Collection[int]) -> dict[int, MeetingsXML]:
+    def xml(self, node_ids: Collection[int]) -> dict[int, Part]:
         """What these nodes listed; a node without a snapshot is absent."""
-        ids = list(node_ids)
-        if not ids:
-            return {}
-        with unavailable_as_ours():
-            found = cast(list[str | None], self._client.hmget(keys.SNAPSHOT_XML, [str(node_id) for node_id in ids]))
         before = self._read
-        self._read = now = {
-            node_id: (text, before[node_id][1] if before.get(node_id, ("",))[0] == text else _decode_xml(text))
-            for node_id, text in zip(ids, found, strict=True)
-            if text is not None
-        }
-        return {node_id: decoded for node_id, (_, decoded) in now.items()}
+        with unavailable_as_ours():
+            told = self._told(keys.SNAPSHOT_ORDER, node_ids)
+            now = {each: before[each] for each, order in told.items() if before.get(each, ("",))[0] == order}
+            # Where a poll came between, its list stands here with the order of the last, and is read once more.
+            for node_id, text in self._told(keys.SNAPSHOT_XML, told.keys() - now.keys()).items():
+                now[node_id] = told[node_id], _decode_xml(text)
+        self._read = now
+        return {node_id: part for node_id, (_, part) in now.items()}
+
+    def _told(self, key: str, node_ids: Collection[int]) -> dict[int, str]:
+        """What a hash holds of these nodes."""
+        if not node_ids:
+            return {}
+        found = cast(list[str | None], self._client.hmget(key, [str(node_id) for node_id in node_ids]))
+        return {node_id: text for node_id, text in zip(node_ids, found, strict=True) if text is not None}
 
     def keep_only(self, node_ids: Collection[int]) -> None:
         """Drop what belongs to nodes that are no longer registered."""
@@ -108,6 +104,6 @@ def _decode(text: str) -> Snapshot:
     return Snapshot(**fields)
 
 
-def _decode_xml(text: str) -> MeetingsXML:
+def _decode_xml(text: str) -> Part:
     fields: dict[str, Any] = json.loads(text)
-    return MeetingsXML(datetime.fromisoformat(fields["poll_started"]).astimezone(UTC), fields["meetings"])
+    return Part(datetime.fromisoformat(fields["poll_started"]).astimezone(UTC), fields["meetings"])

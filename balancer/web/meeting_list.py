@@ -26,8 +26,7 @@ AGE_HEADER = "X-Oldest-Poll-Seconds"
 @bbb_call(blueprint, "getMeetings")
 def get_meetings(call: Call) -> Response:
     """A tenant's meetings on all nodes, those of unreachable nodes as they were last seen or as their rows are."""
-    found = services().snapshots.xml(list(services().registry.nodes()))
-    parts = {node_id: Part(part.poll_started, part.meetings) for node_id, part in found.items()}
+    parts = services().snapshots.xml(list(services().registry.nodes()))
     if call.parameters.flag("live"):
         parts |= _live()
     rows = _rows(call.tenant.id, parts)
@@ -88,7 +87,7 @@ def _polled(tenant_id: int, parts: Mapping[int, Part]) -> list[Listed]:
             node_id=node_id,
             meeting_id=meeting_id,
             internal_meeting_id=internal,
-            created_at=parts[node_id].poll_started,
+            created_at=parts[node_id].poll_started.timestamp(),
             create_time=0,  # this and the next are for what no poll listed
             recorded=False,
         )

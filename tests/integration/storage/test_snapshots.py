@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from balancer.core.listing import Part
 from balancer.core.nodes import Snapshot
 from balancer.errors import StorageUnavailableError
-from balancer.storage import cache
+from balancer.storage import cache, keys
 from balancer.storage.snapshots import Snapshots
 
 START = datetime(2026, 11, 22, 8, 0, 0, 123456, tzinfo=UTC)
@@ -41,6 +42,16 @@ def test_the_xml_comes_back_character_for_character_with_its_age(snapshots: Snap
     assert list(found) == [7]
     assert found[7].meetings == XML
     assert found[7].poll_started == START
+
+
+def test_the_xml_is_read_anew_after_each_poll_alone(snapshots: Snapshots, client: cache.Redis) -> None:
+    snapshots.write(FIRST, XML)
+    assert snapshots.xml([7])[7].meetings == XML
+    client.hset(keys.SNAPSHOT_XML, "7", "no JSON, should anybody read it")
+    assert snapshots.xml([7])[7].meetings == XML
+    later = replace(FIRST, poll_started=START + timedelta(seconds=10))
+    snapshots.write(later, {})
+    assert snapshots.xml([7])[7] == Part(later.poll_started, {})
 
 
 def test_asking_for_no_node_asks_nothing(snapshots: Snapshots) -> None:

@@ -29,7 +29,7 @@ def row(name: str, *, node: int = 1, created: float = -60, recorded: bool = Fals
         node_id=node,
         meeting_id=name,
         internal_meeting_id=f"i-{name}",
-        created_at=POLLED + timedelta(seconds=created),
+        created_at=(POLLED + timedelta(seconds=created)).timestamp(),
         create_time=1757000000123,
         recorded=recorded,
     )
