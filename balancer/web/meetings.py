@@ -42,9 +42,9 @@ def create(call: Call) -> Response:
     """Get or create; the node's own answer."""
     settings = services().settings
     upload = _upload(call)
-    sent, limit = len(call.parameters.encode()) + _AROUND, settings.node_url_limit_bytes
-    if upload and sent > limit:
-        # Without a body they would go as a form.
+    # Without a body they would go as a form.
+    limit = settings.node_url_limit_bytes - _AROUND if upload else None
+    if limit is not None and (sent := len(call.parameters.encode())) > limit:
         raise ValidationError(f"Beside an XML body the parameters are too long: {sent} of at most {limit} bytes")
     named = new_meeting_id(call.parameters)
     wanted = Wanted(
@@ -53,7 +53,7 @@ def create(call: Call) -> Response:
         parameters=prepared(
             call.parameters,
             ended_url=meeting_ended_url(settings.public_url, call.tenant, named),
-            limit=limit - _AROUND if upload else None,
+            limit=limit,
         ),
         upload=upload,
         recorded=call.parameters.flag("record"),
