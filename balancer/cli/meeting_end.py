@@ -8,9 +8,8 @@ import click
 from balancer import log
 from balancer.cli.output import format_option, show
 from balancer.cli.session import Session
-from balancer.core.node_call import Answer
+from balancer.core.ending import end_at
 from balancer.core.nodes import Node, ObservedState, Snapshot, observed_state
-from balancer.core.parameters import Parameters
 from balancer.errors import BalancerError, NodeError, StorageUnavailableError
 from balancer.node_client import NodeClient
 from balancer.storage import clock, ledger, nodes
@@ -105,32 +104,16 @@ def _only(connection: Connection, meeting_id: str, tenant: str | None) -> dict[s
 
 
 def _end_at(session: Session, node: Node, row: dict[str, Any]) -> bool:
-    """Whether the node ends it now; False where it has no such meeting. Raises MeetingRefusedError."""
+    """Whether the node ends it now; False where it has no such meeting. Raises MeetingRefusedError, NotEndedError."""
     client = NodeClient(session.settings)
-    named = [("meetingID", row["meeting_id"])]
     try:
-        info = client.call(node, "getMeetingInfo", Parameters.of(named))
-        if _absent(info):
-            return False
-        if info.text("internalMeetingID") != row["internal_meeting_id"]:
-            raise MeetingRefusedError(f"{node.name} has another meeting of this ID by now: look again")
-        # BBB up to 2.5 wants the moderators' password.
-        password = info.text("moderatorPW")
-        answer = client.call(node, "end", Parameters.of(named + [("password", password)] * bool(password)))
-        return not _absent(answer)
+        return end_at(client, node, row["meeting_id"], row["internal_meeting_id"])
     except NodeError as error:
         raise MeetingRefusedError(
             f"{node.name} does not answer ({error.reason}): end it when the node is back, or `balancer meeting give-up`"
         ) from error
     finally:
         client.close()
-
-
-def _absent(answer: Answer) -> bool:
-    """Whether the node says that it has no such meeting. Raises MeetingRefusedError for any other failure."""
-    if not answer.success and answer.message_key != "notFound":
-        raise MeetingRefusedError(f"the node refused: {answer.message_key}")
-    return not answer.success
 
 
 def _poll(session: Session, node_id: int) -> None:

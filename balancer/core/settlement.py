@@ -54,10 +54,11 @@ def settle(row: Row, namesake: Row | None, found: Identity, *, enabled: bool) ->
     if row.handed_out and not ours and found.create_time <= (row.create_time or 0):
         # An answer that was long under way is older than what the row says by now.
         return Step.LOOK_AGAIN
+    if ours:
+        # Whatever a namesake says: no node gives two rows one meeting, so that one is from a node that was removed.
+        return Step.KEEP if row.state is State.RUNNING else Step.LOOK_AGAIN
     if namesake is not None:
         return _known_elsewhere(row, namesake)
-    if ours:
-        return Step.KEEP if row.state is State.RUNNING else Step.LOOK_AGAIN
     if row.handed_out:
         # Where the poller noted the end while the node bore it anew, the next look decides where the meeting is.
         return Step.SUCCEED if enabled and row.state is State.RUNNING else Step.DISOWN_SUCCESSOR

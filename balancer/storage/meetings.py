@@ -265,7 +265,7 @@ class Meetings:
     def _take(self, connection: Connection, step: Step, row: Row, namesake: Row | None, found: Identity) -> int | None:
         """Carry a step out; the id of the row that runs then, None where none does."""
         if step is Step.KEEP:
-            return namesake.id if namesake else row.id
+            return namesake.id if namesake and row.state is not State.RUNNING else row.id
         if step is Step.REFUSE and row.live:
             _finish(connection, row.id, row.state, State.ENDED, "its node answered with a meeting that is not its own")
         elif step is Step.DISOWN:

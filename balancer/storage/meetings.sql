@@ -46,7 +46,8 @@ SET LOCAL idle_in_transaction_session_timeout = '2s';
 -- name: begin_new
 -- What most creates come to: the row is as it was placed, and its node, locked before it, takes new meetings. Where this
 -- changes nothing the case is another one of core.settlement, and likewise where the meeting belongs to another row,
--- which violates the index meetings_internal_on_node, or is another tenant's on a node that was registered anew since.
+-- which violates the index meetings_internal_on_node, or is another tenant's, or being ended as left over, on a node that
+-- was registered anew since.
 WITH node AS (
     SELECT id FROM nodes WHERE id = %(node_id)s AND admin_state = 'enabled' FOR SHARE
 ), changed AS (
@@ -58,7 +59,7 @@ WITH node AS (
         AND NOT EXISTS (
             SELECT FROM meetings AS foreign_one
             WHERE foreign_one.internal_meeting_id = %(internal_meeting_id)s AND foreign_one.node_id IS NULL
-                AND foreign_one.tenant_id <> meetings.tenant_id
+                AND (foreign_one.tenant_id <> meetings.tenant_id OR foreign_one.created_at IS NULL)
         )
     RETURNING meetings.id
 )
@@ -71,7 +72,8 @@ RETURNING meeting;
 SELECT FROM meetings
 WHERE id = %(id)s
     OR (internal_meeting_id = %(internal_meeting_id)s
-        AND (node_id = %(node_id)s OR (node_id IS NULL AND tenant_id <> %(tenant_id)s)))
+        AND (node_id = %(node_id)s
+            OR (node_id IS NULL AND (tenant_id <> %(tenant_id)s OR created_at IS NULL))))
 ORDER BY id
 FOR UPDATE;
 
@@ -85,11 +87,12 @@ FOR UPDATE;
 -- name: namesake
 -- The other row that a meeting on a node belongs to already, whatever became of it. The node counts: BBB makes the
 -- internal id of the meetingID and the time alone, so that two nodes may come to the same one. Of a node that was
--- removed nobody knows whether it is this one, registered anew: there another tenant's may be what was found.
+-- removed nobody knows whether it is this one, registered anew: there another tenant's may be what was found, or what a
+-- poll is about to end as left over.
 SELECT id, tenant_id, meeting_id, state, internal_meeting_id, create_time, created_at IS NOT NULL AS handed_out
 FROM meetings
 WHERE internal_meeting_id = %(internal_meeting_id)s AND id <> %(id)s
-    AND (node_id = %(node_id)s OR (node_id IS NULL AND tenant_id <> %(tenant_id)s))
+    AND (node_id = %(node_id)s OR (node_id IS NULL AND (tenant_id <> %(tenant_id)s OR created_at IS NULL)))
 ORDER BY id DESC
 LIMIT 1
 FOR UPDATE;

@@ -46,9 +46,11 @@ DELETE FROM nodes WHERE id = %(id)s;
 SELECT node_id, state, reason, since, bbb_version, digests, fencing FROM node_observations;
 
 -- name: observe
--- An older holder of the poller's lease never overwrites a newer one's word; "since" moves only with the state.
+-- An older holder of the poller's lease never overwrites a newer one's word; "since" moves only with the state. Of a node
+-- that is being removed nothing is written.
 INSERT INTO node_observations AS known (node_id, state, reason, since, bbb_version, digests, fencing)
 SELECT id, %(state)s, %(reason)s, now(), %(bbb_version)s, %(digests)s, %(fencing)s FROM nodes WHERE id = %(node_id)s
+FOR KEY SHARE
 ON CONFLICT (node_id) DO UPDATE
 SET state = excluded.state,
     reason = excluded.reason,

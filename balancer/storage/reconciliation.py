@@ -18,6 +18,7 @@ GONE = "the node lists it no more"
 FORGOTTEN = "the node does not know it"
 NEVER_CREATED = "its create never finished and the node does not list it"
 ADOPTED = "its create finished without us: the node lists it"
+NOT_ITS_OWN = "its create never finished and what the node lists is another one's"
 DISOWNED = "its create finished without us, on a node that takes no new meetings any more"
 RETURNED = "its node is back with it"
 TWIN = "its node is back with it, while its meetingID lives in another placement: a twin, left alone"
@@ -78,7 +79,8 @@ def _hold(connection: Connection, findings: Findings, node_id: int) -> bool:
     """Lock what will be changed, the node first; whether the node takes new meetings, where that matters."""
     if findings.left_over:
         connection.execute(queries("reconciliation")["lock_node_alone"], {"id": node_id})
-    enabled = not findings.adopted or _enabled(connection, node_id)
+    # What returns with its node holds it too: whoever removes the node gives up whatever runs there.
+    enabled = not (findings.adopted or findings.returned) or _enabled(connection, node_id)
     _lock(connection, findings.changing)
     return enabled
 
@@ -91,13 +93,13 @@ def _apply(connection: Connection, findings: Findings, poll_started: datetime, *
     parameters = {"poll_started": poll_started}
     changes = _change_all(connection, "end_running", findings.ended, "ended", GONE, parameters)
     changes += _change_all(connection, "finish_creating", findings.abandoned, "ended", NEVER_CREATED, {})
-    if enabled:
-        changes += _run(connection, "adopt", findings.adopted, ADOPTED)
-    else:
-        rows = [found.row for found in findings.adopted]
-        changes += _change_all(connection, "finish_creating", rows, "lost", DISOWNED, {})
+    adopted = _run(connection, "adopt", findings.adopted, ADOPTED) if enabled else []
+    state, cause = ("ended", NOT_ITS_OWN) if enabled else ("lost", DISOWNED)
+    changes += adopted + _change_all(
+        connection, "finish_creating", _unchanged(findings.adopted, adopted), state, cause, {}
+    )
     changes += _run(connection, "take_back", findings.returned, RETURNED)
-    twins = [one.row for one in findings.returned if one.row.id not in {change.row.id for change in changes}]
+    twins = _unchanged(findings.returned, changes)
     changes += _change_all(connection, "note_twins", twins, "lost", TWIN, {})
     if findings.joined:
         connection.execute(queries("reconciliation")["note_joined"], {"ids": [row.id for row in findings.joined]})
@@ -112,6 +114,11 @@ def _enabled(connection: Connection, node_id: int) -> bool:
     """Whether the node takes new meetings; that cannot change until the transaction ends."""
     node = connection.execute(queries("reconciliation")["lock_node"], {"id": node_id}).fetchone()
     return node is not None and node["admin_state"] == AdminState.ENABLED
+
+
+def _unchanged(found: Iterable[Found], changes: Iterable[Change]) -> list[Placed]:
+    changed = {change.row.id for change in changes}
+    return [one.row for one in found if one.row.id not in changed]
 
 
 def _run(connection: Connection, query: str, found: Iterable[Found], cause: str) -> list[Change]:

@@ -25,8 +25,8 @@ SELECT id, 'running', 'ended', %(cause)s FROM changed
 RETURNING meeting
 
 -- name: finish_creating
--- Ended where its node has nothing of it. Lost where nobody was told of what the node has: the next poll closes that as
--- left over.
+-- Ended where its node has nothing of it, or only what is another row's. Lost where nobody was told of what the node has:
+-- the next poll closes that as left over.
 WITH changed AS (
     UPDATE meetings SET state = %(to_state)s, finished_at = clock_timestamp()
     WHERE id = ANY(%(ids)s) AND state = 'creating'
@@ -50,8 +50,8 @@ SELECT FROM nodes WHERE id = %(id)s FOR NO KEY UPDATE
 SELECT FROM meetings WHERE id = ANY(%(ids)s) ORDER BY id FOR UPDATE
 
 -- name: adopt
--- A meeting belongs to one row for ever: its internal id may be no other row's on this node, and no other tenant's on one
--- that was removed, and perhaps registered anew since.
+-- A meeting belongs to one row for ever: its internal id may be no other row's on this node. On one that was removed, and
+-- perhaps registered anew since, it may be neither another tenant's nor what is being ended as left over.
 WITH changed AS (
     UPDATE meetings SET
         state = 'running', internal_meeting_id = %(internal_meeting_id)s, create_time = %(create_time)s,
@@ -61,7 +61,8 @@ WITH changed AS (
             SELECT FROM meetings AS other
             WHERE other.internal_meeting_id = %(internal_meeting_id)s AND other.id <> %(id)s
                 AND (other.node_id = meetings.node_id
-                    OR (other.node_id IS NULL AND other.tenant_id <> meetings.tenant_id))
+                    OR (other.node_id IS NULL
+                        AND (other.tenant_id <> meetings.tenant_id OR other.created_at IS NULL)))
         )
     RETURNING id
 )
@@ -70,11 +71,11 @@ SELECT id, 'creating', 'running', %(cause)s FROM changed
 RETURNING meeting
 
 -- name: take_back
--- A lost meeting whose node returned runs on, unless its meetingID lives elsewhere by now.
+-- A lost meeting whose node returned runs on, unless its meetingID lives elsewhere by now, or the node was removed.
 WITH changed AS (
     UPDATE meetings AS lost SET
         state = 'running', finished_at = NULL, user_joined = user_joined OR %(user_joined)s
-    WHERE id = %(id)s AND state = 'lost' AND internal_meeting_id = %(internal_meeting_id)s
+    WHERE id = %(id)s AND state = 'lost' AND internal_meeting_id = %(internal_meeting_id)s AND node_id IS NOT NULL
         AND NOT EXISTS (
             SELECT FROM meetings AS live
             WHERE live.meeting_id = lost.meeting_id AND live.state IN ('creating', 'running')
@@ -102,8 +103,8 @@ RETURNING meeting
 
 -- name: claim_left_over
 -- Before it is ended, a left-over meeting is tied to the row of the create that made it: a later create that is answered
--- with it by the node can tell that it is being ended. No other row may know it there, and none may be live; nor is it
--- claimed any more once its node was removed.
+-- with it by the node can tell that it is being ended. No other row may know it there, or on a node that was removed and
+-- may be this one, and none may be live; nor is it claimed any more once its node was removed.
 WITH changed AS (
     UPDATE meetings AS lost SET internal_meeting_id = %(internal_meeting_id)s, create_time = %(create_time)s
     FROM (SELECT id, internal_meeting_id FROM meetings WHERE id = %(id)s FOR UPDATE) AS before
@@ -111,9 +112,11 @@ WITH changed AS (
         AND (lost.internal_meeting_id IS NULL OR lost.internal_meeting_id = %(internal_meeting_id)s)
         AND NOT EXISTS (
             SELECT FROM meetings AS other
-            WHERE other.id <> lost.id AND other.node_id = lost.node_id
-                AND (other.internal_meeting_id = %(internal_meeting_id)s
-                    OR (other.meeting_id = lost.meeting_id AND other.state IN ('creating', 'running')))
+            WHERE other.id <> lost.id AND (
+                (other.internal_meeting_id = %(internal_meeting_id)s
+                    AND (other.node_id = lost.node_id OR other.node_id IS NULL))
+                OR (other.node_id = lost.node_id AND other.meeting_id = lost.meeting_id
+                    AND other.state IN ('creating', 'running')))
         )
     RETURNING lost.id, before.internal_meeting_id IS NULL AS first
 ), told AS (

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from balancer.core.meetings import Identity, Placement, State
 from balancer.core.nodes import AdminState
 from balancer.core.tenants import Tenant
 from balancer.registry import Registry
@@ -173,3 +174,36 @@ def test_a_meeting_on_a_node_that_was_registered_anew_is_not_handed_to_another_t
     cluster.poll()
     assert cluster.call("getMeetingInfo", meetingID="course-1").key == "notFound"
     assert "running" not in [state for _, state in cluster.states("course-1")]
+
+
+def test_what_a_poll_is_about_to_end_is_not_handed_out_because_its_node_was_registered_anew(cluster: Cluster) -> None:
+    created = cluster.create("course-1")
+    home = cluster.home("course-1")
+    cluster.set_state("bbb2" if home == "bbb1" else "bbb1", AdminState.DISABLED)
+    # A create had left it over on the node as it was registered before.
+    cluster.execute("UPDATE meetings SET state = 'lost', finished_at = now(), created_at = NULL, node_id = NULL")
+    assert not cluster.create("course-1").success
+    assert created["internalMeetingID"] not in {
+        row["internal_meeting_id"] for row in cluster.rows("course-1") if row["state"] == "running"
+    }
+
+
+def test_a_meeting_stays_its_row_s_where_the_other_one_s_node_was_removed(cluster: Cluster, other: Caller) -> None:
+    removed, home = born_together(cluster, other)
+    cluster.execute(
+        "UPDATE meetings SET state = 'lost', finished_at = now(), node_id = NULL WHERE node_name = %s", removed
+    )
+    (row,) = [row for row in cluster.rows("course-1") if row["node_name"] == home]
+    # A rival that had the row while it was being created, and is answered only now.
+    placement = Placement(
+        id=row["id"],
+        tenant_id=row["tenant_id"],
+        meeting_id="course-1",
+        state=State.CREATING,
+        node=cluster.nodes[home],
+    )
+    assert cluster.services.meetings.settle(placement, Identity(row["internal_meeting_id"], row["create_time"]))
+    assert (home, "running") in cluster.states("course-1")
+    place = cluster.services.meetings.find(row["tenant_id"], "course-1")
+    assert place is not None
+    assert place.row == row["id"]

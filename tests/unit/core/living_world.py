@@ -1,7 +1,7 @@
-"""A world in which everything goes on at once: clients, polls, operators, nodes that fail, restart and return.
+"""A world in which everything goes on at once: nodes fail, restart and return, are removed and registered anew.
 
-Each change is checked at the moment it is made against what must never happen (docs/explanation/design.md). The store
-applies a poll's findings under the conditions of storage/reconciliation.sql.
+Each change is checked at the moment it is made against what must never happen (docs/explanation/design.md). What polls
+do to rows is in polled_world.py, who acts in actors.py.
 """
 
 from collections import Counter
@@ -11,42 +11,24 @@ from datetime import UTC, datetime, timedelta
 
 from greenlet import getcurrent
 
-from balancer.core.creation import Creation
-from balancer.core.health import Health, Thresholds, after_failure, after_pass, reconsidered
+from balancer.core.health import Health
 from balancer.core.meetings import Identity, Placement, State, Upload, Wanted, identity
-from balancer.core.node_call import Answer, SeenMeeting
+from balancer.core.node_call import Answer
 from balancer.core.nodes import AdminState, Node, ObservedState
 from balancer.core.parameters import Parameters
-from balancer.core.reconciliation import Findings, Listing, Placed, compare
 from balancer.core.settlement import Row
-from balancer.errors import BBBError, NodeError, NodeUnreachableError
-from tests.unit.core.world import GARBAGE, UNREACHABLE, World, wanted
+from balancer.errors import NodeUnreachableError
+from tests.unit.core.world import GARBAGE, UNREACHABLE, World, server
 
 MOVE_AFTER = 180.0
-GRACE = timedelta(seconds=28)
-THRESHOLDS = Thresholds(fail=2, passes=1)
 _BEGIN = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 _STEP = timedelta(milliseconds=20)
-_NOBODY = SeenMeeting(
-    meeting_id="",
-    internal_meeting_id="",
-    create_time=0,
-    participants=0,
-    voice=0,
-    video=0,
-    running=False,
-    user_joined=False,
-    forcibly_ended=False,
-    breakout=False,
-    parent_meeting_id="",
-    xml="",
-)
-
-
 #: Milliseconds by which nodes' clocks go here: two of them come to the same internalMeetingID now and then.
 _TICK = 500
+#: How likely it is at each step.
+_END_COMES = 0.1
 
-#: A meeting: its node, and its internalMeetingID there.
+#: A meeting: its server, and its internalMeetingID there.
 Known = tuple[int, str]
 
 
@@ -64,7 +46,7 @@ class Times:
 
 
 class LivingWorld(World):
-    """Nodes that come and go, a clock, and the poller's part of the store."""
+    """Nodes that come and go, and a clock."""
 
     def __init__(self, *names: str, seed: int) -> None:
         self.times: dict[int, Times] = {}
@@ -72,7 +54,7 @@ class LivingWorld(World):
         super().__init__(*names, seed=seed)
         self.random = self.schedule.random
         self.health: dict[int, Health] = {}
-        self.down: set[int] = set()
+        self.down: set[int] = set()  #: servers
         self.late: list[tuple[Node, Parameters, int]] = []
         self.sent: Counter[int] = Counter()  #: creates, by row
         self.born_of: dict[Known, int] = {}  #: row whose create bore it
@@ -80,7 +62,10 @@ class LivingWorld(World):
         self.given_out: set[Known] = set()  #: told to a client
         self.asked_to_end: set[Known] = set()  #: by a front end or an operator
         self.strange: set[Known] = set()  #: created behind the balancer's back
-        self.clocks: Counter[int] = Counter()  #: createTime of the last meeting, by node
+        self.ending: list[tuple[int, str, Identity]] = []  #: server and meetingID of what is there for a moment still
+        self.last: dict[tuple[int, str], Identity] = {}  #: what bears a meetingID on a server, or did so last
+        self.clocks: Counter[int] = Counter()  #: createTime of the last meeting, by server
+        self.registered = len(self.nodes)  #: times that a node was
         self.clients = 0
         self.doomed: set[object] = set()  #: actors that die at a step of theirs
         self._mostly: dict[object, bool] = {}
@@ -92,8 +77,10 @@ class LivingWorld(World):
         return _BEGIN + self.leapt + self.schedule.steps * _STEP
 
     def step(self) -> None:
-        """As the schedule's; this is also where workers die."""
+        """As the schedule's; this is also where workers die, and where ends that nodes took come true."""
         self.schedule.step()
+        if self.ending and self.random.random() < _END_COMES:
+            self.ending.pop(0)
         if getcurrent() in self.doomed and self.random.random() < 0.3:
             raise Killed
 
@@ -109,8 +96,7 @@ class LivingWorld(World):
 
     # The store, checked.
 
-    def _add(self, row: Row, node_id: int | None) -> None:
-        assert node_id
+    def _add(self, row: Row, node_id: int) -> None:
         if row.state is State.CREATING:
             self._assert_in_service(node_id, row)
         elif row.state is State.LOST:
@@ -128,7 +114,6 @@ class LivingWorld(World):
         if after.state is before.state:
             return
         times, node_id = self.times[row.id], self.places[row.id]
-        assert node_id
         if after.state is State.RUNNING:
             if not before.handed_out:
                 self._assert_in_service(node_id, after)
@@ -136,10 +121,15 @@ class LivingWorld(World):
             return
         self.times[row.id] = replace(times, finished=self.now)
         if after.state is State.ENDED and before.handed_out:
-            assert before.internal_meeting_id not in self._held(node_id), f"forgotten while its node has it: {before}"
+            assert not self._has(server(node_id), before), f"forgotten while its node has it: {before}"
+
+    def _check(self) -> None:
+        super()._check()
+        homeless = [row for row in self.rows if row.live and self._place(row) is None]
+        assert not homeless, f"live although its node was removed: {homeless}"
 
     def _assert_in_service(self, node_id: int, row: Row) -> None:
-        assert self.nodes[node_id].admin_state is AdminState.ENABLED, f"a new meeting on a node out of service: {row}"
+        assert self._enabled(node_id), f"a new meeting on a node out of service: {row}"
 
     def finish(self, placement: Placement, state: State, cause: str) -> bool:
         moved_by_halves = state is State.LOST and placement.state is State.RUNNING
@@ -159,30 +149,49 @@ class LivingWorld(World):
         found = self._mostly[getcurrent()] = super().mostly_unreachable()
         return found
 
-    def give_up(self, tenant_id: int, meeting_id: str) -> None:
-        """`balancer meeting give-up`."""
-        self.step()
-        found = self._live(tenant_id, meeting_id)
-        if found and found.node and self._observed(found.node.id) is not ObservedState.ONLINE:
-            self._set(self.row(found.id), state=State.LOST)
-
     # Nodes.
+
+    def node_at(self, number: int) -> Node | None:
+        """The node that a server is registered as."""
+        return next((node for node in self.nodes.values() if server(node.id) == number), None)
+
+    def remove_node(self, node: Node) -> None:
+        """One transaction, as of `balancer node remove`."""
+        self.lose_all(node.id)
+        del self.nodes[node.id]
+        self.health.pop(node.id, None)
+        self._note_unreachable()
+        self._check()
+
+    def lose_all(self, node_id: int) -> None:
+        for row in self.rows:
+            if row.live and self._place(row) == node_id:
+                self._set(row, state=State.LOST)
+
+    def register(self, number: int, state: AdminState) -> None:
+        self.registered += 1
+        node_id = self.registered * 10 + number
+        name = "abc"[number - 1]
+        self.nodes[node_id] = Node(id=node_id, name=name, url=f"https://{name}/", secret="secret", admin_state=state)
+
+    def _polled(self, node_id: int) -> bool:
+        return node_id in self.health
 
     def create(self, node: Node, parameters: Parameters, upload: Upload | None) -> Answer:
         self.step()
         row = self._row_of(node.id, parameters)
         self.sent[row] += 1
-        if node.id in self.down:
+        if server(node.id) in self.down:
             raise UNREACHABLE
-        error, carried_out = self.faults.get(node.id, (None, True))
+        error, carried_out = self.faults.get(server(node.id), (None, True))
         if error and not carried_out and self.random.random() < 0.5:
             self.late.append((node, parameters, row))
         answer = self._create(node, parameters) if carried_out else None
         self.note(f"node {node.id}: create {parameters.text('meetingID')}: {error} {answer and identity(answer)}")
         if answer:
-            self.born_of.setdefault((node.id, identity(answer).internal_meeting_id), row)
+            self.born_of.setdefault((server(node.id), identity(answer).internal_meeting_id), row)
         self.step()
-        if error or node.id in self.down:
+        if error or server(node.id) in self.down:
             raise error or GARBAGE
         assert answer
         return answer
@@ -191,60 +200,101 @@ class LivingWorld(World):
         named = parameters.text("meetingID")
         return max(row.id for row in self.rows if row.meeting_id == named and self.places[row.id] == node_id)
 
-    def only_one_knew(self, known: Known) -> bool:
-        """Whether it was born by the one create that its row was ever sent with.
+    def to_be_closed(self, known: Known) -> bool:
+        """Whether a poll had to end what nobody was told of: it was born by the one create that its row was sent with.
 
-        What a repeated create bears that gets no answer, on a row that ends at that moment, is known to nobody: BBB's
-        own grace time ends it.
+        BBB's own grace time ends what is left: what a repeated create bears that gets no answer, on a row that ends at
+        that moment, what a node bears that is removed, what nobody can tell from a removed node's meeting, and where
+        that was taken for the row's.
         """
-        row = self.born_of[known]
-        return self.sent[row] == 1
+        row = self.row(self.born_of[known])
+        namesakes = [each for each in self.rows if each.internal_meeting_id == known[1]]
+        on_nodes = all(self._place(each) is not None for each in (row, *namesakes))
+        return self.sent[row.id] == 1 and on_nodes and row.internal_meeting_id in (None, known[1])
 
     def call(self, node: Node, name: str, parameters: Parameters, upload: Upload | None = None) -> Answer:
         self.step()
         self._silent[getcurrent()] = node.id
-        if node.id in self.down:
+        if server(node.id) in self.down:
             raise NodeUnreachableError("refused")
         answer = super().call(node, name, parameters, upload)
         del self._silent[getcurrent()]
         return answer
 
+    def _create(self, node: Node, parameters: Parameters) -> Answer:
+        answer = super()._create(node, parameters)
+        self.last[server(node.id), parameters.text("meetingID")] = identity(answer)
+        return answer
+
+    def _found(self, node: Node, named: str) -> Identity | None:
+        return super()._found(node, named) or next(
+            (
+                found
+                for number, name, found in self.ending
+                if number == server(node.id) and named in (name, found.internal_meeting_id)
+            ),
+            None,
+        )
+
+    def _end(self, node: Node, found: Identity) -> None:
+        self.end(server(node.id), found.internal_meeting_id)
+
+    def end(self, number: int, internal_meeting_id: str) -> None:
+        """The server takes an end, and carries it out in a moment."""
+        known = (number, internal_meeting_id)
+        assert known in self.asked_to_end, f"ended although nobody asked for that: {known}"
+        self.ending += [
+            (number, name, found)
+            for name, found in self.meetings[number].items()
+            if found.internal_meeting_id == internal_meeting_id
+        ]
+        self.remove(*known)
+
     def _create_time(self, node_id: int) -> int:
         ticked = int(self.now.timestamp() * 1000) // _TICK * _TICK
-        self.clocks[node_id] = max(self.clocks[node_id] + 1, ticked)
-        return self.clocks[node_id]
+        clock = server(node_id)
+        self.clocks[clock] = max(self.clocks[clock] + 1, ticked)
+        return self.clocks[clock]
 
-    def strangers_meeting(self, node_id: int, meeting_id: str) -> None:
+    def strangers_meeting(self, number: int, meeting_id: str) -> None:
         """Somebody had created it on the node itself, long before."""
-        born = Identity(f"{meeting_id}-0{node_id}", int((_BEGIN - timedelta(minutes=1)).timestamp() * 1000))
-        self.meetings[node_id][meeting_id] = born
-        self.strange.add((node_id, born.internal_meeting_id))
+        born = Identity(f"{meeting_id}-0{number}", int((_BEGIN - timedelta(minutes=1)).timestamp() * 1000))
+        self.meetings[number][meeting_id] = self.last[number, meeting_id] = born
+        self.strange.add((number, born.internal_meeting_id))
 
-    def remove(self, node_id: int, internal_meeting_id: str) -> None:
-        """The node ends a meeting."""
-        self.note(f"node {node_id}: {internal_meeting_id} is over")
-        held = self.meetings[node_id]
-        self.meetings[node_id] = {
+    def remove(self, number: int, internal_meeting_id: str) -> None:
+        """The server ends a meeting."""
+        self.note(f"node {number}: {internal_meeting_id} is over")
+        held = self.meetings[number]
+        self.meetings[number] = {
             name: found for name, found in held.items() if found.internal_meeting_id != internal_meeting_id
         }
+
+    def restart(self, number: int) -> None:
+        """The server forgets everything."""
+        self.meetings[number] = {}
+        self.ending = [each for each in self.ending if each[0] != number]
+        self.down.discard(number)
 
     def carry_out_late(self) -> None:
         while self.late:
             node, parameters, row = self.late.pop()
-            if node.id not in self.down:
+            if server(node.id) not in self.down:
                 born = identity(self._create(node, parameters))
                 self.note(f"node {node.id}: late create: {born}")
-                self.born_of.setdefault((node.id, born.internal_meeting_id), row)
+                self.born_of.setdefault((server(node.id), born.internal_meeting_id), row)
 
-    # The poller.
+    # What is observed of nodes.
 
-    def _observed(self, node_id: int) -> ObservedState:
+    def observed(self, node_id: int) -> ObservedState:
         health = self.health.get(node_id)
         return health.state if health else ObservedState.UNKNOWN
 
     def observe(self, node_id: int, health: Health) -> None:
-        self.health[node_id] = health
-        self._note_unreachable()
+        """Of a node that was removed nothing is written."""
+        if node_id in self.nodes:
+            self.health[node_id] = health
+            self._note_unreachable()
 
     def _note_unreachable(self) -> None:
         self.unreachable = {
@@ -253,220 +303,8 @@ class LivingWorld(World):
             if health.state is ObservedState.UNREACHABLE
         }
 
-    def placed(self, node_id: int, listed: set[str]) -> list[Placed]:
-        """rows_on_node."""
-        return [
-            self._placed(row)
-            for row in self.rows
-            if self.places[row.id] == node_id
-            and (
-                row.live
-                or (
-                    row.state is State.LOST
-                    and (row.internal_meeting_id in listed or self.times[row.id].created is None)
-                )
-            )
-        ]
-
-    def _placed(self, row: Row) -> Placed:
-        times = self.times[row.id]
-        return Placed(
-            id=row.id,
-            tenant_id=row.tenant_id,
-            meeting_id=row.meeting_id,
-            state=row.state.value,
-            internal_meeting_id=row.internal_meeting_id,
-            placed_at=times.placed,
-            created_at=times.created,
-            finished_at=times.finished,
-            user_joined=(self.places[row.id], row.internal_meeting_id) in self.users,
-        )
-
-    def apply(self, findings: Findings, listing: Listing) -> list[SeenMeeting]:
-        """A poll's findings, in one transaction; what is left over and claimed."""
-        self.end_running(findings.ended, listing.poll_started)
-        for found in findings.abandoned:
-            if self.row(found.id).state is State.CREATING:
-                self._set(self.row(found.id), state=State.ENDED)
-        for one in findings.adopted:
-            self._adopt(self.row(one.row.id), _seen_identity(one.meeting))
-        for one in findings.returned:
-            row = self.row(one.row.id)
-            if row.state is State.LOST and row.internal_meeting_id == one.meeting.internal_meeting_id:
-                self._begin(row, _seen_identity(one.meeting))
-        return [
-            one.meeting for one in findings.left_over if self._claim(self.row(one.row.id), _seen_identity(one.meeting))
-        ]
-
-    def end_running(self, rows: list[Placed], poll_started: datetime) -> None:
-        for placed in rows:
-            created = self.times[placed.id].created
-            if self.row(placed.id).state is State.RUNNING and created and created < poll_started:
-                self._set(self.row(placed.id), state=State.ENDED)
-
-    def _adopt(self, row: Row, found: Identity) -> None:
-        if row.state is not State.CREATING or self._namesake(row, found):
-            return
-        node_id = self.places[row.id]
-        assert node_id
-        if self.nodes[node_id].admin_state is AdminState.ENABLED:
-            self._begin(row, found)
-        else:
-            self._set(row, state=State.LOST)
-
-    def _claim(self, row: Row, found: Identity) -> bool:
-        if row.state is not State.LOST or self.times[row.id].created or self._namesake(row, found):
-            return False
-        if row.internal_meeting_id not in (None, found.internal_meeting_id):
-            return False
-        here = [other for other in self.rows if self.places[other.id] == self.places[row.id] and other.live]
-        if any(other.meeting_id == row.meeting_id for other in here):
-            return False
-        self._set(row, internal_meeting_id=found.internal_meeting_id, create_time=found.create_time)
-        return True
-
-    def end_left_over(self, node_id: int, meeting: SeenMeeting) -> None:
-        """The poller's own end, the one that nobody asked for: by internalMeetingID, after a last look."""
-        internal = meeting.internal_meeting_id
-        known = (node_id, internal)
-        self.step()
-        if node_id in self.down or known in self.users:
-            return
-        self.step()
-        if node_id in self.down or internal not in self._held(node_id):
-            return
-        assert known not in self.given_out, f"ended although a client was told of it: {known}"
-        assert known not in self.strange, f"ended although it is somebody else's: {known}"
-        self.remove(node_id, internal)
-
-    def _held(self, node_id: int) -> set[str]:
-        return {found.internal_meeting_id for found in self.meetings[node_id].values()}
-
-
-def _seen_identity(meeting: SeenMeeting) -> Identity:
-    return Identity(meeting.internal_meeting_id, meeting.create_time)
-
-
-class Poller:
-    """A poller with its own memory, as node_watch.Watch goes about it; health is shared by way of the lease."""
-
-    def __init__(self, world: LivingWorld) -> None:
-        self._world = world
-        self._listed: dict[int, frozenset[str]] = {}
-
-    def poll(self, node_id: int) -> None:
-        world, started = self._world, self._world.now
-        world.step()
-        if node_id in world.down:
-            self._failed(node_id)
-            return
-        seen = self._seen(node_id)
-        world.step()
-        before = world.health.get(node_id)
-        world.observe(node_id, after_pass(before, started=started, ended=world.now, thresholds=THRESHOLDS))
-        self._reconsider()
-        world.step()
-        internal = {meeting.internal_meeting_id for meeting in seen}
-        listing = Listing(
-            node_id=node_id,
-            poll_started=started,
-            meetings=seen,
-            listed_before=self._listed.get(node_id, frozenset()),
-        )
-        world.note(f"node {node_id}: listed {sorted(internal)}")
-        findings = compare(world.placed(node_id, internal), listing, create_grace=GRACE)
-        left_over = world.apply(findings, listing)
-        gone = self._ask_for(node_id, findings.doubtful)
-        world.step()
-        world.end_running(gone, started)
-        for meeting in left_over:
-            world.end_left_over(node_id, meeting)
-        self._listed[node_id] = frozenset(internal)
-
-    def _seen(self, node_id: int) -> list[SeenMeeting]:
-        world = self._world
-        return [
-            replace(
-                _NOBODY,
-                meeting_id=name,
-                internal_meeting_id=found.internal_meeting_id,
-                create_time=found.create_time,
-                user_joined=(node_id, found.internal_meeting_id) in world.users,
-                participants=int((node_id, found.internal_meeting_id) in world.users),
-            )
-            for name, found in world.meetings[node_id].items()
-        ]
-
-    def _failed(self, node_id: int) -> None:
-        world = self._world
-        sisters = [health for each, health in world.health.items() if each != node_id]
-        before = world.health.get(node_id)
-        health = after_failure(before, "connect", ended=world.now, thresholds=THRESHOLDS, sisters=sisters)
-        world.observe(node_id, health)
-
-    def _reconsider(self) -> None:
-        world = self._world
-        for node_id, health in list(world.health.items()):
-            sisters = [other for each, other in world.health.items() if each != node_id]
-            world.observe(node_id, reconsidered(health, now=world.now, thresholds=THRESHOLDS, sisters=sisters))
-
-    def _ask_for(self, node_id: int, rows: list[Placed]) -> list[Placed]:
-        gone = []
-        for row in rows:
-            self._world.step()
-            if node_id in self._world.down:
-                break
-            found = self._world.meetings[node_id].get(row.meeting_id)
-            if found is None or found.internal_meeting_id != row.internal_meeting_id:
-                gone.append(row)
-        return gone
-
-
-class Client:
-    """A front end and its users: create before every join."""
-
-    def __init__(self, world: LivingWorld, tenant_id: int, meeting_id: str) -> None:
-        self._world, self._tenant_id, self._meeting_id = world, tenant_id, meeting_id
-
-    def create(self) -> str | None:
-        """internalMeetingID of the meeting that the client is told of."""
-        world = self._world
-        world.clients += 1
-        try:
-            answer = Creation(store=world, nodes=world, move_after=MOVE_AFTER).create(
-                wanted(self._meeting_id, self._tenant_id)
-            )
-        except (BBBError, NodeError):
-            return None
-        finally:
-            world.clients -= 1
-        if not answer.success:
-            return None
-        told = (int(answer.text("node")), answer.text("internalMeetingID"))
-        known = [row for row in world.rows if (world.places[row.id], row.internal_meeting_id) == told]
-        assert any(row.handed_out for row in known), f"handed out although no row knows it: {told}"
-        assert {row.tenant_id for row in known} == {self._tenant_id}, f"another tenant's meeting was handed out: {told}"
-        world.given_out.add(told)
-        return told[1]
-
-    def come(self) -> None:
-        """create, and join where the row says."""
-        if self.create() is not None and (reached := self._reached()):
-            self._world.users.add(reached)
-
-    def end(self) -> None:
-        """The front end's end, passed on to the node."""
-        if reached := self._reached():
-            self._world.asked_to_end.add(reached)
-            self._world.remove(*reached)
-
-    def _reached(self) -> Known | None:
-        """The node that the row says and the meeting's internal id there, where a call comes through to it."""
-        world = self._world
-        world.step()
-        found = world._live(self._tenant_id, self._meeting_id)
-        if found is None or found.node is None or found.state is not State.RUNNING:
-            return None
-        world.step()
-        held = world.meetings[found.node.id].get(self._meeting_id)
-        return (found.node.id, held.internal_meeting_id) if held and found.node.id not in world.down else None
+    def _has(self, number: int, row: Row) -> bool:
+        """Whether a server has the row's meeting, and has not borne another one in its place while that is ending."""
+        there = [found for here, _, found in self.ending if here == number] + list(self.meetings[number].values())
+        last = self.last[number, row.meeting_id]
+        return last in there and last.internal_meeting_id == row.internal_meeting_id

@@ -197,7 +197,7 @@ def test_out_of_service_a_running_meeting_goes_on_and_a_gone_one_moves(state: Ad
 def test_a_removed_node_s_meeting_is_placed_anew() -> None:
     world = World("a", "b")
     create(world)
-    world.places[1] = None
+    del world.nodes[1]
     assert create(world).success
     assert world.states() == [("", "lost"), ("b", "running")]
 

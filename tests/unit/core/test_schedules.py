@@ -1,18 +1,21 @@
 """Everything at once, in ten thousand orders: none of them makes happen what must never happen."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from greenlet import getcurrent
 
 from balancer.core.creation import Creation
-from balancer.core.meetings import State
+from balancer.core.meetings import Placement, State
 from balancer.core.nodes import AdminState
-from balancer.core.settlement import settle
 from balancer.errors import BBBError, NodeError
-from tests.unit.core.living_world import Client, Killed, LivingWorld, Poller
-from tests.unit.core.world import GARBAGE, SLOW
+from tests.unit.core.actors import Client, Operator, Poller
+from tests.unit.core.living_world import Killed
+from tests.unit.core.mistakes import end_whatever_has_the_name, settle_whatever_the_operator_wants
+from tests.unit.core.polled_world import PolledWorld
+from tests.unit.core.world import GARBAGE, SLOW, server
 
 SCHEDULES = 10_000
 MEETINGS = ("course-1", "course-2")
@@ -23,15 +26,14 @@ class Play:
     """What goes on in one schedule, drawn from its seed."""
 
     def __init__(self, seed: int) -> None:
-        self.world = LivingWorld("a", "b", "c", seed=seed)
+        self.world = PolledWorld("a", "b", "c", seed=seed)
         self.random = self.world.random
         self.pollers = [Poller(self.world), Poller(self.world)]
         if self.random.random() < 0.2:
-            self.world.strangers_meeting(self._node(), "course-1")
+            self.world.strangers_meeting(self._server(), "course-1")
 
     def run(self) -> None:
-        for node_id in self.world.nodes:
-            self.pollers[0].poll(node_id)
+        self._poll_all()
         kinds = (
             self._client,
             self._client,
@@ -39,6 +41,7 @@ class Play:
             self._poll,
             self._poll,
             self._operator,
+            self._registrar,
             self._trouble,
             self._outage,
         )
@@ -46,15 +49,16 @@ class Play:
         self.world.schedule.run(self._client, *actors)
         self._settle_down()
 
-    def _node(self) -> int:
+    def _server(self) -> int:
         return self.random.choice((1, 1, 2, 3))
 
-    def _somebody(self) -> Client:
+    def _meeting(self) -> tuple[int, str]:
+        """Tenant and meetingID."""
         tenant_id = 1 if self.random.random() < 0.8 else 2
-        return Client(self.world, tenant_id, self.random.choice(MEETINGS[: 1 + (self.random.random() < 0.2)]))
+        return tenant_id, self.random.choice(MEETINGS[: 1 + (self.random.random() < 0.2)])
 
     def _client(self) -> None:
-        somebody = self._somebody()
+        somebody = Client(self.world, *self._meeting())
         if self.random.random() < 0.1:
             self.world.doomed.add(getcurrent())
         try:
@@ -62,22 +66,41 @@ class Play:
                 self.random.choice((somebody.create, somebody.create, somebody.come, somebody.end))()
         except Killed:
             self.world.note("a worker died")
+        finally:
+            self.world.doomed.discard(getcurrent())
 
     def _poll(self) -> None:
         poller = self.random.choice(self.pollers)
         for _ in range(self.random.randint(1, 4)):
-            poller.poll(self._node())
+            poller.poll(self._server())
+
+    def _poll_all(self) -> None:
+        for number in self.world.meetings:
+            self.pollers[0].poll(number)
 
     def _operator(self) -> None:
-        node_id = self._node()
+        operator, number = Operator(self.world, *self._meeting()), self._server()
         acts: list[Callable[[], None]] = [
-            lambda: self.world.set_state(node_id, AdminState.DRAINING),
-            lambda: self.world.set_state(node_id, AdminState.DISABLED),
-            lambda: self.world.set_state(node_id, AdminState.ENABLED),
-            lambda: self.world.give_up(1, "course-1"),
+            *(partial(operator.want, number, state) for state in AdminState),
+            operator.give_up,
+            operator.end,
         ]
         for _ in range(self.random.randint(1, 3)):
             self.random.choice(acts)()
+
+    def _registrar(self) -> None:
+        self._register_anew(self._server())
+
+    def _register_anew(self, number: int) -> None:
+        """A node is removed, and most often added again."""
+        operator = Operator(self.world, *self._meeting())
+        force = self.random.random() < 0.7
+        if not force:
+            operator.want(number, AdminState.DRAINING)
+        operator.remove(number, force=force)
+        if self.random.random() < 0.7:
+            operator.register(number, AdminState.ENABLED)
+            self.random.choice(self.pollers).poll(number)
 
     def _trouble(self) -> None:
         for _ in range(self.random.randint(1, 4)):
@@ -88,43 +111,43 @@ class Play:
 
     def _outage(self) -> None:
         """A node is away long enough to be noticed, and for some of its meetings to be placed anew."""
-        node_id = self._node()
-        self.world.down.add(node_id)
+        number = self._server()
+        self.world.down.add(number)
         for _ in range(2):
-            for each in self.world.nodes:
-                self.pollers[0].poll(each)
+            self._poll_all()
         self.world.leap(self.random.choice((20.0, 200.0)))
         if self.random.random() < 0.2:
-            for each in self.world.nodes:
-                self.world.set_state(each, AdminState.DRAINING)
+            operator = Operator(self.world, *self._meeting())
+            for each in self.world.meetings:
+                operator.want(each, AdminState.DRAINING)
         self._client()
-        self.world.down.discard(node_id)
+        self.world.down.discard(number)
+        if self.random.random() < 0.2:
+            self._register_anew(number)
         if self.random.random() < 0.5:
             self._client()  # before any poll that would find it back
 
     def _break(self) -> None:
-        node_id = self._node()
+        number = self._server()
         if self.random.random() < 0.5:
-            self.world.down.add(node_id)
+            self.world.down.add(number)
             return
         fault: tuple[NodeError, bool] = self.random.choice(((SLOW, True), (SLOW, False), (GARBAGE, True)))
-        self.world.faults[node_id] = fault
+        self.world.faults[number] = fault
 
     def _mend(self) -> None:
         self.world.down.clear()
         self.world.faults.clear()
 
     def _restart(self) -> None:
-        node_id = self._node()
-        self.world.meetings[node_id] = {}
-        self.world.down.discard(node_id)
+        self.world.restart(self._server())
 
     def _expire(self) -> None:
         """BBB's own end of a meeting that nobody is in."""
-        node_id = self._node()
-        for found in list(self.world.meetings[node_id].values()):
-            if (node_id, found.internal_meeting_id) not in self.world.users:
-                self.world.remove(node_id, found.internal_meeting_id)
+        number = self._server()
+        for found in list(self.world.meetings[number].values()):
+            if (number, found.internal_meeting_id) not in self.world.users:
+                self.world.remove(number, found.internal_meeting_id)
 
     def _be_late(self) -> None:
         self.world.carry_out_late()
@@ -134,25 +157,25 @@ class Play:
 
     def _settle_down(self) -> None:
         """All is well again: nothing may be left half-done, and nothing forgotten on a node."""
-        self.world.doomed.clear()
+        world = self.world
+        world.doomed.clear()
         self._mend()
-        self.world.carry_out_late()
-        self.world.leap(40)
+        world.carry_out_late()
+        world.ending.clear()
+        world.leap(40)
         for _ in range(3):
-            for node_id in self.world.nodes:
-                self.pollers[0].poll(node_id)
-        rows = self.world.rows
-        assert not [row for row in rows if row.state is State.CREATING], "a create is left half-done"
-        alive = [row for row in rows if row.state in (State.RUNNING, State.LOST)]
-        known = {(self.world.places[row.id], row.internal_meeting_id) for row in alive}
-        known |= self.world.strange | self.world.users
-        for node_id, held in self.world.meetings.items():
+            self._poll_all()
+        assert not [row for row in world.rows if row.state is State.CREATING], "a create is left half-done"
+        alive = [row for row in world.rows if row.state in (State.RUNNING, State.LOST)]
+        known = {(server(world.places[row.id]), row.internal_meeting_id) for row in alive}
+        known |= world.strange | world.users
+        for number, held in world.meetings.items():
             for found in held.values():
-                here = (node_id, found.internal_meeting_id)
-                assert here in known or not self.world.only_one_knew(here), f"left over on node: {here}"
-        for row in rows:
+                here = (number, found.internal_meeting_id)
+                assert here in known or not world.to_be_closed(here), f"left over on node: {here}"
+        for row in world.rows:
             if row.state is State.RUNNING:
-                held = self.world.meetings[self.world.places[row.id] or 0]
+                held = world.meetings[server(world.places[row.id])]
                 assert row.internal_meeting_id == held[row.meeting_id].internal_meeting_id, f"not there: {row}"
 
 
@@ -170,10 +193,6 @@ def test_nothing_that_must_never_happen_happens_in_any_order() -> None:
     play(range(SCHEDULES))
 
 
-def _settle_whatever_the_operator_wants(row: Any, namesake: Any, found: Any, *, enabled: bool) -> Any:
-    return settle(row, namesake, found, enabled=True)
-
-
 def _impatient(*, store: Any, nodes: Any, move_after: float) -> Creation:
     return Creation(store=store, nodes=nodes, move_after=0)
 
@@ -188,7 +207,7 @@ def _move_unasked(rules: Creation, attempt: Any, placement: Any, node: Any, unre
     return rules._move(attempt, placement, "its node was unreachable")
 
 
-def _wherever_it_is(world: LivingWorld, other: Any, row: Any) -> bool:
+def _wherever_it_is(world: PolledWorld, other: Any, row: Any, node_id: int) -> bool:
     return True
 
 
@@ -197,25 +216,47 @@ def _end_by_any_poll(row: Any, meeting: Any, listing: Any, findings: Any) -> Non
         findings.ended.append(row)
 
 
-def _end_whenever_created(world: LivingWorld, rows: Any, poll_started: Any) -> None:
+def _end_whenever_created(world: PolledWorld, rows: Any, poll_started: Any) -> None:
     for row in rows:
         world._set(world.row(row.id), state=State.ENDED)
+
+
+def _forget_at_once(operator: Operator, placement: Placement) -> None:
+    world = operator._world
+    world._set(world.row(placement.id), state=State.ENDED)
+
+
+def _take_a_removed_node_for_enabled(world: PolledWorld, node_id: int) -> bool:
+    return node_id not in world.nodes or world.nodes[node_id].admin_state is AdminState.ENABLED
+
+
+def _lose_nothing(world: PolledWorld, node_id: int) -> None:
+    return
+
+
+def _on_that_node_only(world: PolledWorld, other: Any, row: Any, node_id: int) -> bool:
+    return world._place(other) == node_id
 
 
 @pytest.mark.parametrize(
     ("mistakes", "told"),
     [
-        ({"tests.unit.core.world.settle": _settle_whatever_the_operator_wants}, "a node out of service"),
-        ({"tests.unit.core.living_world.Creation": _impatient}, "lost although its node may be there"),
+        ({"tests.unit.core.world.settle": settle_whatever_the_operator_wants}, "out of service|its node was removed"),
+        ({"tests.unit.core.actors.Creation": _impatient}, "lost although its node may be there"),
         ({"balancer.core.creation.Creation._move": _move_by_halves}, "lost although no other node has taken it"),
         ({"balancer.core.creation.Creation._ask_or_move": _move_unasked}, "lost although its node was not asked"),
         ({"balancer.core.reconciliation._is_left_over": lambda *_: True}, "somebody else's"),
         ({"balancer.core.reconciliation._is_left_over": lambda *_: False}, "left over on node"),
-        ({"tests.unit.core.world.World._is_beside": _wherever_it_is}, "left over on node"),
+        ({"tests.unit.core.world.World._is_beside": _wherever_it_is}, "no row knows it"),
+        ({"tests.unit.core.world.World._is_beside": _on_that_node_only}, "another tenant's meeting was handed out"),
+        ({"tests.unit.core.world.World._enabled": _take_a_removed_node_for_enabled}, "its node was removed"),
+        ({"tests.unit.core.living_world.LivingWorld.lose_all": _lose_nothing}, "its node was removed"),
+        ({"tests.unit.core.actors.end_at": end_whatever_has_the_name}, "nobody asked for that"),
+        ({"tests.unit.core.actors.Operator._note_end": _forget_at_once}, "forgotten while its node has it"),
         (
             {
                 "balancer.core.reconciliation._compare_running": _end_by_any_poll,
-                "tests.unit.core.living_world.LivingWorld.end_running": _end_whenever_created,
+                "tests.unit.core.polled_world.PolledWorld.end_running": _end_whenever_created,
             },
             "forgotten while its node has it",
         ),

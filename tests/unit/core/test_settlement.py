@@ -70,6 +70,9 @@ LEFT_OVER = dataclasses.replace(lost(OTHER), handed_out=False)
         (lost(CREATING), lost(OTHER), True, Step.LOOK_AGAIN),
         # Left over from a create that timed out: the poller is closing it.
         (CREATING, LEFT_OVER, True, Step.REFUSE),
+        # What it has itself is its own, whoever had one of that id on a node that was removed.
+        (RUNNING, dataclasses.replace(lost(OTHER), tenant_id=2), True, Step.KEEP),
+        (lost(RUNNING), dataclasses.replace(lost(OTHER), tenant_id=2), True, Step.LOOK_AGAIN),
         # Another tenant's, or another meetingID's.
         (CREATING, dataclasses.replace(OTHER, tenant_id=2), True, Step.REFUSE),
         (CREATING, dataclasses.replace(lost(OTHER), tenant_id=2), True, Step.REFUSE),

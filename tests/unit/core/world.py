@@ -20,6 +20,11 @@ from tests.unit.core.schedule import Schedule
 TENANT = 1
 
 
+def server(node_id: int) -> int:
+    """The machine behind a node. Registered anew it has another id with the same last digit; no id comes twice."""
+    return node_id % 10
+
+
 class World:
     """A store, its nodes, and what happened there."""
 
@@ -29,11 +34,11 @@ class World:
             number: Node(id=number, name=name, url=f"https://{name}/", secret="secret", admin_state=AdminState.ENABLED)
             for number, name in enumerate(names, 1)
         }
-        self.meetings: dict[int, dict[str, Identity]] = {number: {} for number in self.nodes}
+        self.meetings: dict[int, dict[str, Identity]] = {number: {} for number in self.nodes}  #: by server
         self.rows: list[Row] = []
-        self.places: dict[int, int | None] = {}
+        self.places: dict[int, int] = {}  #: node id by row, whatever became of that node
         self.unreachable: dict[int, float] = {}
-        #: Node id -> what it answers instead, and whether its create does its duty first.
+        #: Server -> what it answers instead, and whether it does its duty first.
         self.faults: dict[int, tuple[NodeError, bool]] = {}
         self.refusals: dict[int, str] = {}
         self.calls: list[tuple[str, str]] = []
@@ -71,13 +76,17 @@ class World:
             if node.admin_state is AdminState.ENABLED
             and node.id not in refused
             and node.id not in self.unreachable
+            and self._polled(node.id)
             and not self._foreign(
                 node.id, wanted.tenant_id, wanted.meeting_id, State.CREATING, State.RUNNING, State.LOST
             )
         ]
         if not fit:
             raise NoNodeAvailableError
-        return min(fit, key=lambda node: (len(self.meetings[node.id]), node.id)).id
+        return min(fit, key=lambda node: (len(self.meetings[server(node.id)]), node.id)).id
+
+    def _polled(self, node_id: int) -> bool:
+        return True
 
     def _reserve(self, wanted: Wanted, node_id: int) -> Placement:
         row = Row(
@@ -95,10 +104,9 @@ class World:
     def settle(self, placement: Placement, found: Identity, listing: str = "") -> bool:
         self.schedule.step()
         row = self.row(placement.id)
-        namesake = self._namesake(row, found)
         assert placement.node
-        enabled = self.nodes[placement.node.id].admin_state is AdminState.ENABLED
-        step = settle(row, namesake, found, enabled=enabled)
+        namesake = self._namesake(row, found, placement.node.id)
+        step = settle(row, namesake, found, enabled=self._enabled(placement.node.id))
         done = self._take(step, row, namesake, found)
         return step.hands_out and done
 
@@ -111,6 +119,11 @@ class World:
         self.causes.append(cause)
         return True
 
+    def _enabled(self, node_id: int) -> bool:
+        """Whether the node takes new meetings; one that was removed takes none."""
+        node = self.nodes.get(node_id)
+        return node is not None and node.admin_state is AdminState.ENABLED
+
     def mostly_unreachable(self) -> bool:
         self.schedule.step()
         return len(self.unreachable) * 2 > len(self.nodes)
@@ -120,7 +133,7 @@ class World:
     def create(self, node: Node, parameters: Parameters, upload: Upload | None) -> Answer:
         self.schedule.step()
         self.calls.append((node.name, "create"))
-        error, carried_out = self.faults.get(node.id, (None, True))
+        error, carried_out = self.faults.get(server(node.id), (None, True))
         answer = self._create(node, parameters) if carried_out else None
         self.schedule.step()
         if error:
@@ -131,18 +144,31 @@ class World:
     def call(self, node: Node, name: str, parameters: Parameters, upload: Upload | None = None) -> Answer:
         self.schedule.step()
         self.calls.append((node.name, name))
-        assert name == "getMeetingInfo"
-        found = self.meetings[node.id].get(parameters.text("meetingID"))
+        assert name in ("getMeetingInfo", "end")
+        error, carried_out = self.faults.get(server(node.id), (None, True))
+        found = self._found(node, parameters.text("meetingID"))
+        if found and name == "end" and carried_out:
+            self._end(node, found)
         self.schedule.step()
-        if node.id in self.faults:
-            raise self.faults[node.id][0]
+        if error:
+            raise error
         return _answer(found, node) if found else _failure("notFound")
+
+    def _found(self, node: Node, named: str) -> Identity | None:
+        """By either ID."""
+        held = self.meetings[server(node.id)]
+        return held.get(named) or next((each for each in held.values() if each.internal_meeting_id == named), None)
+
+    def _end(self, node: Node, found: Identity) -> None:
+        held = self.meetings[server(node.id)]
+        self.meetings[server(node.id)] = {name: each for name, each in held.items() if each != found}
 
     # What others do.
 
     def set_state(self, node_id: int, state: AdminState) -> None:
         self.schedule.step()
-        self.nodes[node_id] = dataclasses.replace(self.nodes[node_id], admin_state=state)
+        if node := self.nodes.get(node_id):
+            self.nodes[node_id] = dataclasses.replace(node, admin_state=state)
 
     def forget(self, node_id: int) -> None:
         """The node restarts."""
@@ -155,16 +181,20 @@ class World:
     def states(self) -> list[tuple[str, str]]:
         found = []
         for row in self.rows:
-            place = self.places[row.id]
+            place = self._place(row)
             found.append((self.nodes[place].name if place else "", row.state.value))
         return found
+
+    def _place(self, row: Row) -> int | None:
+        """The row's node; None where it was removed."""
+        return self.places[row.id] if self.places[row.id] in self.nodes else None
 
     def _live(self, tenant_id: int, meeting_id: str) -> Placement | None:
         rows = [row for row in self.rows if (row.tenant_id, row.meeting_id) == (tenant_id, meeting_id) and row.live]
         return self._placement(rows[0]) if rows else None
 
     def _placement(self, row: Row) -> Placement:
-        place = self.places[row.id]
+        place = self._place(row)
         return Placement(
             id=row.id,
             tenant_id=row.tenant_id,
@@ -200,17 +230,18 @@ class World:
             return step is Step.DISOWN_SUCCESSOR or self._begin(new, found)
         return True
 
-    def _namesake(self, row: Row, found: Identity) -> Row | None:
-        """The other row that the meeting on the row's node belongs to."""
+    def _namesake(self, row: Row, found: Identity, node_id: int) -> Row | None:
+        """The other row that the meeting on the node belongs to, or may on one that was removed."""
         named = [each for each in reversed(self.rows) if each.internal_meeting_id == found.internal_meeting_id]
-        return next((each for each in named if each.id != row.id and self._is_beside(each, row)), None)
+        return next((each for each in named if each.id != row.id and self._is_beside(each, row, node_id)), None)
 
-    def _is_beside(self, other: Row, row: Row) -> bool:
-        return self.places[other.id] == self.places[row.id]
+    def _is_beside(self, other: Row, row: Row, node_id: int) -> bool:
+        place = self._place(other)
+        return place == node_id or (place is None and (other.tenant_id != row.tenant_id or not other.handed_out))
 
     def _begin(self, row: Row, found: Identity) -> bool:
         there = self._live(row.tenant_id, row.meeting_id)
-        foreign = self._foreign(self.places[row.id], row.tenant_id, row.meeting_id, State.CREATING, State.RUNNING)
+        foreign = self._foreign(self._place(row), row.tenant_id, row.meeting_id, State.CREATING, State.RUNNING)
         if foreign or (there and there.id != row.id):
             if row.state is State.ENDED and not row.handed_out:
                 self._set(row, state=State.LOST)
@@ -229,12 +260,13 @@ class World:
         return any(
             row.meeting_id == meeting_id
             and row.tenant_id != tenant_id
-            and self.places[row.id] == node_id
+            and node_id is not None
+            and self._place(row) == node_id
             and row.state in states
             for row in self.rows
         )
 
-    def _add(self, row: Row, node_id: int | None) -> None:
+    def _add(self, row: Row, node_id: int) -> None:
         self.rows.append(row)
         self.places[row.id] = node_id
         self._check()
@@ -245,14 +277,14 @@ class World:
 
     def _create(self, node: Node, parameters: Parameters) -> Answer:
         meeting_id = parameters.text("meetingID")
-        if key := self.refusals.get(node.id):
+        if key := self.refusals.get(server(node.id)):
             return _failure(key)
-        if there := self.meetings[node.id].get(meeting_id):
+        if there := self.meetings[server(node.id)].get(meeting_id):
             return _answer(there, node, "duplicateWarning")
         self._time = self._create_time(node.id)
         born = Identity(f"{meeting_id}-{self._time}", self._time)
-        self.meetings[node.id][meeting_id] = born
-        if self.nodes[node.id].admin_state is not AdminState.ENABLED:
+        self.meetings[server(node.id)][meeting_id] = born
+        if not self._enabled(node.id):
             self.born_out_of_service.add(born.internal_meeting_id)
         return _answer(born, node)
 
@@ -264,8 +296,8 @@ class World:
         live = [row for row in self.rows if row.live]
         named = {(row.tenant_id, row.meeting_id) for row in live}
         assert len(named) == len(live), f"two live rows of one meetingID: {self.rows}"
-        on_nodes = {(self.places[row.id], row.meeting_id) for row in live if self.places[row.id]}
-        assert len(on_nodes) == sum(1 for row in live if self.places[row.id]), f"two tenants on one node: {self.rows}"
+        on_nodes = {(self.places[row.id], row.meeting_id) for row in live}
+        assert len(on_nodes) == len(live), f"two tenants on one node: {self.rows}"
 
 
 def wanted(meeting_id: str = "course-1", tenant_id: int = TENANT) -> Wanted:

@@ -1,0 +1,227 @@
+"""Who acts in the living world: front ends with their users, pollers, operators."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from balancer.core.creation import Creation
+from balancer.core.ending import NotEndedError, end_at
+from balancer.core.health import Thresholds, after_failure, after_pass, reconsidered
+from balancer.core.meetings import Placement, State
+from balancer.core.node_call import SeenMeeting
+from balancer.core.nodes import AdminState, Node, ObservedState
+from balancer.core.reconciliation import Listing, Placed, compare
+from balancer.errors import BBBError, NodeError
+from tests.unit.core.living_world import MOVE_AFTER, Known
+from tests.unit.core.polled_world import PolledWorld
+from tests.unit.core.world import server, wanted
+
+_GRACE = timedelta(seconds=28)
+_THRESHOLDS = Thresholds(fail=2, passes=1)
+_NOBODY = SeenMeeting(
+    meeting_id="",
+    internal_meeting_id="",
+    create_time=0,
+    participants=0,
+    voice=0,
+    video=0,
+    running=False,
+    user_joined=False,
+    forcibly_ended=False,
+    breakout=False,
+    parent_meeting_id="",
+    xml="",
+)
+
+
+class Poller:
+    """A poller with its own memory, as node_watch.Watch goes about it; health is shared by way of the lease."""
+
+    def __init__(self, world: PolledWorld) -> None:
+        self._world = world
+        self._listed: dict[int, frozenset[str]] = {}
+
+    def poll(self, number: int) -> None:
+        """The node that the server is registered as, where it is."""
+        world, started = self._world, self._world.now
+        node = world.node_at(number)
+        if node is None:
+            return
+        node_id = node.id
+        world.step()
+        if number in world.down:
+            self._failed(node_id)
+            return
+        seen = self._seen(number)
+        world.step()
+        before = world.health.get(node_id)
+        world.observe(node_id, after_pass(before, started=started, ended=world.now, thresholds=_THRESHOLDS))
+        self._reconsider()
+        world.step()
+        internal = {meeting.internal_meeting_id for meeting in seen}
+        listing = Listing(
+            node_id=node_id,
+            poll_started=started,
+            meetings=seen,
+            listed_before=self._listed.get(node_id, frozenset()),
+        )
+        world.note(f"node {node_id}: listed {sorted(internal)}")
+        findings = compare(world.placed(node_id, internal), listing, create_grace=_GRACE)
+        # What is found is read before anything is locked.
+        world.step()
+        left_over = world.apply(findings, listing)
+        gone = self._ask_for(node, findings.doubtful)
+        world.step()
+        world.end_running(gone, started)
+        for meeting in left_over:
+            world.end_left_over(node_id, meeting)
+        self._listed[node_id] = frozenset(internal)
+
+    def _seen(self, number: int) -> list[SeenMeeting]:
+        world = self._world
+        listed = [(name, found, False) for name, found in world.meetings[number].items()]
+        listed += [(name, found, True) for there, name, found in world.ending if there == number]
+        return [
+            replace(
+                _NOBODY,
+                meeting_id=name,
+                internal_meeting_id=found.internal_meeting_id,
+                create_time=found.create_time,
+                user_joined=(number, found.internal_meeting_id) in world.users,
+                participants=int((number, found.internal_meeting_id) in world.users),
+                forcibly_ended=ending,
+            )
+            for name, found, ending in listed
+        ]
+
+    def _failed(self, node_id: int) -> None:
+        world = self._world
+        sisters = [health for each, health in world.health.items() if each != node_id]
+        before = world.health.get(node_id)
+        health = after_failure(before, "connect", ended=world.now, thresholds=_THRESHOLDS, sisters=sisters)
+        world.observe(node_id, health)
+
+    def _reconsider(self) -> None:
+        world = self._world
+        for node_id, health in list(world.health.items()):
+            sisters = [other for each, other in world.health.items() if each != node_id]
+            world.observe(node_id, reconsidered(health, now=world.now, thresholds=_THRESHOLDS, sisters=sisters))
+
+    def _ask_for(self, node: Node, rows: list[Placed]) -> list[Placed]:
+        gone = []
+        for row in rows:
+            self._world.step()
+            if server(node.id) in self._world.down:
+                break
+            found = self._world._found(node, row.meeting_id)
+            if found is None or found.internal_meeting_id != row.internal_meeting_id:
+                gone.append(row)
+        return gone
+
+
+class Client:
+    """A front end and its users: create before every join."""
+
+    def __init__(self, world: PolledWorld, tenant_id: int, meeting_id: str) -> None:
+        self._world, self._tenant_id, self._meeting_id = world, tenant_id, meeting_id
+
+    def create(self) -> str | None:
+        """internalMeetingID of the meeting that the client is told of."""
+        world = self._world
+        world.clients += 1
+        try:
+            answer = Creation(store=world, nodes=world, move_after=MOVE_AFTER).create(
+                wanted(self._meeting_id, self._tenant_id)
+            )
+        except (BBBError, NodeError):
+            return None
+        finally:
+            world.clients -= 1
+        if not answer.success:
+            return None
+        told = (server(int(answer.text("node"))), answer.text("internalMeetingID"))
+        known = [row for row in world.rows if (server(world.places[row.id]), row.internal_meeting_id) == told]
+        assert any(row.handed_out for row in known), f"handed out although no row knows it: {told}"
+        assert {row.tenant_id for row in known} == {self._tenant_id}, f"another tenant's meeting was handed out: {told}"
+        world.given_out.add(told)
+        return told[1]
+
+    def come(self) -> None:
+        """create, and join where the row says."""
+        if self.create() is not None and (reached := self._reached()):
+            self._world.users.add(reached)
+
+    def end(self) -> None:
+        """The front end's end, passed on to the node."""
+        if reached := self._reached():
+            self._world.asked_to_end.add(reached)
+            self._world.end(*reached)
+
+    def _reached(self) -> Known | None:
+        """The server that the row says and the meeting's internal id there, where a call comes through to it."""
+        world = self._world
+        world.step()
+        found = world._live(self._tenant_id, self._meeting_id)
+        if found is None or found.node is None or found.state is not State.RUNNING:
+            return None
+        world.step()
+        number = server(found.node.id)
+        held = world.meetings[number].get(self._meeting_id)
+        return (number, held.internal_meeting_id) if held and number not in world.down else None
+
+
+class Operator:
+    """What operators do to nodes, and to one meeting."""
+
+    def __init__(self, world: PolledWorld, tenant_id: int, meeting_id: str) -> None:
+        self._world, self._tenant_id, self._meeting_id = world, tenant_id, meeting_id
+
+    def want(self, number: int, state: AdminState) -> None:
+        """`balancer node enable`, `drain` and `disable`."""
+        if node := self._world.node_at(number):
+            self._world.set_state(node.id, state)
+
+    def remove(self, number: int, *, force: bool) -> None:
+        """`balancer node remove`."""
+        world = self._world
+        world.step()
+        node = world.node_at(number)
+        if node is None:
+            return
+        busy = any(row.live and world.places[row.id] == node.id for row in world.rows)
+        if force or not (busy or node.admin_state is AdminState.ENABLED):
+            world.remove_node(node)
+
+    def register(self, number: int, state: AdminState) -> None:
+        """`balancer node add`, of a server that was a node before."""
+        self._world.step()
+        if self._world.node_at(number) is None:
+            self._world.register(number, state)
+
+    def end(self) -> None:
+        """`balancer meeting end`."""
+        world = self._world
+        world.step()
+        found = world._live(self._tenant_id, self._meeting_id)
+        if found is None or found.node is None or found.state is not State.RUNNING:
+            return
+        internal = found.internal_meeting_id or ""
+        world.asked_to_end.add((server(found.node.id), internal))
+        try:
+            ended = end_at(world, found.node, self._meeting_id, internal)
+        except (NotEndedError, NodeError):
+            return
+        world.step()
+        if ended:
+            self._note_end(found)
+
+    def _note_end(self, placement: Placement) -> None:
+        """The row runs on until a poll finds that the node has ended the meeting."""
+        self._world.note(f"row {placement.id}: its end is requested")
+
+    def give_up(self) -> None:
+        """`balancer meeting give-up`."""
+        world = self._world
+        world.step()
+        found = world._live(self._tenant_id, self._meeting_id)
+        if found and found.node and world.observed(found.node.id) is not ObservedState.ONLINE:
+            world._set(world.row(found.id), state=State.LOST)

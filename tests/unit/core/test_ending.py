@@ -1,0 +1,83 @@
+"""An operator's end: which meeting it is that a node ends."""
+
+import pytest
+
+from balancer.core.ending import NotEndedError, end_at
+from balancer.core.meetings import Identity, Upload, identity
+from balancer.core.node_call import Answer
+from balancer.core.nodes import Node
+from balancer.core.parameters import Parameters
+from tests.unit.core.world import World, wanted
+
+
+class OldWorld(World):
+    """Its nodes take no internalMeetingID."""
+
+    def _found(self, node: Node, named: str) -> Identity | None:
+        return self.meetings[node.id].get(named)
+
+
+class BriskWorld(World):
+    """A meeting that was looked at is over, and another one there in its place."""
+
+    def call(self, node: Node, name: str, parameters: Parameters, upload: Upload | None = None) -> Answer:
+        answer = super().call(node, name, parameters, upload)
+        if name == "getMeetingInfo":
+            born_anew(self)
+        return answer
+
+
+def born(world: World) -> str:
+    return identity(world.create(world.nodes[1], wanted().parameters, None)).internal_meeting_id
+
+
+def born_anew(world: World) -> str:
+    world.forget(1)
+    return born(world)
+
+
+def end(world: World, internal: str) -> bool:
+    return end_at(world, world.nodes[1], "course-1", internal)
+
+
+@pytest.mark.parametrize("kind", [World, OldWorld])
+def test_the_meeting_that_is_meant_is_ended(kind: type[World]) -> None:
+    world = kind("a")
+    assert end(world, born(world))
+    assert world.meetings[1] == {}
+
+
+@pytest.mark.parametrize("kind", [World, OldWorld])
+def test_what_is_over_is_not_ended_again(kind: type[World]) -> None:
+    world = kind("a")
+    internal = born(world)
+    world.forget(1)
+    assert not end(world, internal)
+    assert "end" not in {call for _, call in world.calls}
+
+
+@pytest.mark.parametrize("kind", [World, OldWorld])
+def test_another_one_of_that_id_is_not_ended(kind: type[World]) -> None:
+    world = kind("a")
+    before = born(world)
+    born_anew(world)
+    with pytest.raises(NotEndedError, match="another meeting"):
+        end(world, before)
+    assert world.meetings[1]
+
+
+def test_nor_is_one_that_is_born_between_look_and_end() -> None:
+    world = BriskWorld("a")
+    assert not end(world, born(world))
+    assert world.meetings[1]
+
+
+def test_a_refusal_is_told() -> None:
+    class Refusing(World):
+        def call(self, node: Node, name: str, parameters: Parameters, upload: Upload | None = None) -> Answer:
+            answer = super().call(node, name, parameters, upload)
+            return Answer(False, "checksumError", "", answer.root, b"")
+
+    world = Refusing("a")
+    with pytest.raises(NotEndedError, match="checksumError"):
+        end(world, born(world))
