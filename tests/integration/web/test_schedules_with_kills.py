@@ -1,4 +1,4 @@
-"""Web workers and the poller are killed while front ends, operators, nodes and Redis do what they like.
+"""Web workers and pollers are killed while front ends, operators, nodes and Redis do what they like.
 
 200 schedules on real stores and processes; tests/unit/core/test_schedules.py has 10,000 where the order is exact.
 """
@@ -16,6 +16,8 @@ from tests.integration.web.kills.chronicle import OPERATOR_LOG
 from tests.integration.web.kills.schedule import Ground, Schedule
 
 SCHEDULES = 200
+#: For what holds calls up longer.
+PATIENT = {"create_timeout": "5", "node_read_timeout": "5"}
 
 #: CPython 3.11 leaves a connection open that it accepts while its server closes, as a simulated node that goes deaf.
 pytestmark = [
@@ -33,7 +35,7 @@ def ground_with(
     """Makes the ground for schedules, with workers that make a mistake or none."""
     with ExitStack() as stack:
 
-        def make(mistake: str = "", create_timeout: str = "0.4") -> Ground:
+        def make(mistake: str = "", create_timeout: str = "0.4", node_read_timeout: str = "1") -> Ground:
             connection = stack.enter_context(connect(database_url, autocommit=True))
             connection.execute(OPERATOR_LOG.encode())
             connection.execute("INSERT INTO tenants (name) VALUES ('another')")
@@ -42,6 +44,7 @@ def ground_with(
                     database_url,
                     redis_url,
                     create_timeout=create_timeout,
+                    node_read_timeout=node_read_timeout,
                     poll_timeout="5",
                     poll_interval="0.1",
                     move_after="0.1",
@@ -72,6 +75,9 @@ def test_nothing_that_must_never_happen_happens_when_processes_are_killed(ground
     play(ground, range(SCHEDULES))
     assert ground.tally["killed in a create"] > SCHEDULES / 10
     assert ground.tally["handed_out"] > SCHEDULES
+    assert ground.tally["ends by an operator"] > SCHEDULES / 20
+    assert ground.tally["given_up"] > SCHEDULES / 50
+    assert min(ground.tally["polled by 0"], ground.tally["polled by 1"]) > SCHEDULES / 10
 
 
 @pytest.mark.parametrize(
@@ -87,15 +93,25 @@ def test_nothing_that_must_never_happen_happens_when_processes_are_killed(ground
             "ends what was created after the poll began",
             "forgotten while its node has it",
         ),
+        (
+            Aimed.an_operator_s_end_while_the_meeting_is_ended_and_born_anew,
+            "ends whatever has the name",
+            "ended by its meetingID",
+        ),
     ],
 )
 def test_a_mistake_is_found(ground_with: GroundMaker, aimed: Callable[[Aimed], None], mistake: str, told: str) -> None:
     with pytest.raises(AssertionError, match=told):
-        aimed(Aimed(ground_with(mistake, create_timeout="5")))
+        aimed(Aimed(ground_with(mistake, **PATIENT)))
 
 
 @pytest.mark.parametrize(
-    "aimed", [Aimed.a_create_while_every_node_is_disabled, Aimed.a_create_while_a_poll_is_under_way]
+    "aimed",
+    [
+        Aimed.a_create_while_every_node_is_disabled,
+        Aimed.a_create_while_a_poll_is_under_way,
+        Aimed.an_operator_s_end_while_the_meeting_is_ended_and_born_anew,
+    ],
 )
 def test_without_the_mistake_nothing_is_found(ground_with: GroundMaker, aimed: Callable[[Aimed], None]) -> None:
-    aimed(Aimed(ground_with(create_timeout="5")))
+    aimed(Aimed(ground_with(**PATIENT)))

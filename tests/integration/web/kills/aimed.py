@@ -3,7 +3,7 @@
 from balancer.core.nodes import AdminState
 from balancer.storage import nodes as node_rows
 from tests.integration.web.kills.schedule import NODES, Ground, Schedule
-from tests.integration.web.kills.workers import FIRST_TENANT, Order
+from tests.integration.web.kills.workers import FIRST_TENANT, Order, Worker
 from tests.integration.web.site import until
 
 #: Seconds that a node holds a call up, less than the timeouts; it is let go when the rest has happened.
@@ -19,7 +19,7 @@ class Aimed(Schedule):
     def a_create_while_every_node_is_disabled(self) -> None:
         self._poll()
         self._hold_all_up("create")
-        self._create()
+        self._begin("create", self._ground.web[0])
         until(lambda: any(self._cluster.requests(name, "create") for name in NODES))
         for name in NODES:
             node_rows.set_admin_state(self._ground.connection, name, AdminState.DISABLED)
@@ -32,10 +32,29 @@ class Aimed(Schedule):
         self._hold_all_up("getMeetings")
         self._begin_poll(1)
         until(lambda: all(self._cluster.requests(name, "getMeetings") for name in NODES))
-        self._create()
-        while self._busy:
-            self._listen(0.01)
+        self._begin("create", self._ground.web[0])
+        self._wait_for(self._ground.web[0])
         self._finish()
+
+    def an_operator_s_end_while_the_meeting_is_ended_and_born_anew(self) -> None:
+        self._poll()
+        front_end, operator = self._ground.web[0], self._ground.operator
+        self._begin("create", front_end)
+        self._wait_for(front_end)
+        self._hold_all_up("getMeetingInfo")
+        self._begin("end", operator)
+        until(lambda: any(self._cluster.requests(name, "getMeetingInfo") for name in NODES))
+        self._begin("end", front_end)
+        self._wait_for(front_end)
+        until(lambda: not self._ground.alive())
+        self._begin("create", front_end)
+        self._wait_for(front_end)
+        self._wait_for(operator)
+        self._finish()
+
+    def _wait_for(self, worker: Worker) -> None:
+        while worker in self._busy:
+            self._listen(0.01)
 
     def _poll(self) -> None:
         self._begin_poll(1)
@@ -46,7 +65,5 @@ class Aimed(Schedule):
         for name in NODES:
             self._cluster.misbehave(name, "slow", calls=[call], seconds=_HOLD_UP, times=1, after=True)
 
-    def _create(self) -> None:
-        worker = self._ground.web[0]
-        self._busy[worker] = None
-        worker.pipe.send([Order(1, "create", FIRST_TENANT, "room")])
+    def _begin(self, kind: str, worker: Worker) -> None:
+        self._send(worker, [Order(next(self._numbers), kind, FIRST_TENANT, "room")])

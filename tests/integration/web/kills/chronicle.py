@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from balancer.storage.database import Connection
-from tests.integration.web.kills.workers import Report
+from tests.integration.web.kills.workers import Meant, Report
 
 #: Every change of an operator, numbered in one row with the changes of meetings. Both lock the node's row before they
 #: draw their number, so that the numbers tell what PostgreSQL did first.
@@ -25,6 +25,8 @@ END $$;
 CREATE TRIGGER log_operator AFTER INSERT OR UPDATE OF admin_state ON nodes
 FOR EACH ROW EXECUTE FUNCTION log_operator();
 """
+#: The cause of what `balancer meeting give-up` does.
+GIVEN_UP = "an operator gave it up"
 _EVENTS = """
 SELECT e.id, extract(epoch FROM e.at)::float8 AS at, e.from_state, e.to_state, e.cause, e.meeting,
     m.tenant_id, m.meeting_id, m.node_id, m.node_name, m.internal_meeting_id, m.created_at IS NOT NULL AS handed_out
@@ -66,7 +68,9 @@ class Chronicle:
     lives: list[Life] = field(default_factory=list)
     ends: list[End] = field(default_factory=list)
     silences: list[tuple[str, float, float]] = field(default_factory=list)  #: (node, from, to)
-    reports: list[Report] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)  #: the web workers'
+    meant: set[Meant] = field(default_factory=set)  #: what operators had ended
+    given_up: int = 0  #: meetings, by operators
     story: list[str] = field(default_factory=list)
 
     def judge(self, connection: Connection) -> None:
@@ -77,15 +81,16 @@ class Chronicle:
         events = connection.execute(_EVENTS).fetchall()
         operator = connection.execute("SELECT * FROM operator_log ORDER BY id").fetchall()
         self.story += [f"{e['id']} {e['meeting_id']}@{e['node_name']} {e['to_state']}: {e['cause']}" for e in events]
+        self.given_up = sum(event["cause"] == GIVEN_UP for event in events)
         self._nothing_ended_unasked(events)
         _only_on_nodes_in_service(events, operator)
         _one_live_row(events)
         self._nothing_forgotten(events)
-        self._one_meeting_handed_out()
+        self._one_meeting_handed_out(events)
         assert not _unfinished(events), f"a create is left half-done: {_unfinished(events)}"
 
     def _nothing_ended_unasked(self, events: list[Event]) -> None:
-        """What no front end asked for is an end by the poller, by internalMeetingID: of something left over."""
+        """What nobody asked for is an end by a poller, by internalMeetingID: of something left over."""
         told = {report.internal for report in self.reports} | {
             e["internal_meeting_id"] for e in events if e["handed_out"]
         }
@@ -97,7 +102,11 @@ class Chronicle:
             asked.add((end.node, named))
             if set(given.get("order", ())) <= ordered and "order" in given:
                 continue
-            (life,) = [life for life in self.lives if (life.node, life.internal) == (end.node, named)]
+            if Meant(end.node, named) in self.meant:
+                continue
+            lives = [life for life in self.lives if (life.node, life.internal) == (end.node, named)]
+            assert lives, f"ended by its meetingID, whichever meeting that is by now: {end}"
+            (life,) = lives
             assert named not in told, f"ended although a client was told of it: {life}"
             # Whoever comes between the last look and the end is sent out: BBB knows no end on a condition.
             empty = life.joined is None or life.joined > end.looked
@@ -108,8 +117,9 @@ class Chronicle:
                 ways = {(life.node, life.meeting_id), (life.node, life.internal)}
                 assert ways & asked, f"ended though nobody asked for it: {life}"
 
-    def _one_meeting_handed_out(self) -> None:
-        """A second meeting of a name only after the first had died, or while its node could not be reached."""
+    def _one_meeting_handed_out(self, events: Iterable[Event]) -> None:
+        """A second meeting of a name only after the first had died or was given up, or while its node was silent."""
+        given_up = {event["internal_meeting_id"]: event["at"] for event in events if event["cause"] == GIVEN_UP}
         created: dict[tuple[int, str], list[Report]] = defaultdict(list)
         for report in self.reports:
             if report.internal:
@@ -118,7 +128,9 @@ class Chronicle:
             for first in reports:
                 for second in reports:
                     if first.internal != second.internal and first.done and second.done and first.done < second.began:
-                        excused = self._gone_or_silent(first.internal, second.done)
+                        excused = given_up.get(first.internal, second.done) < second.done or self._gone_or_silent(
+                            first.internal, second.done
+                        )
                         assert excused, f"another meeting was handed out: {first}, then {second}"
 
     def _gone_or_silent(self, internal: str, until: float) -> bool:

@@ -7,8 +7,8 @@ from typing import Any
 from unittest.mock import patch
 
 from balancer.core.reconciliation import Findings, Listing, Placed, compare
-from balancer.core.settlement import Row, Step, settle
 from balancer.storage.reconciliation import Outcome, reconcile
+from tests.unit.core.mistakes import end_whatever_has_the_name, settle_whatever_the_operator_wants
 
 #: More than a poll takes.
 _MUCH = timedelta(minutes=1)
@@ -19,10 +19,6 @@ def make(name: str) -> None:
     if name:
         for place, mistake in _MISTAKES[name].items():
             patch(place, mistake).start()
-
-
-def _settle_whatever_the_operator_wants(row: Row, namesake: Row | None, found: Any, *, enabled: bool) -> Step:
-    return settle(row, namesake, found, enabled=True)
 
 
 def _reconcile_at_any_time(database: Any, listing: Listing, *, create_grace: timedelta) -> Outcome:
@@ -36,9 +32,10 @@ def _never_doubt(rows: Iterable[Placed], listing: Listing, *, create_grace: time
 
 
 _MISTAKES: dict[str, dict[str, Callable[..., object]]] = {
-    "settles whatever the operator wants": {"balancer.storage.meetings.settle": _settle_whatever_the_operator_wants},
+    "settles whatever the operator wants": {"balancer.storage.meetings.settle": settle_whatever_the_operator_wants},
     "ends what was created after the poll began": {
         "balancer.storage.reconciliation.reconcile": _reconcile_at_any_time,
         "balancer.storage.reconciliation.compare": _never_doubt,
     },
+    "ends whatever has the name": {"balancer.cli.meeting_end.end_at": end_whatever_has_the_name},
 }

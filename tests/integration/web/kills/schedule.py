@@ -6,7 +6,7 @@ The seed decides what happens, and roughly when; what the processes make of it i
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from multiprocessing.connection import wait
 from typing import Any
 from urllib.parse import parse_qs
@@ -21,10 +21,11 @@ from lab.simulator.meetings import Meeting, User
 from tests.integration.web.cluster import Cluster
 from tests.integration.web.kills import workers
 from tests.integration.web.kills.chronicle import Chronicle, End, Life
-from tests.integration.web.kills.workers import FIRST_TENANT, Order, Report, Worker
+from tests.integration.web.kills.workers import FIRST_TENANT, Meant, Order, Polled, Report, Worker
 
 NODES = ("a", "b", "c", "d")
 WEB = 3
+POLLERS = 2
 #: Seconds after which a process that says nothing has hung.
 _PATIENCE = 30.0
 #: Seconds that a create may hold up on a node, and so many that its worker does not wait for it.
@@ -45,12 +46,16 @@ class Ground:
             self.cluster.add(name, end_delay=0.005, journal_length=100_000)
             self.cluster.servers[name].node.life.listeners.append(self._listener(name))
         self.web = [Worker(workers.web, cluster.settings, mistake) for _ in range(WEB)]
-        self.poller = Worker(workers.poller, cluster.settings, mistake)
-        for worker in (*self.web, self.poller):
+        self.pollers = [Worker(workers.poller, cluster.settings, mistake) for _ in range(POLLERS)]
+        self.operator = Worker(workers.operator, cluster.settings, mistake)
+        for worker in self._workers():
             worker.ready()
 
+    def _workers(self) -> list[Worker]:
+        return [*self.web, *self.pollers, self.operator]
+
     def close(self) -> None:
-        for worker in (*self.web, self.poller):
+        for worker in self._workers():
             worker.stop()
         self._redis.close()
 
@@ -68,7 +73,7 @@ class Ground:
             if event == "created":
                 self.chronicle.lives.append(Life(name, meeting.meeting_id, meeting.internal_id, time.time()))
                 return
-            for life in self._alive(name):
+            for life in self.alive(name):
                 if life.internal == meeting.internal_id:
                     if event == "joined" and life.joined is None:
                         life.joined = time.time()
@@ -77,14 +82,15 @@ class Ground:
 
         return listen
 
-    def _alive(self, name: str) -> Iterator[Life]:
-        return (life for life in self.chronicle.lives if life.node == name and life.died is None)
+    def alive(self, *names: str) -> list[Life]:
+        """Meetings on these nodes."""
+        return [life for life in self.chronicle.lives if life.node in (names or NODES) and life.died is None]
 
     # What a schedule does.
 
     def restart(self, name: str) -> None:
         async def act() -> None:
-            for life in self._alive(name):
+            for life in self.alive(name):
                 life.died, life.lost_in_restart = time.time(), True
             await self.cluster.servers[name].node.restart()
 
@@ -92,10 +98,6 @@ class Ground:
 
     def wipe(self) -> None:
         self._redis.flushall()
-
-    def poll(self, rounds: int) -> None:
-        """The poller does so many, and says so at the end."""
-        self.poller.pipe.send(rounds)
 
     def ends(self) -> list[End]:
         return [
@@ -128,8 +130,9 @@ class Schedule:
         self._ground, self._cluster = ground, ground.cluster
         self._random = random.Random(seed)
         self._rooms = [f"room-{seed}-{letter}" for letter in "xy"]
-        self._busy: dict[Worker, Report | None] = {}  #: web workers with orders, and what each is doing
-        self._polling = False
+        self._busy: dict[Worker, Report | None] = {}  #: web workers and operators with orders, and what each is doing
+        self._polling: set[Worker] = set()  #: pollers that try to
+        self._rounds = 0  #: of polls that are still to be done, by whoever has the lease
         self._restarted: list[Worker] = []  #: those that may not be ready yet
         self._silent: dict[str, float] = {}
         self._numbers = iter(range(1, 1000))
@@ -139,8 +142,7 @@ class Schedule:
         self._note("begins")
         self._begin_poll(self._random.randint(2, 4))
         for worker in self._ground.web:
-            self._busy[worker] = None
-            worker.pipe.send([self._order() for _ in range(self._random.randint(1, 3))])
+            self._send(worker, [self._order() for _ in range(self._random.randint(1, 3))])
         for _ in range(self._random.randint(3, 6)):
             self._listen(self._random.uniform(0.0, 0.04))
             self._draw_trouble()()
@@ -152,15 +154,22 @@ class Schedule:
         chronicle.ends = self._ground.ends()
         chronicle.judge(self._ground.connection)
         self._ground.tally.update(handed_out=sum(bool(report.internal) for report in chronicle.reports))
+        self._ground.tally.update(given_up=chronicle.given_up)
 
     def _note(self, event: str) -> None:
         self._ground.chronicle.story.append(f"{time.time():.3f} {event}")
 
+    def _send(self, worker: Worker, orders: list[Order]) -> None:
+        self._busy[worker] = None
+        worker.pipe.send(orders)
+
     def _order(self) -> Order:
         second = self._random.random() < 0.2
         kind = "create" if second else self._random.choice(("create", "create", "come", "end"))
-        room = self._rooms[self._random.random() < 0.3]
-        return Order(next(self._numbers), kind, FIRST_TENANT + second, room)
+        return Order(next(self._numbers), kind, FIRST_TENANT + second, self._room())
+
+    def _room(self) -> str:
+        return self._rooms[self._random.random() < 0.3]
 
     # What the processes say.
 
@@ -168,36 +177,51 @@ class Schedule:
         """Take reports for a while, or until nobody is at work."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and (self._busy or self._polling):
-            pipes: dict[Any, Worker] = {worker.pipe: worker for worker in self._busy}
-            if self._polling:
-                pipes[self._ground.poller.pipe] = self._ground.poller
+            pipes: dict[Any, Worker] = {worker.pipe: worker for worker in (*self._busy, *self._polling)}
             for pipe in wait(list(pipes), left):
                 self._hear(pipes[pipe])
 
     def _hear(self, worker: Worker) -> None:
         said = worker.pipe.recv()
-        if worker is self._ground.poller:
-            self._polling = False
+        if isinstance(said, Polled):
+            self._rounds -= said.rounds
+            self._ground.tally[f"polled by {self._ground.pollers.index(worker)}"] += said.rounds
+            self._polling.discard(worker)
+            if self._rounds > 0:
+                self._let_poll(worker)
+        elif isinstance(said, Meant):
+            self._ground.chronicle.meant.add(said)
+            self._ground.tally["ends by an operator"] += 1
         elif isinstance(said, Report):
             self._busy[worker] = None if said.done else said
             if said.done or said.order.kind == "end":
-                self._ground.chronicle.reports.append(said)
-                self._note(f"{said}")
+                self._note(f"{'operator' if worker is self._ground.operator else ''} {said}")
+                if worker is not self._ground.operator:
+                    self._ground.chronicle.reports.append(said)
         else:
             del self._busy[worker]
 
     def _begin_poll(self, rounds: int) -> None:
+        """Have so many rounds done; all pollers try to."""
         if not self._polling:
-            self._ground.poll(rounds)
-            self._polling = True
+            self._rounds = rounds
+            for worker in self._ground.pollers:
+                if worker not in self._restarted:
+                    self._let_poll(worker)
+
+    def _let_poll(self, worker: Worker) -> None:
+        worker.pipe.send(self._rounds)
+        self._polling.add(worker)
 
     # What goes wrong.
 
     def _draw_trouble(self) -> Callable[[], None]:
         kinds = {
             self._kill_in_a_create: 5,
-            self._kill_poller: 1,
-            self._operate: 5,
+            self._kill_a_poller: 1,
+            self._operate: 4,
+            self._end_or_give_up: 5,
+            self._give_up_what_nobody_watches: 1,
             self._silence: 2,
             self._away_for_long: 1,
             self._return: 2,
@@ -212,8 +236,9 @@ class Schedule:
     def _kill_in_a_create(self) -> None:
         """A worker that is in the middle of one, at some moment of it; where none is, any."""
         self._listen(0.001)
-        creating = [worker for worker, doing in self._busy.items() if doing and doing.order.kind != "end"]
         ready = [worker for worker in self._ground.web if worker not in self._restarted]
+        doing = {worker: doing for worker in ready if (doing := self._busy.get(worker))}
+        creating = [worker for worker, report in doing.items() if report.order.kind != "end"]
         if not ready:
             return
         worker = self._random.choice(creating or ready)
@@ -236,19 +261,41 @@ class Schedule:
         finally:
             worker.pipe.close()
 
-    def _kill_poller(self) -> None:
-        self._ground.poller.kill()
-        self._note("the poller is killed")
-        self._ground.poller.pipe.close()
-        self._polling = False
-        self._ground.poller.start()
-        self._ground.poller.ready()
+    def _kill_a_poller(self) -> None:
+        """Most often the one that has the lease; the other one takes it over as soon as it has run out."""
+        ready = [worker for worker in self._ground.pollers if worker not in self._restarted]
+        if len(ready) < POLLERS:
+            return
+        worker = self._random.choice(ready)
+        worker.kill()
+        self._note("a poller is killed")
+        worker.pipe.close()
+        self._polling.discard(worker)
+        worker.start()
+        self._restarted.append(worker)
         self._begin_poll(2)
 
     def _operate(self) -> None:
         name, state = self._random.choice(NODES), self._random.choice(list(AdminState))
         node_rows.set_admin_state(self._ground.connection, name, state)
         self._note(f"{name} is {state} from now on")
+
+    def _end_or_give_up(self) -> None:
+        self._command(self._random.choice(("end", "give-up")))
+
+    def _give_up_what_nobody_watches(self) -> None:
+        """Nodes may well be there; what is known of them is too old to tell."""
+        pause = 4 * self._cluster.settings.poll_interval
+        self._listen(pause)
+        if not self._busy and not self._polling:
+            time.sleep(pause)
+        self._command("give-up")
+
+    def _command(self, kind: str) -> None:
+        """An operator's, which refuses what it may not do."""
+        if self._ground.operator not in self._busy:
+            order = Order(next(self._numbers), kind, FIRST_TENANT + (self._random.random() < 0.2), self._room())
+            self._send(self._ground.operator, [order])
 
     def _silence(self) -> None:
         """A node breaks every connection, and most often takes none either."""
@@ -266,10 +313,11 @@ class Schedule:
         self._silence()
         self._begin_poll(3)
         self._listen(self._cluster.settings.move_after + 0.15)
+        if self._random.random() < 0.5:
+            self._command("give-up")
         idle = [worker for worker in self._ground.web if worker not in (*self._busy, *self._restarted)]
         for worker in idle:
-            self._busy[worker] = None
-            worker.pipe.send([self._order()])
+            self._send(worker, [self._order()])
 
     def _return(self) -> None:
         """All nodes answer again."""

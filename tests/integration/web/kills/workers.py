@@ -1,4 +1,5 @@
-"""Processes of the balancer that a schedule kills: web workers that carry out orders, and a poller that polls.
+"""Processes of the balancer that a schedule kills: web workers that carry out orders, and pollers. One more is an
+operator's.
 
 They are forked from a server that has everything imported, so that a new one is quick.
 """
@@ -11,11 +12,18 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
+from typing import NamedTuple
+from unittest.mock import patch
 
 import requests
+from click.testing import CliRunner
 
 from balancer import log
-from balancer.core.meetings import Wanted
+from balancer.cli import meeting_end
+from balancer.cli.meeting import meeting
+from balancer.cli.session import Session
+from balancer.core.meetings import NodeCalls, Wanted
+from balancer.core.nodes import Node
 from balancer.core.parameters import Parameters
 from balancer.errors import BalancerError
 from balancer.poller import opened
@@ -35,10 +43,10 @@ _PAUSE = 0.01
 
 @dataclass(frozen=True)
 class Order:
-    """Something that a front end wants, or its users."""
+    """Something that a front end wants, its users, or an operator."""
 
     number: int
-    kind: str  #: create, come (a create and a user who joins), end
+    kind: str  #: create, come (a create and a user who joins), end; of an operator: end, give-up
     tenant_id: int
     meeting_id: str
 
@@ -51,6 +59,19 @@ class Report:
     began: float
     done: float | None = None
     internal: str = ""  #: the meeting that was handed out
+
+
+class Meant(NamedTuple):
+    """What an operator's command is about to have a node end."""
+
+    node: str
+    internal: str
+
+
+class Polled(NamedTuple):
+    """How many of the rounds that were ordered a poller did: none while another one has the lease."""
+
+    rounds: int
 
 
 Work = Callable[[Connection, Settings], None]
@@ -152,18 +173,42 @@ def _come(join_url: str, meeting_id: str) -> None:
         requests.post(f"{origin}/simulator/users", json=wish, headers=headers, timeout=5)
 
 
+def operator(pipe: Connection, settings: Settings) -> None:
+    """Carry out `balancer meeting end` and `give-up`, one list of orders after another."""
+    end_at = vars(meeting_end)["end_at"]  # maybe a mistaken one
+
+    def tell_and_end(nodes: NodeCalls, node: Node, meeting_id: str, internal_meeting_id: str) -> bool:
+        pipe.send(Meant(node.name, internal_meeting_id))
+        return bool(end_at(nodes, node, meeting_id, internal_meeting_id))
+
+    tenants = ["default", "another"]
+    with patch("balancer.cli.meeting_end.end_at", tell_and_end):
+        pipe.send("ready")
+        while True:
+            for order in pipe.recv():
+                report = Report(order, time.time())
+                pipe.send(report)
+                session = Session()
+                session.settings = settings
+                words = [order.kind, order.meeting_id, "--tenant", tenants[order.tenant_id - FIRST_TENANT]]
+                result = CliRunner().invoke(meeting, words, obj=session)
+                session.close()
+                assert result.exception is None or isinstance(result.exception, BalancerError), result.exception
+                pipe.send(replace(report, done=time.time()))
+            pipe.send("idle")
+
+
 def poller(pipe: Connection, settings: Settings) -> None:
-    """Poll every node so many times as is ordered."""
+    """Poll every node so many times as is ordered, while no other poller has the lease."""
 
     async def follow() -> None:
         async with opened(settings) as polling:
             pipe.send("ready")
             while True:
+                done = 0
                 for _ in range(await asyncio.to_thread(pipe.recv)):
-                    # A killed poller's lease runs out by itself.
-                    while not await polling.run_once():
-                        await asyncio.sleep(_PAUSE)
+                    done += await polling.run_once()
                     await asyncio.sleep(_PAUSE)
-                pipe.send("idle")
+                pipe.send(Polled(done))
 
     asyncio.run(follow())
