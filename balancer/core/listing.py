@@ -123,14 +123,18 @@ def _text(xml: str, tag: str) -> str:
 
 def young_meeting(parameters: Parameters, answer: Answer) -> str:
     """How a node lists a meeting right after it was created with these parameters."""
-    metadata = "".join(
-        _element(name.lower(), value)
-        for name, value in parameters.prefixed("meta_").items()
-        if _METADATA.fullmatch(name.lower())
-    )
+    name, recorded = parameters.text("name"), parameters.flag("record")
+    metadata = {
+        named.lower(): value
+        for named, value in parameters.prefixed("meta_").items()
+        if _METADATA.fullmatch(named.lower())
+    }
+    if recorded:
+        # The node adds them for its recording scripts.
+        metadata |= {"isBreakout": "false", "meetingId": answer.text("meetingID"), "meetingName": name}
     known = {
-        "meetingName": parameters.text("name"),
-        "recording": str(parameters.flag("record")).lower(),
+        "meetingName": name,
+        "recording": str(recorded).lower(),
         "maxUsers": _number(parameters, "maxParticipants"),
     }
     return _meeting({tag: answer.text(tag) for tag in _ANSWERED} | known, metadata)
@@ -147,13 +151,19 @@ def _known_meeting(row: Listed) -> str:
         "createDate": f"{created:%a %b %d %H:%M:%S UTC %Y}",  # as java.util.Date writes it
         "recording": str(row.recorded).lower(),
     }
-    return _meeting(known, "")
+    return _meeting(known, {})
 
 
-def _meeting(known: dict[str, str], metadata: str) -> str:
-    fields = _NEW | known | {"startTime": known["createTime"]}
-    elements = "".join(_element(tag, value) for tag, value in fields.items())
-    return f"<meeting>{elements}<attendees /><metadata>{metadata}</metadata><isBreakout>false</isBreakout></meeting>"
+def _meeting(known: dict[str, str], metadata: dict[str, str]) -> str:
+    fields = _elements(_NEW | known | {"startTime": known["createTime"]})
+    return (
+        f"<meeting>{fields}<attendees /><metadata>{_elements(metadata)}</metadata>"
+        "<isBreakout>false</isBreakout></meeting>"
+    )
+
+
+def _elements(texts: Mapping[str, str]) -> str:
+    return "".join(_element(tag, text) for tag, text in texts.items())
 
 
 def _element(tag: str, value: str) -> str:

@@ -101,6 +101,7 @@ def test_a_young_meeting_looks_as_its_node_would_list_it() -> None:
             ("record", "true"),
             ("maxParticipants", "25"),
             ("meta_Origin", "a&b"),
+            ("meta_origin", "a&b"),
             ("meta_x_y", "dropped"),
             ("meta_<b>", "dropped"),
             ("meta_", "dropped"),
@@ -111,7 +112,19 @@ def test_a_young_meeting_looks_as_its_node_would_list_it() -> None:
     assert found.findtext("meetingName") == "Algebra <1> \U0001f600"
     assert (found.findtext("attendeePW"), found.findtext("duration")) == ("a&b", "90")
     assert (found.findtext("recording"), found.findtext("maxUsers")) == ("true", "25")
-    assert [(each.tag, each.text) for each in found.iterfind("metadata/*")] == [("origin", "a&b")]
+    assert [(each.tag, each.text) for each in found.iterfind("metadata/*")] == [
+        ("origin", "a&b"),
+        ("isBreakout", "false"),
+        ("meetingId", "course-1"),
+        ("meetingName", "Algebra <1> \U0001f600"),
+    ]
+
+
+def test_a_young_meeting_that_is_not_recorded_has_the_metadata_that_it_was_given() -> None:
+    created = fromstring("<response><meetingID>a</meetingID><createTime>1</createTime></response>")
+    parameters = Parameters.of([("name", "Algebra"), ("record", "false"), ("meta_origin", "moodle")])
+    found = fromstring(young_meeting(parameters, Answer(True, "", "", created, b"")))
+    assert [(each.tag, each.text) for each in found.iterfind("metadata/*")] == [("origin", "moodle")]
 
 
 def test_a_meeting_of_which_its_row_alone_is_left_says_what_that_knows() -> None:
