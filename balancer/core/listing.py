@@ -70,11 +70,11 @@ class Part:
     meetings: Mapping[str, str]  #: ``<meeting>`` elements by internalMeetingID
 
     @cached_property
-    def breakouts(self) -> list[tuple[str, str]]:
-        """Breakout rooms: the parent's internalMeetingID, and the ``<meeting>`` element."""
+    def breakouts(self) -> list[tuple[str, str, str]]:
+        """Breakout rooms: internalMeetingID, the parent's, and the ``<meeting>`` element."""
         return [
-            (_text(xml, "parentMeetingID"), xml)
-            for xml in self.meetings.values()
+            (internal, _text(xml, "parentMeetingID"), xml)
+            for internal, xml in self.meetings.items()
             if "<isBreakout>true</isBreakout>" in xml
         ]
 
@@ -98,7 +98,12 @@ def merge(rows: Iterable[Listed], parts: Mapping[int, Part], young: Mapping[str,
             parents.setdefault(row.node_id, set()).add(row.internal_meeting_id)
     for node_id, internal_ids in parents.items():
         if node_id in parts:
-            found += [xml for parent, xml in parts[node_id].breakouts if parent in internal_ids]
+            # A room that a front end created has a row of its own, and is there already.
+            found += [
+                xml
+                for internal, parent, xml in parts[node_id].breakouts
+                if parent in internal_ids and internal not in internal_ids
+            ]
     return found
 
 

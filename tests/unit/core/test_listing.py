@@ -68,6 +68,8 @@ def part(*names: str, **breakouts: str) -> Part:
         # Breakout rooms come with their parent, from its own node.
         ([row("a")], {1: part("a", room="i-a", other="i-x")}, [], ["a", "room"]),
         ([], {1: part("a", room="i-a")}, [], []),
+        # One that a front end created has a row of its own.
+        ([row("a"), row("room")], {1: part("a", room="i-a")}, [], ["a", "room"]),
         ([row("a")], {1: part("a"), 2: part(room="i-a")}, [], ["a"]),
     ],
 )
