@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg.rows import args_row
 
@@ -139,6 +139,18 @@ class Decision:
         )
 
 
+class _Placed(NamedTuple):
+    """What place_meeting says of these; the last two in JSON."""
+
+    live_id: int | None
+    row_id: int | None
+    chosen_id: int | None
+    chosen_score: float | None
+    expected: float | None
+    unseen: str | None
+    foreign_ids: str | None
+
+
 def live(connection: Connection, tenant_id: int, meeting_id: str) -> Placement | None:
     """The live row of a tenant's meetingID, and its node."""
     named = {"tenant_id": tenant_id, "meeting_id": meeting_id}
@@ -203,21 +215,25 @@ def decide(
         "size_hint": expected.hint,
         "usual_size": settings.expected_users,
         "most": expected.most,
-        "refused": list(refused),
+        "refused": f"{{{','.join(map(str, refused))}}}",  # an array as PostgreSQL writes it
         "known": known.known(pool),
         "reserve": reserve,
     }
-    (row,) = connection.execute(_SQL["place"], values)
+    cursor = connection.cursor(row_factory=args_row(_Placed))
+    (found,) = cursor.execute(_SQL["place"], values)
     by_id = {node.id: node for node in known.nodes}
     return Decision(
         wanted=wanted,
         outlook=known,
         request=Request(
-            pool=pool, expected_users=row["expected"] or 0.0, refused=refused, foreign=row["foreign_ids"] or ()
+            pool=pool,
+            expected_users=found.expected or 0.0,
+            refused=refused,
+            foreign=json.loads(found.foreign_ids) if found.foreign_ids else (),
         ),
-        unseen={number: Unseen(meetings, users) for number, meetings, users in row["unseen"] or ()},
-        live_id=row["live_id"],
-        row_id=row["row_id"],
-        chosen=by_id.get(row["chosen_id"]),
-        score=row["chosen_score"],
+        unseen={number: Unseen(*each) for number, *each in json.loads(found.unseen)} if found.unseen else {},
+        live_id=found.live_id,
+        row_id=found.row_id,
+        chosen=by_id.get(found.chosen_id or 0),
+        score=found.chosen_score,
     )
