@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -17,6 +17,9 @@ TIMEOUT = 2.0
 #: Seconds in which one caller finds out whether a Redis that let somebody wait answers again; nobody else waits.
 _PAUSE = TIMEOUT + 1.0
 
+#: One for each thread, of which a setting says how many there are; the client's own limit is 100.
+_UNLIMITED = 2**31
+
 Redis = redis.Redis
 
 
@@ -28,6 +31,7 @@ def connect(url: str, *, timeout: float = TIMEOUT) -> Redis:
     """
     connections = _ConnectionOfThread.from_url(
         url,
+        max_connections=_UNLIMITED,
         decode_responses=True,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
@@ -39,16 +43,27 @@ def connect(url: str, *, timeout: float = TIMEOUT) -> Redis:
 
 class _ConnectionOfThread(redis.ConnectionPool):
     """Each thread keeps its connection: taking one, looking whether it is alive and giving it back costs as much as a
-    command, and whether it is alive the command itself finds out. Errors leave it closed, and it opens again."""
+    command, and whether it is alive the command itself finds out. Errors leave it closed, and it opens again.
+
+    For commands and pipelines, not for subscriptions; a process that has used it must not fork.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._own = threading.local()
+        self._era = 0
+
+    def begin_anew(self) -> None:
+        """Every thread connects anew with its next command: where one connection is dead, all may be."""
+        self._era += 1
 
     def get_connection(self, *_arguments: Any, **_options: Any) -> Any:
         kept = getattr(self._own, "connection", None)
         if kept is None:
             kept = self._own.connection = super().get_connection()
+        elif self._own.era != self._era:
+            kept.disconnect()
+        self._own.era = self._era
         return kept
 
     def release(self, connection: Any) -> None:
@@ -72,6 +87,7 @@ class _Client(redis.Redis):
             return super().execute_command(*arguments, **options)  # type: ignore[no-untyped-call]
         except redis.TimeoutError:
             away_until = time.monotonic() + _PAUSE
+            cast(_ConnectionOfThread, self.connection_pool).begin_anew()
             raise
         finally:
             self._away_until = away_until

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 import redis
@@ -89,3 +90,25 @@ def test_each_thread_has_a_connection_of_its_own(own_redis: Redis, client: cache
     client.close()
     with redis.Redis.from_url(own_redis.url()) as counting:
         assert len(counting.client_list()) == 1
+
+
+def test_connections_that_died_in_silence_cost_one_caller_the_timeout(
+    client: cache.Redis, placements: Placements
+) -> None:
+    """As where a firewall has forgotten them: nothing comes back on those that are there, a new one works."""
+
+    def find() -> None:
+        assert placements.find(1, "course-1") is None
+
+    def silence() -> None:
+        find()
+        client.connection_pool.get_connection().send_command("CLIENT", "REPLY", "OFF")
+
+    with ExitStack() as stack:
+        threads = [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(4)]
+        for thread in threads:
+            thread.submit(silence).result()
+        assert threads[0].submit(seconds_to_fail, find).result() >= cache.TIMEOUT * 0.9
+        time.sleep(cache.TIMEOUT + 1.5)  # in which nobody tries
+        for thread in reversed(threads):
+            thread.submit(find).result()
