@@ -128,7 +128,7 @@ def _text(xml: str, tag: str) -> str:
 
 def young_meeting(parameters: Parameters, answer: Answer) -> str:
     """How a node lists a meeting right after it was created with these parameters."""
-    name, recorded = parameters.text("name"), parameters.flag("record")
+    name, recorded, breakout = parameters.text("name"), parameters.flag("record"), parameters.flag("isBreakout")
     metadata = {
         named.lower(): value
         for named, value in parameters.prefixed("meta_").items()
@@ -136,13 +136,18 @@ def young_meeting(parameters: Parameters, answer: Answer) -> str:
     }
     if recorded:
         # The node adds them for its recording scripts.
-        metadata |= {"isBreakout": "false", "meetingId": answer.text("meetingID"), "meetingName": name}
+        metadata |= {"isBreakout": _java(breakout), "meetingId": answer.text("meetingID"), "meetingName": name}
     known = {
         "meetingName": name,
-        "recording": str(recorded).lower(),
+        "recording": _java(recorded),
         "maxUsers": _number(parameters, "maxParticipants"),
     }
-    return _meeting({tag: answer.text(tag) for tag in _ANSWERED} | known, metadata)
+    room = {
+        "parentMeetingID": answer.text("parentMeetingID"),
+        "sequence": _number(parameters, "sequence"),
+        "freeJoin": _java(parameters.flag("freeJoin")),
+    }
+    return _meeting({tag: answer.text(tag) for tag in _ANSWERED} | known, metadata, room if breakout else {})
 
 
 def _known_meeting(row: Listed) -> str:
@@ -154,17 +159,23 @@ def _known_meeting(row: Listed) -> str:
         "internalMeetingID": row.internal_meeting_id,
         "createTime": str(row.create_time),
         "createDate": f"{created:%a %b %d %H:%M:%S UTC %Y}",  # as java.util.Date writes it
-        "recording": str(row.recorded).lower(),
+        "recording": _java(row.recorded),
     }
-    return _meeting(known, {})
+    return _meeting(known, {}, {})
 
 
-def _meeting(known: dict[str, str], metadata: dict[str, str]) -> str:
+def _meeting(known: dict[str, str], metadata: dict[str, str], room: dict[str, str]) -> str:
+    """room: what only a breakout room has."""
     fields = _elements(_NEW | known | {"startTime": known["createTime"]})
     return (
         f"<meeting>{fields}<attendees /><metadata>{_elements(metadata)}</metadata>"
-        "<isBreakout>false</isBreakout></meeting>"
+        f"<isBreakout>{_java(bool(room))}</isBreakout>{_elements(room)}</meeting>"
     )
+
+
+def _java(value: bool) -> str:
+    """As Java writes it."""
+    return str(value).lower()
 
 
 def _elements(texts: Mapping[str, str]) -> str:

@@ -51,6 +51,11 @@ class Wanted:
     upload: Upload | None = None
     recorded: bool = False
 
+    @property
+    def parent(self) -> str:
+        """Either ID of the meeting that it is to be a breakout room of; "" where it is none."""
+        return self.parameters.text("parentMeetingID") if self.parameters.flag("isBreakout") else ""
+
 
 class Identity(NamedTuple):
     """What makes a meeting on a node this one and no other."""

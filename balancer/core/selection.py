@@ -46,6 +46,7 @@ class Request:
     expected_users: float = 0.0
     refused: Collection[int] = ()  #: ids of nodes that failed this very create
     foreign: Collection[int] = ()  #: ids of those that hold another tenant's meeting of this id
+    only: int | None = None  #: id of the one that it has to be on
 
 
 def candidates(
@@ -94,6 +95,8 @@ def _judged(node: Node, observed: ObservedState, load: Load, request: Request) -
         refusal = "that did not take this meeting"
     elif node.id in request.foreign:
         refusal = "with another meeting of this id"
+    elif request.only not in (None, node.id):
+        refusal = "without its parent meeting"
     return Candidate(node, observed, load, request.expected_users, refusal or full(load, node))
 
 

@@ -20,6 +20,15 @@ FROM place_meeting(
     %(refused)s::bigint[], %(known)s, %(reserve)s
 );
 
+-- name: parents_node
+-- Where the meeting is that a breakout room names as its parent, by either of its IDs.
+SELECT node_id
+FROM meetings
+WHERE tenant_id = %(tenant_id)s AND state = 'running' AND node_id IS NOT NULL
+    AND (meeting_id = %(parent)s OR internal_meeting_id = %(parent)s)
+ORDER BY id
+LIMIT 1;
+
 -- name: young
 -- Running meetings that may still fill; the columns are core.load.Young's, in its order.
 SELECT

@@ -19,6 +19,7 @@ from balancer.core.meetings import Placement, State, Wanted
 from balancer.core.nodes import Node, Observation, ObservedState, Snapshot, observed_state
 from balancer.core.pools import Pool
 from balancer.core.selection import Candidate, Request, candidates, rank
+from balancer.errors import BBBError
 from balancer.settings import Settings
 from balancer.storage import clock, nodes
 from balancer.storage.database import Connection
@@ -205,9 +206,14 @@ def decide(
 ) -> Decision:
     """Choose a node, and add the meeting's row where ``reserve`` says so; a transaction of its own is best.
 
-    refused: ids of nodes that will not do.
+    refused: ids of nodes that will not do. Raises BBBError for a breakout room whose parent is not there.
     """
-    pool, expected = Pool.asked(wanted.parameters), room(wanted.parameters)
+    by_id = {node.id: node for node in known.nodes}
+    only, expected = _parents_node(connection, wanted), room(wanted.parameters)
+    # A breakout room goes where its parent is, whatever that node's tags.
+    home = by_id.get(only or 0)
+    pool = Pool(home.tags) if home else Pool.asked(wanted.parameters)
+    unfit = {*refused, *(by_id.keys() - {only} if only else ())}
     values = {
         "tenant_id": wanted.tenant_id,
         "meeting_id": wanted.meeting_id,
@@ -215,13 +221,12 @@ def decide(
         "size_hint": expected.hint,
         "usual_size": settings.expected_users,
         "most": expected.most,
-        "refused": f"{{{','.join(map(str, refused))}}}",  # an array as PostgreSQL writes it
+        "refused": f"{{{','.join(map(str, unfit))}}}",  # an array as PostgreSQL writes it
         "known": known.known(pool),
         "reserve": reserve,
     }
     cursor = connection.cursor(row_factory=args_row(_Placed))
     (found,) = cursor.execute(_SQL["place"], values)
-    by_id = {node.id: node for node in known.nodes}
     return Decision(
         wanted=wanted,
         outlook=known,
@@ -230,6 +235,7 @@ def decide(
             expected_users=found.expected or 0.0,
             refused=refused,
             foreign=json.loads(found.foreign_ids) if found.foreign_ids else (),
+            only=only,
         ),
         unseen={number: Unseen(*each) for number, *each in json.loads(found.unseen)} if found.unseen else {},
         live_id=found.live_id,
@@ -237,3 +243,17 @@ def decide(
         chosen=by_id.get(found.chosen_id or 0),
         score=found.chosen_score,
     )
+
+
+def _parents_node(connection: Connection, wanted: Wanted) -> int | None:
+    """None where no parent is named, which the node judges.
+
+    Raises BBBError where the tenant has no such meeting: a node would take another tenant's.
+    """
+    if not wanted.parent:
+        return None
+    named = {"tenant_id": wanted.tenant_id, "parent": wanted.parent}
+    row = connection.execute(_SQL["parents_node"], named).fetchone()
+    if row is None:
+        raise BBBError("No parent meeting exists for the breakout room", "parentMeetingDoesNotExist")
+    return int(row["node_id"])

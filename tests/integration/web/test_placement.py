@@ -127,6 +127,47 @@ def test_webcams_weigh(cluster: Cluster) -> None:
     assert cluster.home("next") != busy
 
 
+def room_of(parent: str, number: int = 1) -> dict[str, str]:
+    return {"isBreakout": "true", "parentMeetingID": parent, "sequence": str(number), "freeJoin": "true"}
+
+
+@pytest.mark.parametrize("tags", [[], ["exam"]])
+def test_a_breakout_room_goes_where_its_parent_is(cluster: Cluster, tags: list[str]) -> None:
+    cluster.execute("UPDATE nodes SET tags = %s WHERE name = 'bbb2'", tags)
+    created = cluster.create("course-1", **{TAG: "exam"})
+    home = cluster.home("course-1")
+    cluster.let_in(home, "course-1", 50)
+    cluster.poll()
+    assert cluster.create("room-1", **room_of("course-1")).success
+    assert cluster.create("room-2", **room_of(created["internalMeetingID"], 2)).success
+    assert homes(cluster, "room-1", "room-2") == [home, home]
+
+
+def test_a_breakout_room_goes_nowhere_else(cluster: Cluster) -> None:
+    cluster.create("course-1")
+    cluster.execute("UPDATE nodes SET admin_state = 'draining' WHERE name = %s", cluster.home("course-1"))
+    answer = cluster.create("room-1", **room_of("course-1"))
+    assert (answer.success, answer.key) == (False, "internalError")
+    assert "1 node draining" in answer["message"]
+    assert "1 node without its parent meeting" in answer["message"]
+    assert cluster.rows("room-1") == []
+
+
+def test_a_breakout_room_without_a_parent_is_refused_as_at_bbb(cluster: Cluster) -> None:
+    assert cluster.create("room-1", **room_of("")).key == "parentMeetingIDMissing"
+    assert cluster.create("room-1", **room_of("course-1")).key == "parentMeetingDoesNotExist"
+    assert [state for _, state in cluster.states("room-1")] == ["ended"]
+
+
+def test_another_tenant_s_meeting_is_nobody_s_parent(cluster: Cluster) -> None:
+    cluster.execute("INSERT INTO tenants (name) VALUES ('other')")
+    created = cluster.create("course-1")
+    cluster.execute("UPDATE meetings SET tenant_id = (SELECT id FROM tenants WHERE name = 'other')")
+    for parent in ("course-1", created["internalMeetingID"]):
+        for number in range(3):  # of which one would come to its node
+            assert cluster.create(f"room-{number}", **room_of(parent)).key == "parentMeetingDoesNotExist"
+
+
 def test_every_decision_is_one_line_with_its_reasons(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

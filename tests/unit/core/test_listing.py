@@ -150,3 +150,14 @@ def test_a_meeting_of_which_its_row_alone_is_left_says_what_that_knows() -> None
         ["duration", "endTime", "participantCount", "listenerCount", "voiceParticipantCount", "videoCount", "maxUsers",
          "moderatorCount"], "0"
     )  # fmt: skip
+
+
+def test_a_young_breakout_room_names_its_parent() -> None:
+    created = fromstring(
+        "<response><meetingID>a</meetingID><createTime>1</createTime><parentMeetingID>i-1</parentMeetingID></response>"
+    )
+    sent = [("name", "Room"), ("record", "true"), ("isBreakout", "true"), ("sequence", "2"), ("freeJoin", "false")]
+    found = fromstring(young_meeting(Parameters.of(sent), Answer(True, "", "", created, b"")))
+    assert found.findtext("metadata/isBreakout") == "true"
+    told = [(each.tag, each.text) for each in found[-4:]]
+    assert told == [("isBreakout", "true"), ("parentMeetingID", "i-1"), ("sequence", "2"), ("freeJoin", "false")]
