@@ -16,9 +16,9 @@ from urllib.parse import urlencode
 import aiohttp
 from yarl import URL
 
-from balancer.core import node_call
+from balancer.core import ending, node_call
 from balancer.core.nodes import Node
-from balancer.errors import NodeError, NodeTimeoutError, NodeUnreachableError
+from balancer.errors import NodeError, NodeStatusError, NodeTimeoutError, NodeUnreachableError
 from balancer.settings import Settings
 
 #: A node with a thousand meetings of a hundred users answers with a tenth of this.
@@ -81,8 +81,7 @@ class AsyncNodeClient:
         """internalMeetingID of the meeting that the node has under this id, "" for none. Raises NodeError."""
         query = urlencode({"meetingID": meeting_id}).encode()
         answer, _ = await self._signed(node, "getMeetingInfo", query, timeout)
-        if not answer.success and answer.message_key != "notFound":
-            raise refused("getMeetingInfo", answer)
+        _check("getMeetingInfo", answer)
         return answer.text("internalMeetingID")
 
     async def end_unused(self, node: Node, meeting: node_call.SeenMeeting, *, timeout: float) -> bool:
@@ -90,22 +89,23 @@ class AsyncNodeClient:
 
         timeout: seconds for each call. Raises NodeError.
         """
-        for named in (meeting.internal_meeting_id, meeting.meeting_id):
-            # By its internal id no later meeting of the same meetingID is meant; not every release takes one.
-            parameters = {"meetingID": named}
-            info, _ = await self._signed(node, "getMeetingInfo", urlencode(parameters).encode(), timeout)
+        for named in ending.names(meeting.meeting_id, meeting.internal_meeting_id):
+            query = ending.info_parameters(named).encode()
+            try:
+                info, _ = await self._signed(node, "getMeetingInfo", query, timeout)
+            except NodeError as error:
+                if not ending.takes_no_internal_id(error, named, meeting.meeting_id):
+                    raise
+                continue
+            _check("getMeetingInfo", info)
             if info.success:
                 break
-            if info.message_key != "notFound":
-                raise refused("getMeetingInfo", info)
-        if not info.success or info.text("internalMeetingID") != meeting.internal_meeting_id or _used(info):
+        else:
             return False
-        # BBB up to 2.5 wants the moderators' password.
-        if password := info.text("moderatorPW"):
-            parameters["password"] = password
-        answer, _ = await self._signed(node, "end", urlencode(parameters).encode(), timeout)
-        if not answer.success and answer.message_key != "notFound":
-            raise refused("end", answer)
+        if info.text("internalMeetingID") != meeting.internal_meeting_id or _used(info):
+            return False
+        answer, _ = await self._signed(node, "end", ending.end_parameters(named, info).encode(), timeout)
+        _check("end", answer)
         return True
 
     async def version(self, node: Node, *, timeout: float) -> str:
@@ -138,7 +138,7 @@ class AsyncNodeClient:
             target = URL(url, encoded=True)
             async with self._session.get(target, timeout=limits, allow_redirects=False) as response:
                 if response.status != 200:
-                    raise NodeError(f"the node answered with HTTP status {response.status}")
+                    raise NodeStatusError(f"the node answered with HTTP status {response.status}", response.status)
                 arrival = _Arrival(_date(response), time.monotonic())
                 return await _body(response), arrival
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
@@ -175,6 +175,12 @@ def _date(response: aiohttp.ClientResponse) -> datetime | None:
     except ValueError:
         return None
     return found if found.tzinfo else None
+
+
+def _check(call: str, answer: node_call.Answer) -> None:
+    """Raises NodeError where the node refused a call about a meeting for another reason than that it has none."""
+    if not answer.success and not ending.is_absent(answer):
+        raise refused(call, answer)
 
 
 def refused(call: str, answer: node_call.Answer) -> NodeError:

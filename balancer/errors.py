@@ -40,6 +40,14 @@ class NodeTimeoutError(NodeError):
     reason = "slow"
 
 
+class NodeStatusError(NodeError):
+    """The node answered with an HTTP status other than 200."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class BBBError(BalancerError):
     """A failure as a BBB server answers it."""
 

@@ -19,7 +19,7 @@ from balancer.core.meetings import Upload
 from balancer.core.node_call import Answer
 from balancer.core.nodes import Node
 from balancer.core.parameters import Parameters
-from balancer.errors import NodeError, NodeUnreachableError
+from balancer.errors import NodeError, NodeStatusError, NodeUnreachableError
 from balancer.node_connection import NodeConnection
 from balancer.patience import Patience
 from balancer.settings import Settings
@@ -176,7 +176,7 @@ class NodeClient:
 def _read(node: Node, name: str, status: int, content: bytes) -> Answer:
     """What the node said. Raises NodeError where that is no answer to the call."""
     if status != 200:
-        raise NodeError(f"{node.name} answered {name} with HTTP {status}")
+        raise NodeStatusError(f"{node.name} answered {name} with HTTP {status}", status)
     answer = node_call.parse(content)
     if answer.message_key in _FAULTS and not answer.success:
         raise NodeError(f"{node.name} answered {name} with {answer.message_key}", _FAULTS[answer.message_key])

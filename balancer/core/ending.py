@@ -1,10 +1,10 @@
-"""An operator's end: of the meeting that was meant, and of no later one of its meetingID."""
+"""Ending a meeting at its node: the one that is meant, and no later one of its meetingID."""
 
 from balancer.core.meetings import NodeCalls
 from balancer.core.node_call import Answer
 from balancer.core.nodes import Node
 from balancer.core.parameters import Parameters
-from balancer.errors import BalancerError
+from balancer.errors import BalancerError, NodeError, NodeStatusError
 
 
 class NotEndedError(BalancerError):
@@ -13,23 +13,56 @@ class NotEndedError(BalancerError):
 
 def end_at(nodes: NodeCalls, node: Node, meeting_id: str, internal_meeting_id: str) -> bool:
     """Whether the node ends it now; False where it has no such meeting. Raises NotEndedError, NodeError."""
-    # By its internal id no later meeting of the same meetingID is meant; not every release takes one.
-    for name in (internal_meeting_id, meeting_id):
-        named = [("meetingID", name)]
-        info = nodes.call(node, "getMeetingInfo", Parameters.of(named))
-        if not _absent(info):
+    for named in names(meeting_id, internal_meeting_id):
+        try:
+            info = nodes.call(node, "getMeetingInfo", info_parameters(named))
+        except NodeError as error:
+            if not takes_no_internal_id(error, named, meeting_id):
+                raise
+            continue
+        if _known(info):
             break
     else:
         return False
     if info.text("internalMeetingID") != internal_meeting_id:
         raise NotEndedError(f"{node.name} has another meeting of this ID by now: look again")
-    # BBB up to 2.5 wants the moderators' password.
+    return _known(nodes.call(node, "end", end_parameters(named, info)))
+
+
+def names(meeting_id: str, internal_meeting_id: str) -> tuple[str, str]:
+    """What to ask a node for, in this order: by its internal id no later meeting of the same meetingID is meant.
+
+    What is found by the meetingID may be another meeting: only its internalMeetingID tells.
+    """
+    return internal_meeting_id, meeting_id
+
+
+def takes_no_internal_id(error: NodeError, named: str, meeting_id: str) -> bool:
+    """Whether the failed look only says that the node has to be asked by the meetingID.
+
+    BBB up to 2.5 finds a meeting by its internal id, then loses it, and answers HTTP 500 (bigbluebutton#15652).
+    """
+    return named != meeting_id and isinstance(error, NodeStatusError) and error.status == 500
+
+
+def info_parameters(named: str) -> Parameters:
+    """Of the getMeetingInfo that looks for the meeting."""
+    return Parameters.of([("meetingID", named)])
+
+
+def end_parameters(named: str, info: Answer) -> Parameters:
+    """Of the end of the meeting that was found; BBB up to 2.5 looks at the moderators' password."""
     password = info.text("moderatorPW")
-    return not _absent(nodes.call(node, "end", Parameters.of(named + [("password", password)] * bool(password))))
+    return Parameters.of([("meetingID", named)] + [("password", password)] * bool(password))
 
 
-def _absent(answer: Answer) -> bool:
-    """Whether the node says that it has no such meeting. Raises NotEndedError for any other failure."""
-    if not answer.success and answer.message_key != "notFound":
+def is_absent(answer: Answer) -> bool:
+    """Whether the node says that it has no such meeting."""
+    return not answer.success and answer.message_key == "notFound"
+
+
+def _known(answer: Answer) -> bool:
+    """Whether the node has the meeting that the call was about. Raises NotEndedError where it refuses the call."""
+    if not answer.success and not is_absent(answer):
         raise NotEndedError(f"the node refused: {answer.message_key}")
-    return not answer.success
+    return answer.success

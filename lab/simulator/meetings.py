@@ -143,7 +143,11 @@ class MeetingTable:
 
     def find(self, meeting_id: str) -> Meeting | None:
         """Find by external id, else by internal id."""
-        return self._by_external.get(meeting_id) or self._by_internal.get(meeting_id)
+        return self.with_external_id(meeting_id) or self._by_internal.get(meeting_id)
+
+    def with_external_id(self, meeting_id: str) -> Meeting | None:
+        """Return the meeting that a front end calls so."""
+        return self._by_external.get(meeting_id)
 
     def with_bridge(self, voice_bridge: str) -> Meeting | None:
         """Return the meeting that holds a voice bridge."""

@@ -70,6 +70,21 @@ class Node:
         if not self.signature_is_right(call, checksum or ""):
             raise CallError("checksumError", "Checksums do not match")
 
+    def look_up(self, meeting_id: str) -> Meeting | None:
+        """Find a meeting as the calls about one do."""
+        if self.settings.profile.takes_internal_ids:
+            return self.meetings.find(meeting_id)
+        return self.meetings.with_external_id(meeting_id)
+
+    def existing(self, meeting_id: str) -> Meeting:
+        """Find a meeting that has to be there; raises CallError when it is not."""
+        if self.meetings.find(meeting_id) is None:
+            raise CallError("notFound", "A meeting with that ID does not exist")
+        meeting = self.look_up(meeting_id)
+        if meeting is None:
+            raise LookupError("the meeting passed the checks by its internal id, and is then sought by the hash of it")
+        return meeting
+
     def find_session(self, token: str) -> tuple[Meeting, User] | None:
         """Return who holds a session token; a user that never came and was purged has none."""
         found = self.sessions.get(token)

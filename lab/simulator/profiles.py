@@ -43,6 +43,10 @@ class Profile:
     links_slides: bool = True
     #: bbb-webhooks knows no other digest than SHA-1 (before 3.0, reference 3.14).
     signs_hooks_with_sha1: bool = False
+    #: end, getMeetingInfo and isMeetingRunning find a meeting by its internal id too (2.6, #15652).
+    takes_internal_ids: bool = True
+    #: end refuses a wrong password (until 2.5).
+    checks_end_password: bool = False
     #: messageKey for a breakout without parentMeetingID.
     missing_parent_key: str = "parentMeetingIDMissing"
 
@@ -71,10 +75,12 @@ _2_6 = replace(
     links_slides=False,
     missing_parent_key="parentMeetingIdMissing",
 )
+_2_6_10 = replace(_2_6, release="2.6.10", checks_content_type=False, joins_by_post=True)
 
 #: By the word given to --profile.
 PROFILES = {
-    "2.6.10": replace(_2_6, release="2.6.10", checks_content_type=False, joins_by_post=True),
+    "2.5": replace(_2_6_10, release="2.5.18", takes_internal_ids=False, checks_end_password=True),
+    "2.6.10": _2_6_10,
     "2.6": _2_6,
     "2.7": _2_7,
     "3.0.0": replace(

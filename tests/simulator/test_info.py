@@ -96,6 +96,28 @@ async def test_2_6_prints_separators_in_get_meetings(start_node: StartNode, prof
     assert (await front.call("getMeetingInfo", meetingID="course-77")).get("maxUsers") == "1000"
 
 
+@pytest.mark.parametrize(("profile", "status"), [("2.5", 500), ("2.6", 200), ("3.0", 200)])
+@pytest.mark.parametrize("call", ["getMeetingInfo", "end"])
+async def test_2_5_breaks_down_over_an_internal_id(start_node: StartNode, profile: str, status: int, call: str) -> None:
+    front = await start_node(profile=profile, end_delay=60)
+    internal = (await front.create()).get("internalMeetingID") or ""
+    said = await front.call(call, meetingID=internal)
+    assert said.status == status
+    assert ("<returncode>SUCCESS" in said.text) == (status == 200)
+    assert (await front.call("end", meetingID="course-77")).ok
+    absent = internal.replace("-", "-9")
+    assert (await front.call(call, meetingID=absent)).key == "notFound"
+
+
+@pytest.mark.parametrize(("profile", "running"), [("2.5", "false"), ("2.6", "true")])
+async def test_2_5_says_that_nothing_runs_by_an_internal_id(start_node: StartNode, profile: str, running: str) -> None:
+    front = await start_node(profile=profile)
+    internal = (await front.create()).get("internalMeetingID")
+    await front.add_users(1)
+    assert (await front.call("isMeetingRunning", meetingID=internal)).get("running") == running
+    assert (await front.call("isMeetingRunning", meetingID="course-77")).get("running") == "true"
+
+
 @pytest.mark.parametrize(("profile", "lingers"), [("3.0", 1), ("2.7", 0)])
 async def test_3_0_still_lists_users_that_just_left(start_node: StartNode, profile: str, lingers: int) -> None:
     front = await start_node(profile=profile)

@@ -44,6 +44,14 @@ async def test_an_old_create_time_is_refused_after_a_new_create(front: Front) ->
     assert (await front.call("join", **join, createTime=new)).ok
 
 
+@pytest.mark.parametrize(("profile", "key"), [("2.5", "invalidPassword"), ("2.6", "sentEndMeetingRequest")])
+async def test_only_2_5_refuses_a_wrong_password(start_node: StartNode, profile: str, key: str) -> None:
+    front = await start_node(profile=profile, end_delay=60)
+    await front.create(moderatorPW="right")
+    assert (await front.call("end", meetingID="course-77", password="wrong")).key == key
+    assert (await front.call("end", meetingID="course-77", password="right")).ok
+
+
 async def test_ending_a_parent_ends_its_breakouts(front: Front) -> None:
     await front.create("parent")
     await front.create("room", isBreakout="true", parentMeetingID="parent", sequence=1)

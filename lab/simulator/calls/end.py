@@ -1,6 +1,7 @@
 """end (reference 3.8)."""
 
 from lab.simulator.answers import Answer, CallError, message, response
+from lab.simulator.meetings import Meeting
 from lab.simulator.node import Node
 from lab.simulator.request import Call
 
@@ -12,8 +13,14 @@ _SENT = (
 
 def end(node: Node, call: Call) -> Answer:
     """Ask for the end, which comes later; a password is ignored since 2.6."""
-    meeting = node.meetings.find(call.parameters.text("meetingID"))
-    if meeting is None:
-        raise CallError("notFound", "A meeting with that ID does not exist")
+    meeting_id = call.parameters.text("meetingID")
+    if node.settings.profile.checks_end_password:
+        _check_password(node.meetings.find(meeting_id), call.parameters.text("password"))
+    meeting = node.existing(meeting_id)
     node.life.end_soon(meeting)
     return response(message("sentEndMeetingRequest", _SENT))
+
+
+def _check_password(meeting: Meeting | None, password: str) -> None:
+    if meeting is not None and password not in ("", meeting.moderator_password):
+        raise CallError("invalidPassword", "The supplied moderator password is incorrect")

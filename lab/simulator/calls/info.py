@@ -1,6 +1,6 @@
 """isMeetingRunning, getMeetingInfo, getMeetings, getSessions (reference 3.4 to 3.7)."""
 
-from lab.simulator.answers import Answer, CallError, element, message, optional, response
+from lab.simulator.answers import Answer, element, message, optional, response
 from lab.simulator.clock import java_date
 from lab.simulator.meetings import Meeting, User
 from lab.simulator.node import Node
@@ -14,15 +14,13 @@ def is_meeting_running(node: Node, call: Call) -> Answer:
     violations = Violations()
     violations.size(meeting_id, 256, "Meeting ID must be between 2 and 256 characters")
     violations.raise_first()
-    meeting = node.meetings.find(meeting_id) if meeting_id else None
+    meeting = node.look_up(meeting_id) if meeting_id else None
     return response(element("running", meeting is not None and _running(meeting)))
 
 
 def get_meeting_info(node: Node, call: Call) -> Answer:
     """Describe one meeting with the users that are in."""
-    meeting = node.meetings.find(call.parameters.text("meetingID"))
-    if meeting is None:
-        raise CallError("notFound", "A meeting with that ID does not exist")
+    meeting = node.existing(call.parameters.text("meetingID"))
     return response(*meeting_elements(node, meeting, meeting.online()))
 
 

@@ -11,6 +11,7 @@ from balancer.storage import cache
 from balancer.storage.database import connect
 from balancer.storage.placements import Placements
 from balancer.storage.reconciliation import ADOPTED, DISOWNED, FORGOTTEN, GONE, LEFT_OVER, NEVER_CREATED, RETURNED, TWIN
+from lab.simulator.profiles import PROFILES
 from tests.integration.poller.fleet import Fleet
 
 WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
@@ -305,7 +306,35 @@ async def test_what_is_left_over_is_ended_by_its_own_id_and_with_its_password(po
     await poller.run_once()
     (request,) = fleet.requests("bbb1", "end")
     named = f"meetingID={answer.findtext('internalMeetingID')}"
-    assert request.query.startswith(f"{named}&password=mo+derator%261&checksum=")
+    assert request.query.startswith(f"{named}&password=mo%20derator%261&checksum=")
+
+
+async def test_a_node_of_bbb_2_5_ends_what_is_left_over_by_its_meeting_id(poller: Poller, fleet: Fleet) -> None:
+    await fleet.add("bbb1", profile=PROFILES["2.5"])
+    fleet.place("bbb1", "course-1", state="lost", ago=10)
+    await fleet.call("bbb1", "create", meetingID="course-1", name="A meeting", moderatorPW="moderator")
+    await poller.run_once()
+    (request,) = fleet.requests("bbb1", "end")
+    assert request.query.startswith("meetingID=course-1&password=moderator&checksum=")
+    await eventually(lambda: fleet.is_empty("bbb1"))
+
+
+@pytest.mark.parametrize("release", ["2.5", "3.0"])
+async def test_a_namesake_that_began_after_the_list_was_made_is_not_ended(
+    poller: Poller, fleet: Fleet, release: str
+) -> None:
+    await fleet.add("bbb1", profile=PROFILES[release])
+    fleet.place("bbb1", "course-1", state="lost", ago=10)
+    left_over = await fleet.create("bbb1", "course-1")
+    # The node goes on listing what it has forgotten.
+    fleet.misbehave("bbb1", "frozen", calls=["getMeetings"])
+    await fleet.call("bbb1", "getMeetings")
+    await fleet.servers["bbb1"].node.restart()
+    namesake = await fleet.create("bbb1", "course-1")
+    assert namesake.internal != left_over.internal
+    await poller.run_once()
+    assert fleet.requests("bbb1", "getMeetingInfo")
+    assert fleet.requests("bbb1", "end") == []
 
 
 async def test_whoever_came_in_after_the_list_was_made_is_not_sent_out(poller: Poller, fleet: Fleet) -> None:

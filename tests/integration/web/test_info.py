@@ -6,6 +6,7 @@ import time
 import pytest
 
 from balancer.core.nodes import ObservedState
+from lab.simulator.profiles import PROFILES
 from tests.integration.web.cluster import API, Answer, Cluster, path, read, sign
 
 DOCUMENT = (
@@ -154,17 +155,11 @@ def test_a_chat_message_arrives(cluster: Cluster) -> None:
 
 
 def test_an_end_with_a_wrong_password_forgets_nothing(cluster: Cluster) -> None:
-    cluster.add("bbb3", profile=_old_profile())
+    cluster.add("bbb3", profile=PROFILES["2.5"])
     cluster.poll()
     for name in ("bbb1", "bbb2"):
         cluster.execute("UPDATE nodes SET admin_state = 'disabled' WHERE name = %s", name)
     created = cluster.create("course-1", moderatorPW="moderator", attendeePW="attendee")
-    cluster.call("end", meetingID="course-1", password="wrong")
+    assert cluster.call("end", meetingID="course-1", password="wrong").key == "invalidPassword"
     assert cluster.states("course-1") == [("bbb3", "running")]
     assert created["moderatorPW"] == "moderator"
-
-
-def _old_profile() -> object:
-    from lab.simulator.profiles import PROFILES
-
-    return PROFILES["2.6"]

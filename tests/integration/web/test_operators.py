@@ -2,8 +2,9 @@
 
 import pytest
 
-from balancer.core.nodes import ObservedState
+from balancer.core.nodes import AdminState, ObservedState
 from balancer.storage.poll_requests import PollRequests
+from lab.simulator.profiles import PROFILES
 from tests.integration.cli.conftest import Commands
 from tests.integration.web.cluster import NODE_SECRET, Cluster
 
@@ -39,6 +40,19 @@ def test_a_meeting_is_ended_at_its_node_and_forgotten_once_that_confirms(
     while "course-1" in cluster.meetings(home) or cluster.states("course-1") != [(home, "ended")]:
         cluster.poll()
     assert "is running" in commands.refused("meeting", "end", "course-1")
+
+
+def test_a_node_of_bbb_2_5_ends_a_meeting_by_its_meeting_id(cluster: Cluster, commands: Commands) -> None:
+    cluster.add("bbb3", profile=PROFILES["2.5"])
+    for name in ("bbb1", "bbb2"):
+        cluster.set_state(name, AdminState.DISABLED)
+    cluster.poll()
+    cluster.create("course-1", moderatorPW="the-moderators-password")
+    assert commands.json("meeting", "end", "course-1")["changed"]
+    (request,) = cluster.requests("bbb3", "end")
+    assert request.query.startswith("meetingID=course-1&password=the-moderators-password&")
+    while cluster.states("course-1") != [("bbb3", "ended")]:
+        cluster.poll()
 
 
 def test_a_meeting_that_its_node_does_not_know_is_over(cluster: Cluster, commands: Commands) -> None:

@@ -7,14 +7,18 @@ from balancer.core.meetings import Identity, Upload, identity
 from balancer.core.node_call import Answer
 from balancer.core.nodes import Node
 from balancer.core.parameters import Parameters
+from balancer.errors import NodeError, NodeStatusError, NodeUnreachableError
 from tests.unit.core.world import World, wanted
 
 
 class OldWorld(World):
-    """Its nodes take no internalMeetingID."""
+    """Its nodes are of BBB 2.5: by its internalMeetingID a meeting is found, and the call fails."""
 
     def _found(self, node: Node, named: str) -> Identity | None:
-        return self.meetings[node.id].get(named)
+        found = super()._found(node, named)
+        if found and found.internal_meeting_id == named:
+            raise NodeStatusError(f"{node.name} answered with HTTP 500", 500)
+        return found
 
 
 class BriskWorld(World):
@@ -69,6 +73,27 @@ def test_another_one_of_that_id_is_not_ended(kind: type[World]) -> None:
 def test_nor_is_one_that_is_born_between_look_and_end() -> None:
     world = BriskWorld("a")
     assert not end(world, born(world))
+    assert world.meetings[1]
+
+
+@pytest.mark.parametrize(
+    "error", [NodeUnreachableError("refused"), NodeError("no XML"), NodeStatusError("HTTP 502", 502)], ids=repr
+)
+def test_what_only_fails_to_answer_is_not_asked_by_its_other_name(error: NodeError) -> None:
+    world = World("a")
+    internal = born(world)
+    world.faults[1] = error, False
+    with pytest.raises(type(error)):
+        end(world, internal)
+    assert [call for _, call in world.calls].count("getMeetingInfo") == 1
+
+
+def test_a_node_that_fails_by_either_name_has_said_nothing() -> None:
+    world = World("a")
+    internal = born(world)
+    world.faults[1] = NodeStatusError("HTTP 500", 500), False
+    with pytest.raises(NodeStatusError):
+        end(world, internal)
     assert world.meetings[1]
 
 
