@@ -2,6 +2,10 @@
 
 Prints ``BBB_URL=``, ``BBB_SECRET=`` and ``SANDBOX_STATE=`` lines, then ``READY`` once every node is polled online and
 enabled. Ctrl-C or SIGTERM ends it and leaves nothing.
+
+SANDBOX_STATE is a JSON file with URLs, secrets and process ids. Beside it stands balancer.env, for commands:
+``BALANCER_ENV_FILE=…/balancer.env .venv/bin/balancer node list``. What the nodes do, and who is in their meetings, is
+told and changed at their own addresses: see lab/simulator/README.md.
 """
 
 import contextlib
@@ -85,6 +89,10 @@ class Sandbox:
                 if not process.running:
                     raise ServiceError(f"{role} ended:\n{process.log_end()}")
 
+    def settings(self) -> dict[str, str]:
+        """The balancer's, as its environment has them."""
+        return {name: value for name, value in self.environment.items() if name.startswith(SETTINGS)}
+
     def write_state(self) -> Path:
         """The JSON file that SANDBOX_STATE names."""
         state = {
@@ -96,7 +104,7 @@ class Sandbox:
                 "redis": self.environment["BALANCER_REDIS_URL"],
             },
             "secrets": {"balancer": self.secret, "nodes": [node.secret for node in self.nodes]},
-            "environment": {name: value for name, value in self.environment.items() if name.startswith(SETTINGS)},
+            "environment": self.settings(),
         }
         path = self.directory / "state.json"
         path.touch(mode=0o600)
@@ -160,9 +168,7 @@ def start_balancer(sandbox: Sandbox, *, workers: int, poll_interval: float) -> N
     for name in ("spool", "published", "unpublished", "deleted", "state"):
         (recordings / name).mkdir(parents=True)
     (recordings / ".bbb-fleet-share").write_text("sandbox\n")
-    (sandbox.directory / "balancer.env").touch()
     sandbox.environment |= {
-        "BALANCER_ENV_FILE": str(sandbox.directory / "balancer.env"),
         "BALANCER_SECRETS": sandbox.secret,
         "BALANCER_PUBLIC_URL": sandbox.origin,
         "BALANCER_POLL_INTERVAL": f"{poll_interval:g}",
@@ -172,6 +178,10 @@ def start_balancer(sandbox: Sandbox, *, workers: int, poll_interval: float) -> N
         "BALANCER_WEB_BIND": sandbox.origin.removeprefix("http://"),
         "BALANCER_WEB_WORKERS": str(workers),
     }
+    settings = sandbox.directory / "balancer.env"
+    settings.touch(mode=0o600)
+    settings.write_text("".join(f"{name}={value}\n" for name, value in sandbox.settings().items()))
+    sandbox.environment["BALANCER_ENV_FILE"] = str(settings)
     sandbox.balancer("database", "migrate")
     for node in sandbox.nodes:
         sandbox.balancer("node", "add", node.name, node.url, "--state", "enabled", "--secret-stdin", given=node.secret)

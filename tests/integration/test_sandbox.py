@@ -1,9 +1,11 @@
 """bin/sandbox: everything answers when it says so, and nothing is left when it ends."""
 
 import hashlib
+import json
 import shutil
 import signal
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 import requests
 from click.testing import CliRunner
 
-from lab.sandbox import main
+from lab.sandbox import BIN, main
 from tests.sandbox import RunningSandbox
 
 Start = Callable[..., RunningSandbox]
@@ -33,6 +35,20 @@ def test_a_meeting_can_be_created_and_joined_at_once(sandboxes: Start, monkeypat
     joined = call(sandbox, "join", "fullName=Ann&meetingID=first&role=MODERATOR")
     assert joined.status_code == 302
     assert joined.headers["Location"].startswith(tuple(sandbox.state()["urls"]["nodes"]))
+
+
+def test_commands_find_it_by_the_file_beside_its_state(sandboxes: Start) -> None:
+    sandbox = sandboxes("--nodes", "2")
+    settings = Path(sandbox.printed["SANDBOX_STATE"]).with_name("balancer.env")
+    listed = subprocess.run(
+        [BIN / "balancer", "node", "list", "--format", "json"],
+        env={"BALANCER_ENV_FILE": str(settings)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [node["name"] for node in json.loads(listed.stdout)["nodes"]] == ["node1", "node2"]
+    assert settings.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
