@@ -198,7 +198,8 @@ class Registry:
         self._known = known
 
     def _follow(self) -> None:
-        away = polled = False
+        # A process that began after the last poller died says so too.
+        away, polled = False, True
         while True:
             try:
                 self.refresh()

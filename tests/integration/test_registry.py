@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from balancer import log
 from balancer.core.nodes import AdminState, ObservedState
 from balancer.errors import StorageUnavailableError
 from balancer.registry import Registry, replace_private
@@ -190,6 +191,18 @@ def test_it_is_believed_while_somebody_polls(settings: Settings, impatient: Regi
     until(lambda: impatient.unreachable(number) is None)
     assert poller.hold()
     until(lambda: impatient.unreachable(number) is not None)
+
+
+def test_whoever_begins_when_nobody_polls_says_so(impatient: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure("warning", "json")
+    said: list[str] = []
+
+    def lines() -> list[str]:
+        said.extend(capsys.readouterr().err.splitlines())
+        return [line for line in said if "nobody polls" in line]
+
+    impatient.follow()
+    until(lambda: len(lines()) > 0)
 
 
 def test_a_directory_that_takes_no_file_is_no_reason_to_fail(database_url: str, tmp_path: Path) -> None:
