@@ -47,8 +47,8 @@ class Step(Enum):
 def settle(row: Row, namesake: Row | None, found: Identity, *, enabled: bool) -> Step:
     """The step that ``found`` on the row's node means.
 
-    namesake: the other row that has this internalMeetingID on the same node. enabled: whether the node takes new
-    meetings.
+    namesake: the other row that has this internalMeetingID on the same node, or on one that was removed where it is
+    another tenant's or was never handed out. enabled: whether the node takes new meetings.
     """
     ours = row.internal_meeting_id == found.internal_meeting_id
     if row.handed_out and not ours and found.create_time <= (row.create_time or 0):

@@ -217,6 +217,10 @@ class Meetings:
             logger.warning("placement not read from Redis", reason=str(error))
             return None
 
+    def forget_copy(self, tenant_id: int, meeting_id: str, place: Place) -> None:
+        """``find`` asks PostgreSQL next, unless Redis knows a later row by then."""
+        self._forget(tenant_id, meeting_id, place.row)
+
     def end_requested(self, place: Place) -> None:
         """Its node took an end for it."""
         with self._database.transaction() as connection:
@@ -265,6 +269,7 @@ class Meetings:
     def _take(self, connection: Connection, step: Step, row: Row, namesake: Row | None, found: Identity) -> int | None:
         """Carry a step out; the id of the row that runs then, None where none does."""
         if step is Step.KEEP:
+            # Beside a row that runs a namesake is one that a removed node left behind; else it is the one that runs.
             return namesake.id if namesake and row.state is not State.RUNNING else row.id
         if step is Step.REFUSE and row.live:
             _finish(connection, row.id, row.state, State.ENDED, "its node answered with a meeting that is not its own")

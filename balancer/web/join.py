@@ -11,10 +11,10 @@ from flask import Blueprint, Response, request
 from werkzeug.datastructures import Headers
 
 from balancer.core.meetings import meeting_id
-from balancer.core.nodes import AdminState
+from balancer.core.nodes import AdminState, Node
 from balancer.core.parameters import Parameters
 from balancer.errors import BBBError, MeetingEndedError, ServerUnavailableError, ValidationError
-from balancer.web import xml
+from balancer.web import places, xml
 from balancer.web.bbb_call import Call, bbb_call
 from balancer.web.failure_page import page, web_address
 from balancer.web.services import services
@@ -43,13 +43,13 @@ def join(call: Call) -> Response:
     named = meeting_id(call.parameters)
     if not call.parameters.text("fullName") and not call.parameters.text("firstName"):
         raise ValidationError("You must provide your name", "missingParamFullName")
-    place = services().meetings.find(call.tenant.id, named)
-    if place is None:
+    found = places.find(call.tenant.id, named)
+    if found is None:
         raise MeetingEndedError
-    node = services().registry.node(place.node_id)
-    if node is not None and node.admin_state is AdminState.DISABLED:
+    node: Node | None = found.node
+    if found.node.admin_state is AdminState.DISABLED:
         # It may have been enabled a moment ago, and been given this very meeting since.
-        node = services().registry.node_now(node.id)
+        node = services().registry.node_now(found.node.id)
     if node is None or node.admin_state is AdminState.DISABLED or services().registry.unreachable(node.id):
         raise ServerUnavailableError
     url = services().nodes.join_url(node, call.parameters)

@@ -8,18 +8,12 @@ from balancer.core.create_parameters import prepared
 from balancer.core.meetings import Upload, Wanted, check_size, meeting_id, new_meeting_id
 from balancer.core.nodes import Node
 from balancer.core.parameters import Parameters
-from balancer.errors import (
-    BBBError,
-    MeetingNotFoundError,
-    ServerUnavailableError,
-    StorageUnavailableError,
-    ValidationError,
-)
-from balancer.storage.placements import Place
-from balancer.web import xml
+from balancer.errors import BBBError, MeetingNotFoundError, StorageUnavailableError, ValidationError
+from balancer.web import places, xml
 from balancer.web.bbb_call import Call, bbb_call
 from balancer.web.bodies import FORMS, Kind
 from balancer.web.failure_page import page
+from balancer.web.places import Found
 from balancer.web.services import services
 
 blueprint = Blueprint("meetings", __name__)
@@ -67,24 +61,22 @@ def is_meeting_running(call: Call) -> Response:
     named = call.parameters.single("meetingID")
     if named is not None:
         check_size(named)
-    place = named and services().meetings.find(call.tenant.id, named)
-    if not place:
-        return xml.success(xml.element("running", "false"))
-    return _ask(call, place)
+    found = places.find(call.tenant.id, named) if named else None
+    return _ask(call, found) if found else xml.success(xml.element("running", "false"))
 
 
 @bbb_call(blueprint, "getMeetingInfo")
 def get_meeting_info(call: Call) -> Response:
     """All about a meeting, as its node tells it."""
-    return _ask(call, _place(call, call.parameters.single("meetingID")))
+    return _ask(call, _found(call, call.parameters.single("meetingID")))
 
 
 @bbb_call(blueprint, "end")
 def end(call: Call) -> Response:
     """Ask the node to end a meeting; nothing is forgotten before it says that it has."""
     named = meeting_id(call.parameters)
-    place = _place(call, named)
-    answer = services().nodes.call(reachable_node(place), call.name, call.parameters)
+    place, node = _found(call, named)
+    answer = services().nodes.call(_reachable(node), call.name, call.parameters)
     try:
         if answer.success:
             services().meetings.end_requested(place)
@@ -103,46 +95,44 @@ def insert_document(call: Call) -> Response:
     named = meeting_id(call.parameters)
     if call.kind is Kind.NONE:
         raise ValidationError("The request has no document")
-    return _forward(call, _place(call, named))
+    return _forward(call, _found(call, named).node)
 
 
 @bbb_call(blueprint, "sendChatMessage", methods=("GET",))
 def send_chat_message(call: Call) -> Response:
     """Say something in a meeting's public chat."""
     named = meeting_id(call.parameters)
-    if services().meetings.find(call.tenant.id, named) is None:
+    found = places.find(call.tenant.id, named)
+    if found is None:
         raise BBBError("Meeting not found", "meetingNotFound")
-    return _forward(call, _place(call, named))
+    return _forward(call, found.node)
 
 
-def _place(call: Call, named: str | None) -> Place:
+def _found(call: Call, named: str | None) -> Found:
     """Raises MeetingNotFoundError."""
-    place = services().meetings.find(call.tenant.id, named) if named else None
-    if place is None:
+    found = places.find(call.tenant.id, named) if named else None
+    if found is None:
         raise MeetingNotFoundError
-    return place
+    return found
 
 
-def _ask(call: Call, place: Place) -> Response:
+def _ask(call: Call, found: Found) -> Response:
     """The node's answer to a call that changes nothing."""
-    node = reachable_node(place)
-    return xml.answer(services().nodes.ask(node, call.name, call.parameters, row=place.row).body)
+    node = _reachable(found.node)
+    return xml.answer(services().nodes.ask(node, call.name, call.parameters, row=found.place.row).body)
 
 
-def _forward(call: Call, place: Place) -> Response:
+def _forward(call: Call, node: Node) -> Response:
     """The node's answer to a call that BBB takes no form for."""
-    node, limit = reachable_node(place), services().settings.node_url_limit_bytes
+    node, limit = _reachable(node), services().settings.node_url_limit_bytes
     sent = services().nodes.line_length(node, call.name, call.parameters.encode())
     if sent > limit:
         raise ValidationError(f"The request is too long for the server: {sent} of at most {limit} bytes")
     return xml.answer(services().nodes.call(node, call.name, call.parameters, _upload(call)).body)
 
 
-def reachable_node(place: Place) -> Node:
-    """Raises ServerUnavailableError where the node was removed, BBBError where it is known to be away."""
-    node = services().registry.node(place.node_id)
-    if node is None:
-        raise ServerUnavailableError
+def _reachable(node: Node) -> Node:
+    """Raises BBBError where it is known to be away."""
     if away := services().registry.unreachable(node.id):
         raise BBBError(f"The server of this meeting cannot be reached at the moment ({away.reason}).")
     return node
