@@ -13,24 +13,11 @@ from balancer.core.reconciliation import Listing, Placed, compare
 from balancer.errors import BBBError, NodeError
 from tests.unit.core.living_world import MOVE_AFTER, Known
 from tests.unit.core.polled_world import PolledWorld
+from tests.unit.core.seen import EMPTY
 from tests.unit.core.world import server, wanted
 
 _GRACE = timedelta(seconds=28)
 _THRESHOLDS = Thresholds(fail=2, passes=1)
-_NOBODY = SeenMeeting(
-    meeting_id="",
-    internal_meeting_id="",
-    create_time=0,
-    participants=0,
-    voice=0,
-    video=0,
-    running=False,
-    user_joined=False,
-    forcibly_ended=False,
-    breakout=False,
-    parent_meeting_id="",
-    xml="",
-)
 
 
 class Poller:
@@ -82,7 +69,7 @@ class Poller:
         listed += [(name, found, True) for there, name, found in world.ending if there == number]
         return [
             replace(
-                _NOBODY,
+                EMPTY,
                 meeting_id=name,
                 internal_meeting_id=found.internal_meeting_id,
                 create_time=found.create_time,

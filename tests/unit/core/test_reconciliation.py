@@ -7,6 +7,7 @@ import pytest
 
 from balancer.core.node_call import SeenMeeting
 from balancer.core.reconciliation import Findings, Listing, Placed, compare
+from tests.unit.core.seen import EMPTY
 
 POLL = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 GRACE = timedelta(seconds=30)
@@ -20,19 +21,8 @@ def milliseconds(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
-SEEN = SeenMeeting(
-    meeting_id="room",
-    internal_meeting_id="aaa-1",
-    create_time=milliseconds(at(-60)),
-    participants=0,
-    voice=0,
-    video=0,
-    running=False,
-    user_joined=False,
-    forcibly_ended=False,
-    breakout=False,
-    parent_meeting_id="",
-    xml="<meeting/>",
+SEEN = replace(
+    EMPTY, meeting_id="room", internal_meeting_id="aaa-1", create_time=milliseconds(at(-60)), xml="<meeting/>"
 )
 RUNNING = Placed(
     id=1,
