@@ -1,26 +1,19 @@
 """create: one meeting for an id, on the right node, whatever happens meanwhile."""
 
-import hashlib
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from balancer.core.nodes import AdminState, ObservedState
+from balancer.core.nodes import AdminState
 from balancer.storage.database import connect
 from balancer.storage.poll_requests import PollRequests
-from tests.integration.web.cluster import API, Answer, Cluster, path, read, sign
+from tests.integration.web.cluster import Answer, Cluster
 from tests.integration.web.conftest import ClusterMaker
 from tests.integration.web.site import until
-
-HEAD = b'<?xml version="1.0"?><modules><module name="presentation">'
-SLIDE = b'<document name="a.pdf">QUJD</document>'
-TAIL = b"</module></modules>"
-SLIDES = HEAD + SLIDE + TAIL
 
 
 def at_once(count: int, act: Any) -> list[Any]:
@@ -311,86 +304,6 @@ def test_on_a_node_out_of_service_no_meeting_is_born_anew(cluster: Cluster, stat
     assert cluster.states("course-1") == [(home, "ended"), (other, "running")]
 
 
-def test_a_meeting_on_an_unreachable_node_is_kept_for_a_while(cluster: Cluster) -> None:
-    cluster.create("course-1")
-    home = cluster.home("course-1")
-    cluster.observe(home, ObservedState.UNREACHABLE, timedelta(seconds=170))
-    answer = cluster.create("course-1")
-    assert answer.key == "internalError"
-    assert "cannot be reached" in answer["message"]
-    assert cluster.states("course-1") == [(home, "running")]
-
-
-def test_then_it_is_placed_anew(cluster: Cluster) -> None:
-    cluster.create("course-1")
-    home = cluster.home("course-1")
-    cluster.misbehave(home, "refuse")
-    cluster.observe(home, ObservedState.UNREACHABLE, timedelta(seconds=190))
-    assert cluster.create("course-1").success
-    (first, second) = cluster.states("course-1")
-    assert first == (home, "lost")
-    assert second[1] == "running"
-    assert second[0] != home
-
-
-def test_where_no_other_node_takes_it_it_stays_where_it_is(cluster: Cluster) -> None:
-    cluster.create("course-1")
-    home = cluster.home("course-1")
-    cluster.misbehave(home, "refuse")
-    cluster.observe(home, ObservedState.UNREACHABLE, timedelta(seconds=190))
-    other = next(name for name in cluster.nodes if name != home)
-    cluster.set_state(other, AdminState.DRAINING)
-    answer = cluster.create("course-1")
-    assert answer.key == "internalError"
-    assert "1 node draining" in answer["message"]
-    assert cluster.states("course-1") == [(home, "running")]
-    assert cluster.call("isMeetingRunning", meetingID="course-1").key == "internalError"
-    assert cluster.call("getMeetings")["meetings/meeting/meetingID"] == "course-1"
-    cluster.set_state(other, AdminState.ENABLED)
-    until(lambda: cluster.create("course-1").success)  # a look at all nodes serves for a moment
-    assert [state for _, state in cluster.states("course-1")] == ["lost", "running"]
-
-
-def test_a_node_that_answers_after_all_keeps_its_meeting(cluster: Cluster) -> None:
-    """Nobody polls, so nobody learnt that it is back."""
-    first = cluster.create("course-1")
-    home = cluster.home("course-1")
-    cluster.observe(home, ObservedState.UNREACHABLE, timedelta(hours=1))
-    again = cluster.create("course-1")
-    assert (again.key, again["internalMeetingID"]) == ("duplicateWarning", first["internalMeetingID"])
-    assert cluster.states("course-1") == [(home, "running")]
-
-
-def test_a_node_that_answers_without_the_meeting_has_ended_it(cluster: Cluster) -> None:
-    cluster.create("course-1")
-    home = cluster.home("course-1")
-    cluster.restart(home)
-    cluster.observe(home, ObservedState.UNREACHABLE, timedelta(hours=1))
-    assert cluster.create("course-1").success
-    assert [state for _, state in cluster.states("course-1")] == ["ended", "running"]
-
-
-def test_where_most_nodes_are_away_nothing_is_given_up(cluster: Cluster) -> None:
-    cluster.add("bbb3")
-    cluster.poll()
-    cluster.create("course-1")
-    home = cluster.home("course-1")
-    for name in {home, "bbb1", "bbb2"}:
-        cluster.observe(name, ObservedState.UNREACHABLE, timedelta(hours=1))
-    if home == "bbb3":
-        cluster.observe("bbb3", ObservedState.UNREACHABLE, timedelta(hours=1))
-    assert cluster.create("course-1").key == "internalError"
-    assert cluster.states("course-1") == [(home, "running")]
-
-
-def test_a_meeting_whose_node_was_removed_is_placed_anew(cluster: Cluster) -> None:
-    cluster.create("course-1")
-    home = cluster.home("course-1")
-    cluster.execute("DELETE FROM nodes WHERE name = %s", home)
-    assert cluster.create("course-1").success
-    assert [state for _, state in cluster.states("course-1")] == ["lost", "running"]
-
-
 def test_a_create_that_a_dead_worker_left_half_done_is_finished_by_the_next(cluster: Cluster) -> None:
     cluster.create("course-1")
     home = cluster.home("course-1")
@@ -450,52 +363,6 @@ def test_a_left_over_that_is_being_closed_is_not_handed_out(cluster: Cluster) ->
     assert again.success
     assert again["internalMeetingID"] != left["internalMeetingID"]
     assert cluster.states("course-1")[-1][0] != home
-
-
-def test_slides_arrive_byte_for_byte(cluster: Cluster) -> None:
-    target = path("create", meetingID="course-1", name="A meeting")
-    answer = read(cluster.app.test_client().post(target, data=SLIDES, content_type="text/xml; charset=utf-8"))
-    assert answer.success
-    (seen,) = cluster.requests(cluster.home("course-1"), "create")
-    assert seen.body_sha256 == hashlib.sha256(SLIDES).hexdigest()
-    assert dict(seen.headers)[b"Content-Type"] == b"application/xml"
-
-
-def test_slides_go_to_the_second_node_too(cluster: Cluster) -> None:
-    cluster.execute("UPDATE nodes SET weight = 9 WHERE name = 'bbb1'")
-    cluster.misbehave("bbb1", "error", calls=["create"])
-    slides = HEAD + SLIDE * 50_000 + TAIL
-    target = path("create", meetingID="course-1", name="A meeting")
-    assert read(cluster.app.test_client().post(target, data=slides, content_type="text/xml")).success
-    (seen,) = cluster.requests("bbb2", "create")
-    assert seen.body_sha256 == hashlib.sha256(slides).hexdigest()
-
-
-def test_every_parameter_arrives_as_it_was_sent(cluster: Cluster) -> None:
-    query = "meetingID=course-1&name=A+b%20c&x[y]=%c3%a9&x[y]=&flag&meta_a=%F0%9F%98%80&unknown=*'()!~&&name2=%3Cb%3E"
-    assert read(cluster.app.test_client().get(path("create", query))).success
-    (seen,) = cluster.requests(cluster.home("course-1"), "create")
-    sent, _, signature = seen.query.rpartition("&checksum=")
-    # Behind it stands what we add: web.test_callbacks.
-    assert sent.partition("&meetingEndedURL=")[0] == query.replace("&&", "&")
-    assert len(signature) == 64
-
-
-def test_a_form_that_fits_no_url_stays_a_form(cluster: Cluster) -> None:
-    welcome = "w" * 50_000
-    form = {"meetingID": "course-1", "name": "A meeting", "welcome": welcome, "checksum": sign("create", "")}
-    assert read(cluster.app.test_client().post(f"{API}/create", data=form)).success
-    (seen,) = cluster.requests(cluster.home("course-1"), "create")
-    assert seen.method == "POST"
-    assert dict(seen.headers)[b"Content-Type"] == b"application/x-www-form-urlencoded"
-
-
-def test_slides_beside_parameters_that_no_node_takes_fail_readably(cluster: Cluster) -> None:
-    target = path("create", meetingID="course-1", name="A meeting", welcome="w" * 6000)
-    answer = read(cluster.app.test_client().post(target, data=SLIDES, content_type="text/xml"))
-    assert answer.key == "validationError"
-    assert "too long" in answer["message"]
-    assert cluster.rows("course-1") == []
 
 
 def test_every_create_puts_the_copy_for_joins_right(cluster: Cluster) -> None:
