@@ -10,6 +10,7 @@ from urllib.parse import quote
 from flask import Blueprint, Response, request
 from werkzeug.datastructures import Headers
 
+from balancer.core import node_parameters
 from balancer.core.meetings import meeting_id
 from balancer.core.nodes import AdminState, Node
 from balancer.core.parameters import Parameters
@@ -41,8 +42,7 @@ def failed(error: BBBError, parameters: Parameters | None) -> Response:
 def join(call: Call) -> Response:
     """302 to the node's own join, signed for it; everything else stays as the front end sent it."""
     named = meeting_id(call.parameters)
-    if not call.parameters.text("fullName") and not call.parameters.text("firstName"):
-        raise ValidationError("You must provide your name", "missingParamFullName")
+    parameters = node_parameters.for_join(call.parameters)
     found = places.find(call.tenant.id, named)
     if found is None:
         raise MeetingEndedError
@@ -52,7 +52,7 @@ def join(call: Call) -> Response:
         node = services().registry.node_now(found.node.id)
     if node is None or node.admin_state is AdminState.DISABLED or services().registry.unreachable(node.id):
         raise ServerUnavailableError
-    url = services().nodes.join_url(node, call.parameters)
+    url = services().nodes.join_url(node, parameters)
     limit = services().settings.node_url_limit_bytes
     if len(url) > limit:
         raise ValidationError(f"The join link is too long for the server: {len(url)} of at most {limit} bytes")

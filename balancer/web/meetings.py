@@ -3,8 +3,8 @@
 from flask import Blueprint, Response, request
 
 from balancer import log
+from balancer.core import node_parameters
 from balancer.core.callbacks import meeting_ended_url
-from balancer.core.create_parameters import prepared
 from balancer.core.meetings import Upload, Wanted, check_size, meeting_id, new_meeting_id
 from balancer.core.nodes import Node
 from balancer.core.parameters import Parameters
@@ -36,21 +36,19 @@ def create(call: Call) -> Response:
     """Get or create; the node's own answer."""
     settings = services().settings
     upload = _upload(call)
-    # Without a body they would go as a form.
-    limit = settings.node_url_limit_bytes - _AROUND if upload else None
-    if limit is not None and (sent := len(call.parameters.encode())) > limit:
-        raise ValidationError(f"Beside an XML body the parameters are too long: {sent} of at most {limit} bytes")
     named = new_meeting_id(call.parameters)
+    parameters = node_parameters.for_create(
+        call.parameters,
+        ended_url=meeting_ended_url(settings.public_url, call.tenant, named),
+        # Without a body they would go as a form.
+        limit=settings.node_url_limit_bytes - _AROUND if upload else None,
+    )
     wanted = Wanted(
         tenant_id=call.tenant.id,
         meeting_id=named,
-        parameters=prepared(
-            call.parameters,
-            ended_url=meeting_ended_url(settings.public_url, call.tenant, named),
-            limit=limit,
-        ),
+        parameters=parameters,
         upload=upload,
-        recorded=call.parameters.flag("record"),
+        recorded=parameters.flag("record"),
     )
     return xml.answer(services().creation.create(wanted).body)
 
