@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from flask import Request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException
 from werkzeug.formparser import FormDataParser
 
 from balancer import log
@@ -82,7 +82,7 @@ class Body:
         return self._size
 
     def open(self) -> IO[bytes]:
-        """The body, from its first byte. Raises ValidationError where it is longer than allowed."""
+        """The body, from its first byte. Raises ValidationError where it is longer than allowed, or cut off."""
         if self._file is None:
             self._file = self._spool()
         self._file.seek(0)
@@ -119,7 +119,7 @@ class Body:
         try:
             if (self._request.content_length or 0) > self._limit:
                 raise self._too_long()
-            while chunk := self._request.stream.read(_CHUNK):
+            while chunk := self._chunk():
                 self._size += len(chunk)
                 if self._size > self._limit:
                     raise self._too_long()
@@ -130,6 +130,12 @@ class Body:
                 spooled.close()
             raise
         return spooled
+
+    def _chunk(self) -> bytes:
+        try:
+            return self._request.stream.read(_CHUNK)
+        except ClientDisconnected as error:
+            raise ValidationError("The request body is shorter than announced") from error
 
     def _too_long(self) -> ValidationError:
         return ValidationError(f"The request body is longer than {self._limit} bytes")

@@ -4,6 +4,7 @@ from flask import Blueprint, Response, request
 
 from balancer import log
 from balancer.core import callbacks
+from balancer.core.parameters import Parameters
 from balancer.errors import StorageUnavailableError
 from balancer.web.services import services
 
@@ -15,7 +16,8 @@ logger = log.get(__name__)
 def meeting_ended() -> Response:
     """Always 204: a stranger learns nothing, and a node that was heard does not repeat itself."""
     try:
-        _look_at_once(request.args.get("token", ""))
+        # Not Werkzeug's args: they break where the query string is not UTF-8.
+        _look_at_once(Parameters.parse(request.query_string).text("token"))
     except StorageUnavailableError as error:
         logger.warning("callback without effect", reason=str(error))
     return Response(status=204, headers={"Cache-Control": "no-store"})

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import defusedxml.ElementTree
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.simulator.calls.table import RULES
@@ -67,7 +67,7 @@ def acceptable(call: str, parameters: Parameters, status: int, text: str) -> boo
 
 
 @pytest.mark.parametrize("call", CALLS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(asked=st.lists(PARAMETERS, min_size=1, max_size=3))
 def test_every_answer_is_well_formed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, call: str, asked: list[list[tuple[str, str]]]

@@ -3,10 +3,8 @@
 The routes are read from the app: a new one is covered by itself.
 """
 
-from datetime import timedelta
-
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import hostile
@@ -27,17 +25,7 @@ def secrets(cluster: Cluster) -> list[str]:
     return [*cluster.settings.secrets, NODE_SECRET, cluster.settings.database_url, cluster.settings.redis_url]
 
 
-#: The same requests in every run.
-bounded = settings(
-    max_examples=200,
-    deadline=timedelta(seconds=20),
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-
-
-@bounded
+@settings(max_examples=200)
 @given(data=st.data())
 def test_no_request_breaks_anything(cluster: Cluster, secrets: list[str], data: st.DataObject) -> None:
     request = data.draw(hostile.requests_to(cluster.app, SECRET))
@@ -49,7 +37,7 @@ def test_no_value_of_any_parameter_breaks_anything(cluster: Cluster, secrets: li
         hostile.check(request, hostile.ask(cluster.app, request), secrets)
 
 
-@settings(bounded, max_examples=100)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_no_bytes_break_the_server(site: Site, data: st.DataObject) -> None:
     """Through gunicorn, which refuses by itself what is no HTTP, or announces no length that is one."""
