@@ -153,16 +153,18 @@ class NodeClient:
         return status, content
 
     def _connect(self, origin: tuple[str, str], timeout: float) -> NodeConnection:
-        with self._lock:
-            connections = self._idle[origin]
-            while connections:
-                connection = connections.pop()
-                if connection.usable(IDLE):
-                    return connection
-                connection.close()
+        while (connection := self._idle_one(origin)) is not None:
+            if connection.usable(IDLE):
+                return connection
+            connection.close()
         scheme, address = origin
         patience = min(timeout, self._settings.node_connect_timeout)
         return NodeConnection(address, self._tls if scheme == "https" else None, patience)
+
+    def _idle_one(self, origin: tuple[str, str]) -> NodeConnection | None:
+        with self._lock:
+            connections = self._idle[origin]
+            return connections.pop() if connections else None
 
     def _keep(self, origin: tuple[str, str], connection: NodeConnection) -> None:
         with self._lock:

@@ -92,32 +92,61 @@ def _connect(address: str, tls: ssl.SSLContext | None, timeout: float) -> socket
     connection = socket.create_connection((parts.hostname, parts.port or (443 if tls else 80)), timeout)
     # A request goes out at once, though the answer to what went before may not be acknowledged yet.
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return tls.wrap_socket(connection, server_hostname=parts.hostname) if tls else connection
+    if tls:
+        connection = tls.wrap_socket(connection, server_hostname=parts.hostname)
+    connection.setblocking(False)
+    return connection
 
 
 class _TimedSocket(io.RawIOBase):
     """A socket whose every step ends at one deadline (of time.monotonic()): an answer in drops is no way around it.
 
-    Closing it leaves the socket open.
+    The socket never blocks by itself: a timeout of Python's would cost two calls of the system more for each step, and
+    as many fights for the interpreter's lock. Closing this leaves the socket open.
     """
 
     def __init__(self, inner: socket.socket, deadline: float) -> None:
         self._inner = inner
         self._deadline = deadline
 
-    def _hurry(self) -> None:
+    def _left(self) -> float:
+        """Seconds. Raises TimeoutError where there are none."""
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        self._inner.settimeout(left)
+        return left
+
+    def _wait(self, event: int) -> None:
+        poller = select.poll()
+        poller.register(self._inner, event)
+        if not poller.poll(self._left() * 1000):
+            raise TimeoutError
 
     def sendall(self, data: bytes) -> None:
-        self._hurry()
-        self._inner.sendall(data)
+        rest = memoryview(data)
+        while rest:
+            self._left()
+            try:
+                rest = rest[self._inner.send(rest) :]
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                self._wait(select.POLLOUT)
+            except ssl.SSLWantReadError:
+                self._wait(select.POLLIN)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        self._hurry()
-        return self._inner.recv_into(buffer)
+        # What TLS has decrypted already, the kernel knows nothing of.
+        ready = isinstance(self._inner, ssl.SSLSocket) and self._inner.pending() > 0
+        while True:
+            if not ready:
+                self._wait(select.POLLIN)
+            self._left()
+            try:
+                return self._inner.recv_into(buffer)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                ready = False
+            except ssl.SSLWantWriteError:
+                self._wait(select.POLLOUT)
+                ready = True

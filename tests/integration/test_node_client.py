@@ -407,6 +407,20 @@ def test_a_certificate_of_the_given_ca_is_trusted(
     client.close()
 
 
+def test_tls_carries_more_than_any_buffer_holds(
+    tmp_path: Path, certificate: tuple[Path, Path], secure_peer: Peer
+) -> None:
+    client = make(tmp_path, node_ca_file=certificate[0], create_timeout=30.0)
+    content = b"<modules>" + b"x" * 20_000_000 + b"</modules>"
+    told = b"<response><returncode>SUCCESS</returncode><more>" + b"y" * 5_000_000 + b"</more></response>"
+    secure_peer.script = send(answer(told))
+    upload = Upload(lambda: io.BytesIO(content), len(content))
+    found = client.create(node(secure_peer.port, "https"), Parameters.parse(b"meetingID=x"), upload)
+    assert found.body == told
+    assert secure_peer.requests[0].partition(b"\r\n\r\n")[2] == content
+    client.close()
+
+
 def test_any_other_certificate_is_refused_before_anything_is_said(client: NodeClient, secure_peer: Peer) -> None:
     with pytest.raises(NodeUnreachableError) as raised:
         client.call(node(secure_peer.port, "https"), "getMeetingInfo", Parameters())
