@@ -4,6 +4,8 @@ bin/test gives each run a seed, which its header tells: with state between the e
 Without a seed, Hypothesis draws one for each test and keeps in .hypothesis what failed, to try that first next time.
 """
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -13,8 +15,9 @@ settings.register_profile(
     settings.get_profile("default"),
     derandomize=False,
     print_blob=True,
-    # A busy machine or an unlucky draw is no failure, and one server for all examples is meant.
-    deadline=None,
+    # What takes that long hangs, however busy the machine is.
+    deadline=timedelta(seconds=20),
+    # An unlucky draw is no failure, and one server for all examples is meant.
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("fresh")
