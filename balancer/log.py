@@ -1,6 +1,7 @@
 """Structured logs: one JSON object a line on standard error, which systemd keeps. Never a secret, never a checksum."""
 
 import io
+import json
 import logging
 import re
 import sys
@@ -11,6 +12,8 @@ import structlog
 
 #: What could let a reader of the log act as somebody else, wherever it turns up in a text.
 _SENSITIVE = re.compile(r"(?i)((?:checksum|secret|password|attendeePW|moderatorPW|sessionToken)=)[^&\s\"']*")
+#: Made once: structlog's JSONRenderer makes one for each line.
+_JSON = json.JSONEncoder(default=repr)
 
 
 class _StandardError(io.TextIOBase):
@@ -28,7 +31,7 @@ _STANDARD_ERROR = cast(TextIO, _StandardError())
 
 def configure(level: str, form: str) -> None:
     """level: debug info warning error. form: "json" for machines, "text" for a terminal."""
-    renderer = structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    renderer = _as_json if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
     shared: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
@@ -42,6 +45,10 @@ def configure(level: str, form: str) -> None:
         cache_logger_on_first_use=False,
     )
     _configure_libraries(shared, final)
+
+
+def _as_json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+    return _JSON.encode(event)
 
 
 def keep_loggers() -> None:

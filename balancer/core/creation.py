@@ -6,7 +6,7 @@ relies on, and where that no longer holds the whole is looked at afresh.
 
 from dataclasses import dataclass, field
 
-from balancer.core.listing import young_meeting
+from balancer.core.listing import birth
 from balancer.core.meetings import (
     MeetingStore,
     NodeCalls,
@@ -86,8 +86,8 @@ class Creation:
 
     def _settle(self, wanted: Wanted, placement: Placement, answer: Answer) -> bool:
         """Of a meeting that was there before, a rival's create or a poll tells how it is listed."""
-        listing = "" if answer.message_key == "duplicateWarning" else young_meeting(wanted.parameters, answer)
-        return self.store.settle(placement, identity(answer), listing)
+        told = "" if answer.message_key == "duplicateWarning" else birth(wanted.parameters, answer)
+        return self.store.settle(placement, identity(answer), told)
 
     def _refused(
         self, attempt: "_Attempt", placement: Placement, node: Node, answer: Answer, fresh: bool

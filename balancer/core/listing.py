@@ -7,16 +7,20 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from html import unescape
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-from balancer.core.node_call import Answer
+from balancer.core.node_call import Answer, parse
 from balancer.core.parameters import Parameters
 
 #: BBB's rule for names of metadata; others are dropped by the node.
 _METADATA = re.compile(r"[a-z][a-z0-9-]*")
+#: Young meetings that a process remembers how to list, about 5 MB: each getMeetings until the next poll lists them.
+_REMEMBERED = 2048
+#: Characters of a birth; a longer one is read each time.
+_ORDINARY = 10_000
 #: What XML cannot hold.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 #: Elements that a node answers create with, too.
@@ -126,8 +130,27 @@ def _text(xml: str, tag: str) -> str:
     return unescape(xml.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0])
 
 
-def young_meeting(parameters: Parameters, answer: Answer) -> str:
-    """How a node lists a meeting right after it was created with these parameters."""
+def birth(parameters: Parameters, answer: Answer) -> str:
+    """What was asked of a node and what it answered, when it created a meeting: one text, for ``young_meeting``.
+
+    Every create writes it, and few are ever read.
+    """
+    return f"{parameters.encode().decode('ascii')}\n{answer.body.decode('latin-1')}"
+
+
+def young_meeting(birth: str) -> str:
+    """How a node lists a meeting right after its birth. Raises NodeError where that is none."""
+    return _remembered(birth) if len(birth) <= _ORDINARY else _born(birth)
+
+
+@lru_cache(_REMEMBERED)
+def _remembered(birth: str) -> str:
+    return _born(birth)
+
+
+def _born(birth: str) -> str:
+    query, _, body = birth.partition("\n")
+    parameters, answer = Parameters.parse(query.encode("ascii")), parse(body.encode("latin-1"))
     name, recorded, breakout = parameters.text("name"), parameters.flag("record"), parameters.flag("isBreakout")
     metadata = {
         named.lower(): value
@@ -183,9 +206,7 @@ def _elements(texts: Mapping[str, str]) -> str:
 
 
 def _element(tag: str, value: str) -> str:
-    # Most are words and numbers, and there are two dozen of them in every create.
-    text = value if value.isalnum() else escape(_FORBIDDEN.sub(chr(0xFFFD), value))
-    return f"<{tag}>{text}</{tag}>"
+    return f"<{tag}>{escape(_FORBIDDEN.sub(chr(0xFFFD), value))}</{tag}>"
 
 
 def _number(parameters: Parameters, name: str) -> str:

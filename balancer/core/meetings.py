@@ -81,10 +81,10 @@ class MeetingStore(Protocol):
         Where no node is fit NoNodeAvailableError is raised, and that row stays as it is.
         """
 
-    def settle(self, placement: Placement, found: Identity, listing: str = "") -> bool:
+    def settle(self, placement: Placement, found: Identity, birth: str = "") -> bool:
         """Its node answered with this meeting: make the rows say so, in one transaction (core.settlement).
 
-        listing: its ``<meeting>`` for getMeetings until a poll tells more, where it was created a moment ago.
+        birth: core.listing's, where it was created a moment ago: getMeetings lists it by that until a poll tells more.
         False where the meeting may not be handed out, or the rows have moved on.
         """
 

@@ -43,9 +43,10 @@ class Parameters:
     def parse(cls, raw: bytes) -> "Parameters":
         """Read a query string or a form. Never fails: what cannot be decoded is told by ``check_encoding``."""
         items, broken = [], None
+        plain = raw.isascii() and b"\0" not in raw
         for part in raw.split(b"&"):
             if part:
-                item, sound = _read(part)
+                item, sound = _read_plain(part) if plain and b"%" not in part else _read(part)
                 items.append(item)
                 if not sound and broken is None:
                     broken = item.name
@@ -131,6 +132,12 @@ class Parameters:
         return _encoded(_UNSENDABLE, b"&".join([item.raw for item in self._items]))
 
 
+def _read_plain(part: bytes) -> tuple[Parameter, bool]:
+    """As ``_read``, of ASCII without a percent sign or NUL: most are like that."""
+    name, _, value = part.replace(b"+", b" ").decode("ascii").partition("=")
+    return Parameter(part, clean(name), value), True
+
+
 def _read(part: bytes) -> tuple[Parameter, bool]:
     """A parameter, and whether its encoding is sound. What is not UTF-8 reads as U+FFFD, as on a node."""
     name, _, value = part.partition(b"=")
@@ -140,8 +147,6 @@ def _read(part: bytes) -> tuple[Parameter, bool]:
 
 
 def _decode(encoded: bytes) -> tuple[str, bool]:
-    if b"%" not in encoded and encoded.isascii():
-        return encoded.replace(b"+", b" ").decode("ascii"), b"\0" not in encoded
     octets = unquote_to_bytes(encoded.replace(b"+", b" "))
     return octets.decode("utf-8", "replace"), b"\0" not in octets and not _BROKEN.search(encoded)
 

@@ -14,8 +14,6 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from balancer.errors import SettingsError, StorageUnavailableError
 
-Connection = psycopg.Connection[DictRow]
-
 #: Seconds a request waits for a free connection, and for a new one to be made.
 POOL_TIMEOUT = 3.0
 #: Seconds after which one series of tries to connect is given up; the next request begins another.
@@ -31,6 +29,8 @@ _VANISHED: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,  # milliseconds
 }
+#: Text is UTF-8 whatever the server or its environment prefers.
+_ROWS: dict[str, Any] = {"row_factory": dict_row, "client_encoding": "utf8"}
 _TIMEOUTS = "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s"
 #: Compiling a query, or starting workers for it, takes longer than any of ours that has few rows to read; where the
 #: planner expects many by mistake, 10 to 200 ms would be lost.
@@ -46,13 +46,16 @@ _UNAVAILABLE = (
 )
 
 
-class _PooledConnection(psycopg.Connection[DictRow]):
-    """Remembers when it was last of use."""
+class Connection(psycopg.Connection[DictRow]):
+    """A connection whose rows are dicts by column."""
 
-    used = float("-inf")  #: of time.monotonic()
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.used = float("-inf")  #: when the pool last had it back, of time.monotonic()
+        self.prepared: set[bytes] = set()  #: names of storage.prepared's statements
 
 
-def _check(connection: _PooledConnection) -> None:
+def _check(connection: Connection) -> None:
     """Raises psycopg.Error where the server has closed the connection, which is then replaced.
 
     A server that goes (a restart, a failover) says so, or its host does: there is something to read. Only for a
@@ -70,9 +73,9 @@ class Database:
     def __init__(self, url: str, *, application_name: str, size: int = 8) -> None:
         """url: a libpq URI; size: connections at most."""
         self._away_until = 0.0  #: of time.monotonic()
-        self._pool: ConnectionPool[_PooledConnection] = ConnectionPool(
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
             url,
-            connection_class=_PooledConnection,
+            connection_class=Connection,
             open=False,
             min_size=1,
             max_size=size,
@@ -83,7 +86,7 @@ class Database:
             # A connection that the server closed (a restart, a failover) is found here and not in a request.
             check=_check,
             kwargs={
-                "row_factory": dict_row,
+                **_ROWS,
                 "application_name": application_name,
                 "connect_timeout": int(POOL_TIMEOUT),
                 **_VANISHED,
@@ -138,7 +141,7 @@ class Database:
         except _UNAVAILABLE as error:
             raise _as_ours(error) from error
 
-    def _note_away(self, pool: ConnectionPool[_PooledConnection]) -> None:
+    def _note_away(self, pool: ConnectionPool[Connection]) -> None:
         self._away_until = time.monotonic() + _PAUSE
 
     def check(self) -> None:
@@ -178,8 +181,8 @@ def connect(url: str, **kwargs: Any) -> Connection:
     """
     try:
         with unavailable_as_ours():
-            given = {"connect_timeout": int(POOL_TIMEOUT), **_VANISHED, **kwargs}
-            return psycopg.connect(url, row_factory=dict_row, **given)
+            given = {"connect_timeout": int(POOL_TIMEOUT), **_ROWS, **_VANISHED, **kwargs}
+            return Connection.connect(url, **given)
     except psycopg.ProgrammingError:
         # libpq's own words repeat parts of the URL, which holds a password.
         raise SettingsError("BALANCER_DATABASE_URL is not a libpq URI: postgresql://USER:PASSWORD@HOST/NAME") from None

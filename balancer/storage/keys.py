@@ -23,9 +23,9 @@ def placement(tenant_id: int, meeting_id: str) -> str:
     return f"{PREFIX}placement:{tenant_id}:{meeting_id}"
 
 
-def young_meeting(tenant_id: int, internal_meeting_id: str) -> str:
-    """String with a time to live: the ``<meeting>`` of a meeting that was created a moment ago, for getMeetings.
+def birth(tenant_id: int, internal_meeting_id: str) -> str:
+    """String with a time to live: core.listing's birth of a meeting that was created a moment ago, for getMeetings.
 
     Two tenants' meetings of one meetingID may have one internalMeetingID, on two nodes.
     """
-    return f"{PREFIX}young-meeting:{tenant_id}:{internal_meeting_id}"
+    return f"{PREFIX}birth:{tenant_id}:{internal_meeting_id}"

@@ -23,10 +23,12 @@ from balancer.storage.database import Connection, Database, committing
 from balancer.storage.placements import Place, Placements
 from balancer.storage.placing import Decision, Outlook
 from balancer.storage.poll_requests import PollRequests
+from balancer.storage.prepared import Prepared
 from balancer.storage.recent_snapshots import RecentSnapshots
 from balancer.storage.sql import queries
 
 _SQL = queries("meetings")
+_BEGIN_NEW = Prepared("begin_new", _SQL["begin_new"])
 
 _CREATED = "its node created it"
 #: Times that a placement is tried: each time something else has to have changed meanwhile.
@@ -133,13 +135,13 @@ class Meetings:
             self._met.clear()
         self._met.add(named)
 
-    def settle(self, placement: Placement, found: Identity, listing: str = "") -> bool:
+    def settle(self, placement: Placement, found: Identity, birth: str = "") -> bool:
         """Make the rows say what the node answered; whether the meeting may be handed out. One transaction."""
         node_id = placement.node.id if placement.node else 0
         if placement.state is State.CREATING and self._begin_new(placement.id, node_id, found):
             self._log_step(placement, Step.BEGIN, placement.id)
             place = Place(placement.id, node_id, found.internal_meeting_id)
-            self._copy(placement.tenant_id, placement.meeting_id, place, listing)
+            self._copy(placement.tenant_id, placement.meeting_id, place, birth)
             return True
         with self._database.transaction() as connection:
             named = {
@@ -163,7 +165,7 @@ class Meetings:
         self._log_step(placement, step, running)
         if running:
             place = Place(running, node_id, found.internal_meeting_id)
-            self._copy(placement.tenant_id, placement.meeting_id, place, listing)
+            self._copy(placement.tenant_id, placement.meeting_id, place, birth)
         elif step in (Step.DISOWN, Step.DISOWN_SUCCESSOR):
             self._poll_soon(node_id)
         return step.hands_out and running is not None
@@ -262,7 +264,7 @@ class Meetings:
         }
         try:
             with self._database.single() as connection:
-                return connection.execute(_SQL["begin_new"], values).rowcount == 1
+                return _BEGIN_NEW.changed(connection, values) == 1
         except psycopg.errors.UniqueViolation:
             return False
 
@@ -321,10 +323,10 @@ class Meetings:
             cause=cause,
         )
 
-    def _copy(self, tenant_id: int, meeting_id: str, place: Place, listing: str = "") -> None:
+    def _copy(self, tenant_id: int, meeting_id: str, place: Place, birth: str = "") -> None:
         """The row is the truth: without its copy joins take the longer way, and a poll has to list it first."""
         try:
-            self._placements.note(tenant_id, meeting_id, place, listing)
+            self._placements.note(tenant_id, meeting_id, place, birth)
         except StorageUnavailableError as error:
             logger.warning("placement not copied to Redis", meeting_id=meeting_id, reason=str(error))
 

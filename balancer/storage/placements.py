@@ -8,13 +8,13 @@ from balancer.storage.cache import Redis, unavailable_as_ours
 
 #: Seconds. The poller copies what runs longer again, well before.
 LIFE = 6 * 3600
-#: Seconds for which it is known how a new meeting is listed: many polls' worth, should nobody poll for a while.
-_LISTING_LIFE = 600
+#: Seconds for which a new meeting's birth is kept: many polls' worth, should nobody poll for a while.
+_BIRTH_LIFE = 600
 #: Copies that are sent to Redis in one go: few enough for its time limit, and for whoever waits behind them.
 _AT_ONCE = 300
 
 # Copies are written after their transaction, in any order: a later row of the same meetingID has a higher number.
-# KEYS: placement; with a listing, also that. ARGV: row, value, life; with a listing, also that and its life.
+# KEYS: placement; with a birth, also its. ARGV: row, value, life; with a birth, also that and its life.
 _NOTE = """
 local row = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) ')
 if KEYS[2] then redis.call('SET', KEYS[2], ARGV[4], 'EX', ARGV[5]) end
@@ -75,16 +75,16 @@ class Placements:
             found = cast(list[str | None], self._client.mget([keys.placement(tenant_id, each) for each in meeting_ids]))
         return [_read(text) for text in found]
 
-    def note(self, tenant_id: int, meeting_id: str, place: Place, listing: str = "") -> None:
+    def note(self, tenant_id: int, meeting_id: str, place: Place, birth: str = "") -> None:
         """The meeting runs there. Changes nothing where a later row is known.
 
-        listing: of a new meeting, how getMeetings lists it until its node's next poll tells more.
+        birth: core.listing's, of a new meeting.
         """
         names = [keys.placement(tenant_id, meeting_id)]
         values = _noted(place)
-        if listing:
-            names.append(keys.young_meeting(tenant_id, place.internal_meeting_id))
-            values += [listing, _LISTING_LIFE]
+        if birth:
+            names.append(keys.birth(tenant_id, place.internal_meeting_id))
+            values += [birth, _BIRTH_LIFE]
         with unavailable_as_ours():
             self._note(keys=names, args=values)
 
@@ -96,12 +96,12 @@ class Placements:
                     self._note(keys=[keys.placement(tenant_id, meeting_id)], args=_noted(place), client=pipeline)
                 pipeline.execute()
 
-    def listings(self, tenant_id: int, internal_meeting_ids: Sequence[str]) -> dict[str, str]:
-        """The ``<meeting>`` elements of those of a tenant's new meetings that are known, by internalMeetingID."""
+    def births(self, tenant_id: int, internal_meeting_ids: Sequence[str]) -> dict[str, str]:
+        """Those of a tenant's new meetings, as far as they are known, by internalMeetingID."""
         if not internal_meeting_ids:
             return {}
         with unavailable_as_ours():
-            names = [keys.young_meeting(tenant_id, each) for each in internal_meeting_ids]
+            names = [keys.birth(tenant_id, each) for each in internal_meeting_ids]
             found = cast(list[str | None], self._client.mget(names))
         return {name: text for name, text in zip(internal_meeting_ids, found, strict=True) if text is not None}
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from psycopg.rows import args_row
 
@@ -24,9 +24,11 @@ from balancer.settings import Settings
 from balancer.storage import clock, nodes
 from balancer.storage.database import Connection
 from balancer.storage.nodes import read_node
+from balancer.storage.prepared import Prepared
 from balancer.storage.sql import queries
 
 _SQL = queries("meetings")
+_PLACE = Prepared("place", _SQL["place"])
 #: Pools for which an outlook keeps what place_meeting is told; creates that ask for others are rare.
 _POOLS = 20
 #: Nodes whose scores a decision's log line tells, the best first: a line stays readable with hundreds of them.
@@ -151,6 +153,20 @@ class _Placed(NamedTuple):
     unseen: str | None
     foreign_ids: str | None
 
+    @classmethod
+    def read(cls, *columns: str | None) -> Self:
+        """From the columns as PostgreSQL writes them."""
+        live_id, row_id, chosen_id, chosen_score, expected, unseen, foreign_ids = columns
+        return cls(
+            live_id=int(live_id) if live_id else None,
+            row_id=int(row_id) if row_id else None,
+            chosen_id=int(chosen_id) if chosen_id else None,
+            chosen_score=float(chosen_score) if chosen_score else None,
+            expected=float(expected) if expected else None,
+            unseen=unseen,
+            foreign_ids=foreign_ids,
+        )
+
 
 def live(connection: Connection, tenant_id: int, meeting_id: str) -> Placement | None:
     """The live row of a tenant's meetingID, and its node."""
@@ -225,8 +241,7 @@ def decide(
         "known": known.known(pool),
         "reserve": reserve,
     }
-    cursor = connection.cursor(row_factory=args_row(_Placed))
-    (found,) = cursor.execute(_SQL["place"], values)
+    found = _Placed.read(*_PLACE.row(connection, values))
     return Decision(
         wanted=wanted,
         outlook=known,

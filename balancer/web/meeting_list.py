@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from flask import Blueprint, Response
 
 from balancer import log
-from balancer.core.listing import Listed, Part, external_ids, merge, unseen
+from balancer.core.listing import Listed, Part, external_ids, merge, unseen, young_meeting
 from balancer.errors import StorageUnavailableError
 from balancer.storage import clock
 from balancer.web import xml
@@ -30,8 +30,8 @@ def get_meetings(call: Call) -> Response:
     if call.parameters.flag("live"):
         parts |= _live()
     rows = _rows(call.tenant.id, parts)
-    young = services().placements.listings(call.tenant.id, unseen(rows, parts))
-    answer = _answer(merge(rows, parts, young))
+    births = services().placements.births(call.tenant.id, unseen(rows, parts))
+    answer = _answer(merge(rows, parts, {internal: young_meeting(told) for internal, told in births.items()}))
     if parts:
         oldest = min(part.poll_started for part in parts.values())
         answer.headers[AGE_HEADER] = f"{max(0.0, (datetime.now(UTC) - oldest).total_seconds()):.0f}"

@@ -26,12 +26,12 @@ def test_what_was_noted_is_found_for_its_tenant_and_id_alone(placements: Placeme
     assert placements.find_all(1, []) == []
 
 
-def test_how_a_new_meeting_is_listed_is_noted_with_its_place(placements: Placements) -> None:
-    placements.note(1, "course-1", OLD, "<meeting/>")
+def test_a_new_meeting_s_birth_is_noted_with_its_place(placements: Placements) -> None:
+    placements.note(1, "course-1", OLD, "name=Course\n<response/>")
     assert placements.find(1, "course-1") == OLD
-    assert placements.listings(1, ["x", OLD.internal_meeting_id]) == {OLD.internal_meeting_id: "<meeting/>"}
-    assert placements.listings(2, [OLD.internal_meeting_id]) == {}
-    assert placements.listings(1, []) == {}
+    assert placements.births(1, ["x", OLD.internal_meeting_id]) == {OLD.internal_meeting_id: "name=Course\n<response/>"}
+    assert placements.births(2, [OLD.internal_meeting_id]) == {}
+    assert placements.births(1, []) == {}
 
 
 @pytest.mark.parametrize("places", [(OLD, NEW), (NEW, OLD)])

@@ -1,12 +1,13 @@
 """getMeetings: polls and rows, put together."""
 
 from datetime import UTC, datetime, timedelta
+from xml.etree.ElementTree import Element
 
 import pytest
 from defusedxml.ElementTree import fromstring
 
-from balancer.core.listing import Listed, Part, external_ids, merge, unseen, young_meeting
-from balancer.core.node_call import Answer
+from balancer.core.listing import Listed, Part, birth, external_ids, merge, unseen, young_meeting
+from balancer.core.node_call import parse
 from balancer.core.parameters import Parameters
 
 BBB_ORDER = [
@@ -90,9 +91,14 @@ def test_external_ids_are_read_as_they_were_given() -> None:
     assert external_ids(Part(POLLED, {"i": meeting("a &lt;b&gt; &amp;amp;")})) == {"i": "a <b> &amp;"}
 
 
+def born(parameters: Parameters, created: str) -> Element:
+    """How a meeting is listed whose node answered create so."""
+    return fromstring(young_meeting(birth(parameters, parse(created.encode()))))
+
+
 def test_a_young_meeting_looks_as_its_node_would_list_it() -> None:
-    created = fromstring(
-        "<response><meetingID>course-1</meetingID><internalMeetingID>i-1</internalMeetingID>"
+    created = (
+        "<response><returncode>SUCCESS</returncode><meetingID>course-1</meetingID><internalMeetingID>i-1</internalMeetingID>"
         "<createTime>1757000000123</createTime><createDate>Thu Sep 04</createDate><voiceBridge>71234</voiceBridge>"
         "<dialNumber>613</dialNumber><attendeePW>a&amp;b</attendeePW><moderatorPW>m</moderatorPW>"
         "<duration>90</duration></response>"
@@ -109,7 +115,7 @@ def test_a_young_meeting_looks_as_its_node_would_list_it() -> None:
             ("meta_", "dropped"),
         ]
     )
-    found = fromstring(young_meeting(parameters, Answer(True, "", "", created, b"")))
+    found = born(parameters, created)
     assert [element.tag for element in found] == BBB_ORDER
     assert found.findtext("meetingName") == "Algebra <1> \U0001f600"
     assert (found.findtext("attendeePW"), found.findtext("duration")) == ("a&b", "90")
@@ -122,10 +128,16 @@ def test_a_young_meeting_looks_as_its_node_would_list_it() -> None:
     ]
 
 
+def test_a_long_birth_is_read_as_every_other() -> None:
+    created = "<response><returncode>SUCCESS</returncode><createTime>1</createTime></response>"
+    found = born(Parameters.of([("meta_notes", "x" * 20_000)]), created)
+    assert found.findtext("metadata/notes") == "x" * 20_000
+
+
 def test_a_young_meeting_that_is_not_recorded_has_the_metadata_that_it_was_given() -> None:
-    created = fromstring("<response><meetingID>a</meetingID><createTime>1</createTime></response>")
+    created = "<response><returncode>SUCCESS</returncode><meetingID>a</meetingID><createTime>1</createTime></response>"
     parameters = Parameters.of([("name", "Algebra"), ("record", "false"), ("meta_origin", "moodle")])
-    found = fromstring(young_meeting(parameters, Answer(True, "", "", created, b"")))
+    found = born(parameters, created)
     assert [(each.tag, each.text) for each in found.iterfind("metadata/*")] == [("origin", "moodle")]
 
 
@@ -153,11 +165,12 @@ def test_a_meeting_of_which_its_row_alone_is_left_says_what_that_knows() -> None
 
 
 def test_a_young_breakout_room_names_its_parent() -> None:
-    created = fromstring(
-        "<response><meetingID>a</meetingID><createTime>1</createTime><parentMeetingID>i-1</parentMeetingID></response>"
+    created = (
+        "<response><returncode>SUCCESS</returncode><meetingID>a</meetingID><createTime>1</createTime>"
+        "<parentMeetingID>i-1</parentMeetingID></response>"
     )
     sent = [("name", "Room"), ("record", "true"), ("isBreakout", "true"), ("sequence", "2"), ("freeJoin", "false")]
-    found = fromstring(young_meeting(Parameters.of(sent), Answer(True, "", "", created, b"")))
+    found = born(Parameters.of(sent), created)
     assert found.findtext("metadata/isBreakout") == "true"
     told = [(each.tag, each.text) for each in found[-4:]]
     assert told == [("isBreakout", "true"), ("parentMeetingID", "i-1"), ("sequence", "2"), ("freeJoin", "false")]

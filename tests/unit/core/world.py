@@ -101,7 +101,7 @@ class World:
         self._add(row, node_id)
         return self._placement(row)
 
-    def settle(self, placement: Placement, found: Identity, listing: str = "") -> bool:
+    def settle(self, placement: Placement, found: Identity, birth: str = "") -> bool:
         self.schedule.step()
         row = self.row(placement.id)
         assert placement.node
