@@ -44,6 +44,7 @@ class Hostile:
     #: Content-Length as it is announced; None: as long as the body is, or chunked.
     announced: str | None = None
     chunked: bool = False
+    cut: int = 0  #: bytes at its end that are never sent over a connection
 
     @property
     def is_call(self) -> bool:
@@ -84,7 +85,8 @@ class Hostile:
             body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
         elif self.announced is not None or body:
             lines.append(f"Content-Length: {len(body) if self.announced is None else self.announced}")
-        return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+        sent = body[: max(0, len(body) - self.cut)]
+        return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + sent
 
     @staticmethod
     def heard(answer: bytes) -> "Answered":
@@ -152,6 +154,7 @@ def requests_to(app: Flask, secret: str) -> st.SearchStrategy[Hostile]:
         accept=st.sampled_from(_ACCEPTS),
         announced=st.sampled_from([None, None, None, *_LENGTHS]),
         chunked=st.booleans(),
+        cut=st.sampled_from([0, 0, 0, 1, 2, 5, 9]),
         original=_queries(),
         expects=st.booleans(),
     )
@@ -187,6 +190,7 @@ def _hostile(
     accept: str = "",
     announced: str | None = None,
     chunked: bool = False,
+    cut: int = 0,
     original: str = "",
     expects: bool = False,
 ) -> Hostile:
@@ -198,7 +202,7 @@ def _hostile(
     headers["X-Original-URI"] = "".join(each for each in original if each.isprintable())
     if expects:
         headers["Expect"] = "100-continue"
-    return Hostile(method, path, query, body, headers, announced, chunked)
+    return Hostile(method, path, query, body, headers, announced, chunked, cut)
 
 
 def _calls(routed: Sequence[str]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from flask import Request
+from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 from werkzeug.formparser import FormDataParser
 
@@ -124,6 +125,9 @@ class Body:
                 if self._size > self._limit:
                     raise self._too_long()
                 _keep(spooled, chunk)
+            # gunicorn hands over what came before the connection's end as if it were all.
+            if self._size < (self._request.content_length or 0):
+                raise ValidationError("The request body is shorter than announced")
         except BaseException:
             # What is buffered still does not fit.
             with suppress(OSError):
@@ -134,8 +138,8 @@ class Body:
     def _chunk(self) -> bytes:
         try:
             return self._request.stream.read(_CHUNK)
-        except ClientDisconnected as error:
-            raise ValidationError("The request body is shorter than announced") from error
+        except (ClientDisconnected, ParseException, OSError) as error:
+            raise ValidationError("The request body ends too soon, or is not framed as HTTP has it") from error
 
     def _too_long(self) -> ValidationError:
         return ValidationError(f"The request body is longer than {self._limit} bytes")

@@ -55,6 +55,27 @@ def test_a_chunked_body_is_taken(server: Server) -> None:
     assert "The request has no document" in empty.text
 
 
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [
+        ("Content-Length: 100", "<modules/>"),
+        ("Transfer-Encoding: chunked", "zz\r\n<modules/>\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked", "a\r\n<modules/>0\r\n\r\n"),
+        ("Transfer-Encoding: chunked", "a\r\n<modules/>\r\n0\r\n"),
+        ("Transfer-Encoding: chunked", "a\r\n<modules/>\r\n"),
+        ("Transfer-Encoding: chunked", "14\r\n<modules/>"),
+    ],
+)
+def test_a_body_that_is_cut_short_or_broken_is_none(server: Server, framing: str, body: str) -> None:
+    target = path("create", meetingID="course-1", name="A")
+    head = f"POST {target} HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\n{framing}\r\n\r\n"
+    answer = server.exchange(f"{head}{body}".encode())
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"<messageKey>validationError</messageKey>" in answer
+    assert b"The request body" in answer
+    assert "Traceback" not in server.log.read_text()
+
+
 def test_the_log_is_json_and_holds_no_secret(server: Server) -> None:
     requests.get(f"{server.origin}{path('create', meetingID='course-1', name='A')}", timeout=10)
     text = server.log.read_text()
