@@ -1,4 +1,4 @@
-"""Where creates go: pools, limits, what is known of a room, and what is told of the decision."""
+"""Where creates go: the least loaded node, pools, limits, what is known of a room, and what is told of the decision."""
 
 import json
 
@@ -18,6 +18,40 @@ def homes(cluster: Cluster, *meeting_ids: str) -> list[str]:
 def expected(cluster: Cluster, meeting_id: str) -> float:
     """Users expected in the room's newest meeting."""
     return float(cluster.rows(meeting_id)[-1]["expected_users"])
+
+
+def test_a_second_burst_right_after_the_next_poll_spreads_as_evenly(cluster: Cluster) -> None:
+    for number in range(10):
+        cluster.create(f"course-{number}")
+    cluster.poll()
+    for number in range(10, 20):
+        cluster.create(f"course-{number}")
+    assert [len(cluster.meetings(name)) for name in cluster.nodes] == [10, 10]
+
+
+def test_the_users_that_a_poll_saw_count(cluster: Cluster) -> None:
+    cluster.create("full")
+    full = cluster.home("full")
+    cluster.let_in(full, "full", 35)
+    cluster.poll()
+    for number in range(3):
+        cluster.create(f"course-{number}")
+        assert cluster.home(f"course-{number}") != full
+
+
+def test_a_heavier_node_takes_more(cluster: Cluster) -> None:
+    cluster.execute("UPDATE nodes SET weight = 3 WHERE name = 'bbb1'")
+    for number in range(12):
+        cluster.create(f"course-{number}")
+    assert {name: len(cluster.meetings(name)) for name in cluster.nodes} == {"bbb1": 9, "bbb2": 3}
+
+
+def test_without_redis_s_snapshots_meetings_still_spread(cluster: Cluster) -> None:
+    cluster.services.redis.flushall()
+    cluster.services.recent.forget()
+    for number in range(10):
+        assert cluster.create(f"course-{number}").success
+    assert [len(cluster.meetings(name)) for name in cluster.nodes] == [5, 5]
 
 
 def test_a_tagged_node_is_kept_for_those_who_ask(cluster: Cluster) -> None:

@@ -14,7 +14,7 @@ from balancer.core.parameters import Parameters
 from balancer.live_listing import LiveListing
 from balancer.node_client import NodeClient
 from balancer.settings import Settings
-from tests.integration.peer import Peer, answer
+from tests.integration.nodes.peer import Peer, answer
 from tests.integration.web.conftest import settings_for
 
 #: As many as a process asks at one time.

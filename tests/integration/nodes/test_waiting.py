@@ -1,0 +1,140 @@
+"""How long a call waits for a node, who waits with it, and who is not let in any more."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from balancer import patience, shared_answers
+from balancer.core import circuit
+from balancer.core.parameters import Parameters
+from balancer.errors import NodeTimeoutError, NodeUnreachableError
+from balancer.node_client import NodeClient
+from tests.integration.nodes.client import call, make, node
+from tests.integration.nodes.peer import Peer, Script, answer, send
+
+T = TypeVar("T")
+
+
+def drop_by_drop(connection: socket.socket, request: bytes) -> None:
+    for byte in answer():
+        connection.sendall(bytes([byte]))
+        time.sleep(0.1)
+
+
+def never(connection: socket.socket, request: bytes) -> None:
+    time.sleep(3)
+
+
+@pytest.mark.parametrize("script", [never, drop_by_drop])
+def test_the_deadline_holds_for_the_whole_answer(client: NodeClient, peer: Peer, script: Script) -> None:
+    peer.script = script
+    before = time.monotonic()
+    with pytest.raises(NodeTimeoutError, match="within 1 s"):
+        call(client, peer.port)
+    # Drop by drop the whole answer takes more than 9 s.
+    assert 0.9 < time.monotonic() - before < 6
+    # The late answer is never taken for the next call's.
+    peer.script = send(answer(b"<response><returncode>SUCCESS</returncode><own>yes</own></response>"))
+    assert client.call(node(peer.port), "getMeetingInfo", Parameters()).text("own") == "yes"
+
+
+def test_a_node_that_hangs_gets_no_further_call_and_holds_no_further_thread(
+    tmp_path: Path, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "WAITING", 0.0)
+    client = make(tmp_path, web_threads=8, node_read_timeout=30.0)
+    release = threading.Event()
+    peer.script = held(release)
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(call, client, peer.port) for _ in range(2)]
+        until(lambda: len(peer.requests) == 2)
+        with pytest.raises(NodeUnreachableError, match="2 calls wait"):
+            call(client, peer.port)
+        assert not any(each.done() for each in waiting)
+        release.set()
+        for each in waiting:
+            each.result(10)
+    client.close()
+    assert len(peer.requests) == 2
+
+
+def held(release: threading.Event) -> Script:
+    """Answers once it is let."""
+
+    def script(connection: socket.socket, request: bytes) -> None:
+        assert release.wait(20)
+        connection.sendall(answer())
+
+    return script
+
+
+def ask(client: NodeClient, port: int, row: int = 1, query: bytes = b"meetingID=x") -> None:
+    assert client.ask(node(port), "getMeetingInfo", Parameters.parse(query), row=row).success
+
+
+def test_equal_questions_in_flight_are_put_once_for_each_meeting(
+    tmp_path: Path, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = make(tmp_path, node_info_timeout=30.0)
+    release = threading.Event()
+    peer.script = held(release)
+    sharing: list[object] = []
+
+    class Noted(Future[T]):
+        def result(self, timeout: float | None = None) -> T:
+            sharing.append(self)
+            return super().result(timeout)
+
+    monkeypatch.setattr(shared_answers, "Future", Noted)
+    with ThreadPoolExecutor(12) as pool:
+        wanted = [(1, b"meetingID=x"), (2, b"meetingID=x"), (1, b"meetingID=y")]
+        asked = [pool.submit(ask, client, peer.port, *one) for one in wanted for _ in range(4)]
+        until(lambda: len(sharing) == len(asked) - len(wanted))
+        release.set()
+        for one in asked:
+            one.result(10)
+    assert len(peer.requests) == len(wanted)
+    ask(client, peer.port)
+    assert len(peer.requests) == len(wanted) + 1
+    client.close()
+
+
+def test_a_shared_question_without_an_answer_counts_once_against_the_node(client: NodeClient, peer: Peer) -> None:
+    peer.script = lambda connection, request: None
+    with ThreadPoolExecutor(2 * circuit.FAILURES) as pool:
+        asked = [pool.submit(ask, client, peer.port) for _ in range(2 * circuit.FAILURES)]
+        for one in asked:
+            with pytest.raises(NodeTimeoutError):
+                one.result(5)
+    assert len(peer.requests) == 1
+    peer.script = send(answer())
+    ask(client, peer.port)
+
+
+def test_a_node_that_hangs_is_soon_refused_at_once_and_asked_again_later(
+    client: NodeClient, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(circuit, "REST", 60.0)
+    peer.script = never
+    for _ in range(circuit.FAILURES):
+        with pytest.raises(NodeTimeoutError):
+            ask(client, peer.port)
+    with pytest.raises(NodeUnreachableError, match="without an answer"):
+        ask(client, peer.port)
+    assert len(peer.requests) == circuit.FAILURES
+    peer.script = send(answer())
+    monkeypatch.setattr(client._patience, "_clock", lambda: time.monotonic() + circuit.REST)
+    ask(client, peer.port)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
