@@ -17,10 +17,10 @@ from balancer.core.parameters import Parameters
 
 #: BBB's rule for names of metadata; others are dropped by the node.
 _METADATA = re.compile(r"[a-z][a-z0-9-]*")
-#: Young meetings that a process remembers how to list, about 5 MB: each getMeetings until the next poll lists them.
-_REMEMBERED = 2048
+#: Young meetings that a process remembers how to list, 8 MB at most: each getMeetings until the next poll lists them.
+_REMEMBERED = 1024
 #: Characters of a birth; a longer one is read each time.
-_ORDINARY = 10_000
+_ORDINARY = 4000
 #: What XML cannot hold.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 #: Elements that a node answers create with, too.

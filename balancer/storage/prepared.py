@@ -6,6 +6,7 @@ that values go and come as text.
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -19,7 +20,10 @@ _NAMED = re.compile(r"%\((\w+)\)s")
 
 
 class Prepared:
-    """One statement. Threads share it; a connection is one's own, and in no pipeline."""
+    """One statement, prepared where it stands outside a transaction.
+
+    Threads share it; a connection is one's own, and in no pipeline.
+    """
 
     def __init__(self, name: str, query: str) -> None:
         """query: with ``%(name)s`` for values, as psycopg takes it, and no other ``%``."""
@@ -42,12 +46,18 @@ class Prepared:
 
     def _execute(self, connection: Connection, values: Mapping[str, object]) -> PGresult:
         server = connection.pgconn
-        if not connection.autocommit and server.transaction_status == TransactionStatus.IDLE:
-            _sound(connection, server.exec_(b"BEGIN"))
-        if self._name not in connection.prepared:
-            _sound(connection, server.prepare(self._name, self._query))
-            connection.prepared.add(self._name)
         texts: list[Any] = [_as_text(values[name]) for name in self._names]
+        if not connection.autocommit:
+            if server.transaction_status == TransactionStatus.IDLE:
+                _sound(connection, server.exec_(b"BEGIN"))
+            # A statement that is not there any more would end the transaction.
+            return _sound(connection, server.exec_params(self._query, texts))
+        if self._name in connection.prepared:
+            # With some rollbacks psycopg drops whatever is prepared.
+            with suppress(psycopg.errors.InvalidSqlStatementName):
+                return _sound(connection, server.exec_prepared(self._name, texts))
+        _sound(connection, server.prepare(self._name, self._query))
+        connection.prepared.add(self._name)
         return _sound(connection, server.exec_prepared(self._name, texts))
 
 

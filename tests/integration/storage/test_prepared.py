@@ -56,6 +56,20 @@ def test_outside_autocommit_it_is_part_of_a_transaction(connection: Connection) 
     assert count(connection) == 1
 
 
+def test_it_goes_on_after_psycopg_dropped_what_was_prepared(connection: Connection) -> None:
+    connection.autocommit = True
+    ADD.changed(connection, {"names": "{a}"})
+    connection.autocommit = False
+    for _ in range(10):  # until psycopg prepares it itself
+        assert count(connection) == 1
+    connection.rollback()
+    ADD.changed(connection, {"names": "{b}"})
+    connection.commit()
+    connection.autocommit = True
+    assert ADD.changed(connection, {"names": "{c}"}) == 1
+    assert count(connection) == 3
+
+
 def test_an_error_is_psycopg_s_and_the_connection_goes_on(connection: Connection) -> None:
     connection.autocommit = True
     ADD.changed(connection, {"names": "{a}"})
