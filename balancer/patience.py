@@ -12,6 +12,8 @@ from balancer.errors import NodeError, NodeUnreachableError
 
 #: Seconds after which a call counts as one that waits; a node in health answers well within.
 WAITING = 1.0
+#: Times the limit: calls under way to one node beyond which the next one waits for room, as long as that.
+_CROWD = 2
 #: With any other reason the node answered, whatever it said.
 _NO_ANSWER = frozenset({"dns", "connect", "tls", "slow"})
 
@@ -25,7 +27,7 @@ class Patience:
         """limit: calls that may wait for one node at a time; clock: seconds."""
         self._limit = limit
         self._clock = clock
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._under_way: dict[str, list[float]] = defaultdict(list)
         self._circuits: dict[str, Circuit] = {}  #: of nodes that failed last
 
@@ -54,14 +56,18 @@ class Patience:
         try:
             yield
         finally:
-            with self._lock:
+            with self._changed:
                 self._under_way[node].remove(began)
                 if not self._under_way[node]:
                     del self._under_way[node]
+                self._changed.notify_all()
 
     def _begin(self, node: str) -> float:
-        began = self._clock()
-        with self._lock:
+        with self._changed:
+            # Of a burst to a node that has just begun to hang, not everybody may find out for himself: who comes late
+            # waits for room, and when there is none those before him have waited for so long that they count.
+            self._changed.wait_for(lambda: len(self._under_way.get(node, ())) < _CROWD * self._limit, WAITING)
+            began = self._clock()
             circuit = self._circuits.get(node)
             if circuit and not circuit.admits(began):
                 raise NodeUnreachableError(f"the last {circuit.failures} calls went without an answer", "slow")
@@ -74,7 +80,7 @@ class Patience:
         return began
 
     def _learn(self, node: str, *, answered: bool) -> None:
-        with self._lock:
+        with self._changed:
             before = self._circuits.get(node, Circuit())
             if answered:
                 self._circuits.pop(node, None)

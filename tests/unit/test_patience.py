@@ -1,9 +1,13 @@
 """How many calls may wait for one slow node."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 
 import pytest
 
+from balancer import patience as patience_module
 from balancer.core.circuit import FAILURES, REST
 from balancer.errors import NodeError, NodeTimeoutError, NodeUnreachableError
 from balancer.patience import WAITING, Patience
@@ -37,11 +41,42 @@ def enter(patience: Patience, node: str, calls: int) -> ExitStack:
     return stack
 
 
-def test_a_burst_to_a_node_that_answers_is_let_through(patience: Patience, clock: Clock) -> None:
-    with enter(patience, "bbb1", 50):
+def test_more_calls_than_may_wait_are_let_through_to_a_node_that_answers(patience: Patience, clock: Clock) -> None:
+    with enter(patience, "bbb1", 3):
         clock.now += WAITING
         with patience.call("bbb1"):
             pass
+
+
+def test_a_crowd_of_calls_is_let_through_as_the_node_answers(patience: Patience) -> None:
+    inside: list[int] = []
+
+    def call() -> None:
+        with patience.call("bbb1"):
+            inside.append(len(patience._under_way["bbb1"]))
+            time.sleep(0.01)
+
+    with ThreadPoolExecutor(30) as threads:
+        for each in [threads.submit(call) for _ in range(30)]:
+            each.result()
+    assert len(inside) == 30
+    assert max(inside) == 4
+
+
+def test_of_a_crowd_that_comes_to_a_node_as_it_hangs_most_are_soon_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience_module, "WAITING", 0.1)
+    patience, over = Patience(2), threading.Event()
+
+    def call() -> None:
+        with patience.call("bbb1"):
+            over.wait(10)
+
+    with ThreadPoolExecutor(12) as threads:
+        called = [threads.submit(call) for _ in range(12)]
+        done, waiting = wait(called, timeout=2)
+        over.set()
+    assert len(waiting) == 4
+    assert all(isinstance(each.exception(), NodeUnreachableError) for each in done)
 
 
 def test_beyond_its_limit_of_waiting_calls_a_node_gets_no_more(patience: Patience, clock: Clock) -> None:
