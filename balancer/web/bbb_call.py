@@ -101,6 +101,7 @@ def _authenticate(name: str, body: Body, error: type[ChecksumError]) -> tuple[Te
     if given and query:
         # Nothing in the body matters to the signature, so a stranger's body is not even read.
         tenant = _signer(name, signed, given, parameters, error)
+        body.trust()
         kind, form = _form(body)
         if in_form := form.all("checksum"):
             raise _refusal(error, name, given + [value.encode() for value in in_form])
@@ -110,6 +111,7 @@ def _authenticate(name: str, body: Body, error: type[ChecksumError]) -> tuple[Te
         signed.append(_sorted_form(form))
     given = given + [value.encode() for value in form.all("checksum")]
     tenant = _signer(name, signed, given, parameters, error)
+    body.trust()
     return tenant, parameters + form.without("checksum"), kind
 
 

@@ -20,7 +20,7 @@ logger = log.get(__name__)
 
 #: Bytes of a body kept in memory; a longer one goes to a temporary file.
 _IN_MEMORY = 1_000_000
-#: Largest form: it is read before the caller is known, since the checksum may stand in it.
+#: Largest form, and the most that is read before the caller is known: the checksum may stand in a form.
 FORM_LIMIT = 1_000_000
 _CHUNK = 65536
 
@@ -51,8 +51,10 @@ class Body:
     """The body of a request, read from the connection only when it is asked for; gone when the block ends."""
 
     def __init__(self, request: Request, limit_bytes: int) -> None:
+        """limit_bytes: of what a caller may send whom ``trust`` has let in."""
         self._request = request
-        self._limit = limit_bytes
+        self._limit_of_known = limit_bytes
+        self._limit = min(limit_bytes, FORM_LIMIT)
         self._file: IO[bytes] | None = None
         self._size = 0
 
@@ -64,6 +66,10 @@ class Body:
     ) -> None:
         if self._file is not None:
             self._file.close()
+
+    def trust(self) -> None:
+        """The caller is known."""
+        self._limit = self._limit_of_known
 
     def kind(self) -> Kind:
         """What the request calls its body; XML that some clients label as a form, or not at all, is still XML."""

@@ -374,6 +374,15 @@ def test_a_stranger_s_body_is_not_even_read(client: FlaskClient) -> None:
     assert key(answer) == "checksumError"
 
 
+@pytest.mark.parametrize("label", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""])
+def test_of_a_stranger_s_form_no_more_is_read_than_a_form_may_have(client: FlaskClient, label: str) -> None:
+    sent = BytesIO(b"a" * 5_000_000)
+    chunked = {"wsgi.input_terminated": True}
+    answer = client.post(f"{API}/probe", input_stream=sent, content_type=label, environ_overrides=chunked)
+    assert key(answer) == "validationError"
+    assert "longer than 1000000" in answer.text
+
+
 def test_nothing_known_of_any_tenant_is_a_failure_and_no_wrong_checksum(settings: Settings) -> None:
     app = create_app(settings)
     blueprint = Blueprint("probe", __name__)
