@@ -73,7 +73,8 @@ def give_up(session: Session, meeting_id: str, tenant: str | None, form: str) ->
                 f"{row['node']} answers, so {row['meeting_id']} is not lost: `balancer meeting end` ends it"
             )
         ledger.give_up(connection, row["id"], _CAUSE)
-    logger.info("meeting changed", meeting_id=row["meeting_id"], row=row["id"], to_state="lost", cause=_CAUSE)
+    about = {"tenant_id": row["tenant_id"], "meeting_id": row["meeting_id"], "row": row["id"]}
+    logger.info("meeting changed", **about, to_state="lost", cause=_CAUSE)
     try:
         Placements(session.redis).forget(row["tenant_id"], row["meeting_id"], row["id"])
     except StorageUnavailableError as error:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from balancer import log
 from balancer.cli.node_apply import apply
 from balancer.cli.node_options import declared_limits, declared_options, read_secret, secret_options
 from balancer.cli.output import format_option, show, table
@@ -21,7 +22,10 @@ from balancer.storage.placements import Placements
 
 #: Meetings named in a refusal; `meeting list --node` names all.
 _NAMED = 10
+_REMOVED = "its node was removed"
 STATES = [state.value for state in AdminState]
+
+logger = log.get(__name__)
 
 force_option = click.option("--force", is_flag=True, help="Do it although meetings are there.")
 
@@ -114,8 +118,11 @@ def remove(session: Session, name: str, force: bool, form: str) -> None:
         # From here on no placement chooses it: whatever is placed there is seen below.
         nodes.set_admin_state(connection, name, AdminState.DISABLED)
         _refuse_if_busy(connection, known, "remove", force)
-        lost = ledger.lose_all(connection, known.id, "its node was removed")
+        lost = ledger.lose_all(connection, known.id, _REMOVED)
         nodes.remove(connection, known)
+    for row in lost:
+        about = {"tenant_id": row["tenant_id"], "meeting_id": row["meeting_id"], "row": row["id"]}
+        logger.info("meeting changed", **about, to_state="lost", cause=_REMOVED)
     session.nodes_changed()
     _forget_copies(session, lost)
     lines = [f"{name} removed", *(f"- {row['meeting_id']} is given up" for row in lost)]
