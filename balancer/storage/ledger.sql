@@ -52,7 +52,8 @@ SELECT id, state, 'lost', %(cause)s FROM changed
 -- name: note_end
 WITH changed AS (
     UPDATE meetings SET end_requested_at = clock_timestamp()
-    WHERE id = %(id)s AND state = 'running' AND end_requested_at IS NULL
+    WHERE id = %(id)s AND state = 'running'
+        AND (end_requested_at > clock_timestamp() - interval '2 minutes') IS NOT TRUE
     RETURNING id
 )
 INSERT INTO meeting_events (meeting, from_state, to_state, cause)

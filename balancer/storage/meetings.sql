@@ -168,10 +168,11 @@ ORDER BY meeting_id <> %(meeting_id)s
 LIMIT 1;
 
 -- name: listed
--- A tenant's running meetings, for getMeetings, but for those whose node took an end; the columns are
--- core.listing.Listed's, in its order.
+-- A tenant's running meetings, for getMeetings, but for those whose node took an end a moment ago: one that still runs
+-- after that was not ended after all. The columns are core.listing.Listed's, in its order.
 SELECT
     node_id, meeting_id, internal_meeting_id, extract(epoch FROM created_at)::float8 AS created_at, create_time, recorded
 FROM meetings
-WHERE tenant_id = %(tenant_id)s AND state = 'running' AND node_id IS NOT NULL AND end_requested_at IS NULL
+WHERE tenant_id = %(tenant_id)s AND state = 'running' AND node_id IS NOT NULL
+    AND (end_requested_at > clock_timestamp() - interval '2 minutes') IS NOT TRUE
 ORDER BY id;

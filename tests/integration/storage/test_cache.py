@@ -63,6 +63,19 @@ def test_only_one_caller_waits_for_a_redis_that_hangs(
             time.sleep(0.1)
 
 
+def test_a_connection_that_redis_closed_costs_no_command(
+    own_redis: Redis, client: cache.Redis, placements: Placements
+) -> None:
+    place = Place(1, 1, "internal")
+    placements.note(1, "course-1", place)
+    with redis.Redis.from_url(own_redis.url()) as other:
+        other.client_kill_filter(_id=client.client_id())
+        assert placements.find(1, "course-1") == place
+        other.client_kill_filter(_id=client.client_id())
+        placements.forget(1, "course-1", 1)
+    assert placements.find(1, "course-1") is None
+
+
 def test_a_thread_has_one_connection_whatever_redis_went_through(
     own_redis: Redis, client: cache.Redis, placements: Placements
 ) -> None:

@@ -29,7 +29,13 @@ def test_where_nothing_is_going_on_the_list_is_there_and_empty(cluster: Cluster)
 
 def test_before_and_after_a_poll_a_meeting_looks_the_same(cluster: Cluster) -> None:
     cluster.create(
-        "course-1", attendeePW="a&b", moderatorPW="mod", record="true", meta_Origin="<lms>", maxParticipants="9"
+        "course-1",
+        name="Übung <😀>",
+        attendeePW="a&b",
+        moderatorPW="mod",
+        record="true",
+        meta_Origin="<lms>",
+        maxParticipants="9",
     )
     young = listed(cluster)["course-1"]
     cluster.poll()
@@ -109,6 +115,17 @@ def test_a_meeting_that_its_node_ends_is_listed_no_more(cluster: Cluster, redis_
         client.flushall()
     assert listed(cluster) == {}
     assert [state for _, state in cluster.states("course-1")] == ["running"]
+
+
+def test_a_meeting_that_goes_on_minutes_after_an_end_is_listed_again(cluster: Cluster) -> None:
+    cluster.create("course-1")
+    cluster.poll()
+    cluster.execute("UPDATE meetings SET end_requested_at = clock_timestamp()")
+    assert listed(cluster) == {}
+    cluster.execute("UPDATE meetings SET end_requested_at = clock_timestamp() - interval '3 minutes'")
+    assert listed(cluster).keys() == {"course-1"}
+    assert cluster.call("end", meetingID="course-1").success
+    assert listed(cluster) == {}
 
 
 def test_a_meeting_that_its_node_lost_is_listed_no_more(cluster: Cluster) -> None:
