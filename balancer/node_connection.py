@@ -89,13 +89,34 @@ class NodeConnection:
 
 def _connect(address: str, tls: ssl.SSLContext | None, timeout: float) -> socket.socket:
     parts = urlsplit(f"//{address}")
-    connection = socket.create_connection((parts.hostname, parts.port or (443 if tls else 80)), timeout)
+    connection = _reach(parts.hostname or "", parts.port or (443 if tls else 80), time.monotonic() + timeout)
     # A request goes out at once, though the answer to what went before may not be acknowledged yet.
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if tls:
         connection = tls.wrap_socket(connection, server_hostname=parts.hostname)
     connection.setblocking(False)
     return connection
+
+
+def _reach(host: str, port: int, deadline: float) -> socket.socket:
+    """A connection to the first address of a host that takes one. Raises OSError.
+
+    All have one deadline (of time.monotonic()): socket.create_connection gives the whole time to each.
+    """
+    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    last: OSError = TimeoutError("timed out")
+    for left, (family, kind, protocol, _, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
+        connection = socket.socket(family, kind, protocol)
+        try:
+            connection.settimeout(max(0.001, (deadline - time.monotonic()) / left))
+            connection.connect(address)
+        except OSError as error:
+            connection.close()
+            last = error
+            continue
+        connection.settimeout(max(0.001, deadline - time.monotonic()))
+        return connection
+    raise last
 
 
 class _TimedSocket(io.RawIOBase):

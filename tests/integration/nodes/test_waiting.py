@@ -3,8 +3,9 @@
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,6 +43,44 @@ def test_the_deadline_holds_for_the_whole_answer(client: NodeClient, peer: Peer,
     # The late answer is never taken for the next call's.
     peer.script = send(answer(b"<response><returncode>SUCCESS</returncode><own>yes</own></response>"))
     assert client.call(node(peer.port), "getMeetingInfo", Parameters()).text("own") == "yes"
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """Of a host that answers no connection: those who may wait for one do so already."""
+    with socket.socket() as listener, ExitStack() as waiting:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            with suppress(BlockingIOError):
+                one.connect(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+def resolves(monkeypatch: pytest.MonkeyPatch, *ports: int) -> None:
+    """The node's name has these addresses, of which only the port differs."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in ports]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+
+
+def test_all_addresses_of_a_node_share_the_time_to_connect(
+    client: NodeClient, silent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolves(monkeypatch, silent, silent, silent)
+    before = time.monotonic()
+    with pytest.raises(NodeUnreachableError) as raised:
+        call(client, silent)
+    assert raised.value.reason == "connect"
+    assert 0.9 < time.monotonic() - before < 1.8
+
+
+def test_behind_an_address_that_is_silent_the_next_one_is_tried(
+    client: NodeClient, peer: Peer, silent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolves(monkeypatch, silent, peer.port)
+    call(client, peer.port)
 
 
 def test_a_node_that_hangs_gets_no_further_call_and_holds_no_further_thread(
