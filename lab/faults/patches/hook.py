@@ -54,7 +54,8 @@ def place_with(*changes: tuple[str, str]) -> None:
     @after_import("balancer.storage.placing")
     def replace_function(module: ModuleType) -> None:
         decide = module.decide
-        module._SQL = module._SQL | {"place": module._SQL["place"].replace("place_meeting(", "pg_temp.place_meeting(")}  # type: ignore[attr-defined]
+        query = module._SQL["place"].replace("place_meeting(", "pg_temp.place_meeting(")
+        module._PLACE = module.Prepared("place", query)  # type: ignore[attr-defined]
 
         def decide_otherwise(connection: Any, *arguments: Any, **named: Any) -> Any:
             text = (
