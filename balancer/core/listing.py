@@ -138,18 +138,18 @@ def birth(parameters: Parameters, answer: Answer) -> str:
     return f"{parameters.encode().decode('ascii')}\n{answer.body.decode('latin-1')}"
 
 
-def young_meeting(birth: str) -> str:
-    """How a node lists a meeting right after its birth. Raises NodeError where that is none."""
-    return _remembered(birth) if len(birth) <= _ORDINARY else _born(birth)
+def young_meeting(told: str) -> str:
+    """How a node lists a meeting right after its ``birth``, which is told. Raises NodeError where that is none."""
+    return _remembered(told) if len(told) <= _ORDINARY else _born(told)
 
 
 @lru_cache(_REMEMBERED)
-def _remembered(birth: str) -> str:
-    return _born(birth)
+def _remembered(told: str) -> str:
+    return _born(told)
 
 
-def _born(birth: str) -> str:
-    query, _, body = birth.partition("\n")
+def _born(told: str) -> str:
+    query, _, body = told.partition("\n")
     parameters, answer = Parameters.parse(query.encode("ascii")), parse(body.encode("latin-1"))
     name, recorded, breakout = parameters.text("name"), parameters.flag("record"), parameters.flag("isBreakout")
     metadata = {

@@ -60,7 +60,7 @@ def test_a_crowd_of_calls_is_let_through_as_the_node_answers(patience: Patience)
         for each in [threads.submit(call) for _ in range(30)]:
             each.result()
     assert len(inside) == 30
-    assert max(inside) == 4
+    assert max(inside) <= 4
 
 
 def test_of_a_crowd_that_comes_to_a_node_as_it_hangs_most_are_soon_refused(monkeypatch: pytest.MonkeyPatch) -> None:
