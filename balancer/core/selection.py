@@ -65,9 +65,20 @@ def candidates(
     return sorted(found, key=_rank)
 
 
+def unfit(node: Node, observed: ObservedState, pool: Pool) -> str:
+    """Why a node may not take a meeting of the pool at all; "" where it may."""
+    if node.admin_state is not AdminState.ENABLED:
+        return node.admin_state.value
+    if not pool.allows(node.tags):
+        return _UNTAGGED if pool.required else "kept for other tags"
+    if observed not in _PREFERENCE:
+        return "never polled" if observed is ObservedState.UNKNOWN else observed.value
+    return ""
+
+
 def rank(node: Node, observed: ObservedState, pool: Pool) -> int | None:
     """What comes before any load: the lower the better; None where the node may not take such a meeting at all."""
-    if _unfit(node, observed, pool):
+    if unfit(node, observed, pool):
         return None
     return 2 * _PREFERENCE.index(observed) + (not pool.holds(node.tags))
 
@@ -90,7 +101,7 @@ def full(load: Load, node: Node) -> str:
 
 def _judged(node: Node, observed: ObservedState, load: Load, request: Request) -> Candidate:
     """By what speaks against it, whatever the others are like."""
-    refusal = _unfit(node, observed, request.pool)
+    refusal = unfit(node, observed, request.pool)
     if node.id in request.refused:
         refusal = "that did not take this meeting"
     elif node.id in request.foreign:
@@ -98,16 +109,6 @@ def _judged(node: Node, observed: ObservedState, load: Load, request: Request) -
     elif request.only not in (None, node.id):
         refusal = "without its parent meeting"
     return Candidate(node, observed, load, request.expected_users, refusal or full(load, node))
-
-
-def _unfit(node: Node, observed: ObservedState, pool: Pool) -> str:
-    if node.admin_state is not AdminState.ENABLED:
-        return node.admin_state.value
-    if not pool.allows(node.tags):
-        return _UNTAGGED if pool.required else "kept for other tags"
-    if observed not in _PREFERENCE:
-        return "never polled" if observed is ObservedState.UNKNOWN else observed.value
-    return ""
 
 
 def _refuse(

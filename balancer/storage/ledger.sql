@@ -14,9 +14,7 @@ SELECT meetings.id, tenants.name AS tenant, meetings.meeting_id, meetings.node_i
     meetings.finished_at, meetings.user_joined, meetings.recorded
 FROM meetings JOIN tenants ON tenants.id = meetings.tenant_id
 WHERE meetings.id IN (
-    -- By way of the tenants, so that the index of (tenant, meetingID) is used.
-    SELECT named.id FROM tenants AS each JOIN meetings AS named ON named.tenant_id = each.id
-    WHERE named.meeting_id = %(id)s
+    SELECT id FROM meetings WHERE meeting_id = %(id)s
     UNION
     SELECT id FROM meetings WHERE internal_meeting_id = %(id)s
 )

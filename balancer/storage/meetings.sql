@@ -12,10 +12,12 @@ LEFT JOIN node_observations AS o ON o.node_id = m.node_id
 WHERE m.tenant_id = %(tenant_id)s AND m.meeting_id = %(meeting_id)s AND m.state IN ('creating', 'running');
 
 -- name: place
--- The function of migration 0012 says what each of them is. Lists go and come as text: psycopg takes longer over an
+-- Migration 0013 says what each of them is. Lists go and come as text: psycopg takes longer over an
 -- array, or over JSON that it reads by itself, than over all the rest.
-SELECT live_id, row_id, chosen_id, chosen_score, expected, unseen::text, to_json(foreign_ids)::text AS foreign_ids
-FROM place_meeting(
+SELECT
+    live_id, row_id, chosen_id, chosen_score, expected, unseen::text, to_json(foreign_ids)::text AS foreign_ids,
+    contenders::text
+FROM choose_node(
     %(tenant_id)s, %(meeting_id)s, %(recorded)s, %(size_hint)s, %(usual_size)s, %(most)s,
     %(refused)s::bigint[], %(known)s, %(reserve)s
 );
@@ -36,7 +38,8 @@ SELECT
     extract(epoch FROM placed_at)::float8 AS placed_at, extract(epoch FROM created_at)::float8 AS created_at
 FROM meetings
 WHERE state = 'running' AND node_id IS NOT NULL
-    AND placed_at > clock_timestamp() - make_interval(secs => %(seconds)s);
+    AND created_at > statement_timestamp() - make_interval(secs => %(seconds)s)  -- later than placed_at, and has an index
+    AND placed_at > statement_timestamp() - make_interval(secs => %(seconds)s);
 
 -- name: placed
 -- How many live meetings each node has.

@@ -1,11 +1,11 @@
 """Placement in PostgreSQL: one statement, under a lock, that counts everything placed so far and adds one row.
 
-The lock is taken and given back within that statement (function place_meeting), so that a process that hangs holds up
+The lock is taken and given back within that statement (function choose_node), so that a process that hangs holds up
 nobody. What stays the same from one poll to the next is worked out before, for many placements: the ``Outlook``.
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -18,7 +18,7 @@ from balancer.core.load import Load, Seen, Unseen, Young, load, room, seen
 from balancer.core.meetings import Placement, State, Wanted
 from balancer.core.nodes import Node, Observation, ObservedState, Snapshot, observed_state
 from balancer.core.pools import Pool
-from balancer.core.selection import Candidate, Request, candidates, rank
+from balancer.core.selection import Candidate, Request, candidates, rank, unfit
 from balancer.errors import BBBError
 from balancer.settings import Settings
 from balancer.storage import clock, nodes
@@ -29,10 +29,8 @@ from balancer.storage.sql import queries
 
 _SQL = queries("meetings")
 _PLACE = Prepared("place", _SQL["place"])
-#: Pools for which an outlook keeps what place_meeting is told; creates that ask for others are rare.
+#: Pools for which an outlook keeps what choose_node is told; creates that ask for others are rare.
 _POOLS = 20
-#: Nodes whose scores a decision's log line tells, the best first: a line stays readable with hundreds of them.
-_SCORES = 20
 #: Characters of a create's tags in a log line.
 _TAG_SHOWN = 200
 
@@ -54,15 +52,16 @@ class Outlook:
     observed: Mapping[int, ObservedState]  #: of every node; stale ones are told apart
     seen: Mapping[int, Seen]  #: of the nodes with a fresh snapshot: a stale one says less than our own rows
     video_weight: float  #: users that one webcam weighs as much as
-    _known: dict[Pool, str] = field(default_factory=dict)
+    _known: dict[Pool, "_Known"] = field(default_factory=dict)
 
-    def known(self, pool: Pool) -> str:
-        """What place_meeting takes under that name."""
+    def known(self, pool: Pool) -> "_Known":
+        """What it tells of all nodes to placements that ask for this pool."""
         found = self._known.get(pool)
         if found is None:
             told = [self._told(node, pool) for node in self.nodes]
             late = [name for each in self.seen.values() for name in each.late]
-            found = json.dumps({"nodes": told, "late": late})
+            refusals = _by_refusal((unfit(node, self.observed[node.id], pool), node) for node in self.nodes)
+            found = _Known(json.dumps({"nodes": told, "late": late}), refusals, sum(map(len, refusals.values())))
             if len(self._known) < _POOLS:
                 self._known[pool] = found
         return found
@@ -88,18 +87,27 @@ class Outlook:
         }
 
 
+class _Known(NamedTuple):
+    nodes: str  #: what choose_node takes as known
+    #: Names of the nodes that may take no meeting of the pool at all, by the reason.
+    refusals: Mapping[str, Sequence[str]]
+    refused: int  #: how many those are
+
+
 @dataclass(frozen=True, kw_only=True)
 class Decision:
     """What became of a placement, and why."""
 
     wanted: Wanted
     outlook: Outlook
+    known: _Known
     request: Request
     unseen: Mapping[int, Unseen]
     live_id: int | None  #: the row that the meetingID has already; then nothing else was looked at
     row_id: int | None  #: the new one; None where none was to be, or the rows moved on meanwhile
     chosen: Node | None  #: None: no node is fit
     score: float | None  #: of the chosen one
+    contenders: "_Contenders"
 
     @property
     def refused(self) -> bool:
@@ -123,11 +131,6 @@ class Decision:
 
     def log(self) -> None:
         """One line that tells it all."""
-        fit = [each for each in self.judged if not each.refusal]
-        refusals: dict[str, list[str]] = {}
-        for each in self.judged:
-            if each.refusal:
-                refusals.setdefault(each.refusal, []).append(each.node.name)
         logger.info(
             "no node for a meeting" if self.row_id is None else "meeting placed",
             tenant_id=self.wanted.tenant_id,
@@ -136,14 +139,29 @@ class Decision:
             expected_users=self.request.expected_users,
             node=self.chosen.name if self.chosen else None,
             score=None if self.score is None else round(self.score, 2),
-            scores={each.node.name: round(each.score, 2) for each in fit[:_SCORES]},
-            at_soft_limit=[each.node.name for each in fit if each.avoided],
-            refusals=refusals,
+            scores={name: round(score, 2) for name, score in self.contenders.best},
+            at_soft_limit=self.contenders.avoided,
+            refusals=self.refusals(),
         )
+
+    def refusals(self) -> Mapping[str, Sequence[str]]:
+        """Names of the nodes that may not take the meeting, by the reason."""
+        everywhere = not (self.request.refused or self.request.foreign or self.request.only)
+        if everywhere and self.contenders.number + self.known.refused == len(self.outlook.nodes):
+            return self.known.refusals
+        return _by_refusal((each.refusal, each.node) for each in self.judged)
+
+
+class _Contenders(NamedTuple):
+    """Nodes that were chosen among."""
+
+    number: int = 0
+    best: Sequence[tuple[str, float]] = ()  #: some, the best first: name and score
+    avoided: Sequence[str] = ()  #: names of all that are at a soft limit
 
 
 class _Placed(NamedTuple):
-    """What place_meeting says of these; the last two in JSON."""
+    """What choose_node says of these; the last three in JSON."""
 
     live_id: int | None
     row_id: int | None
@@ -152,11 +170,12 @@ class _Placed(NamedTuple):
     expected: float | None
     unseen: str | None
     foreign_ids: str | None
+    contenders: str | None
 
     @classmethod
     def read(cls, *columns: str | None) -> Self:
         """From the columns as PostgreSQL writes them."""
-        live_id, row_id, chosen_id, chosen_score, expected, unseen, foreign_ids = columns
+        live_id, row_id, chosen_id, chosen_score, expected, unseen, foreign_ids, contenders = columns
         return cls(
             live_id=int(live_id) if live_id else None,
             row_id=int(row_id) if row_id else None,
@@ -165,6 +184,7 @@ class _Placed(NamedTuple):
             expected=float(expected) if expected else None,
             unseen=unseen,
             foreign_ids=foreign_ids,
+            contenders=contenders,
         )
 
 
@@ -229,7 +249,8 @@ def decide(
     # A breakout room goes where its parent is, whatever that node's tags.
     home = by_id.get(only or 0)
     pool = Pool(home.tags) if home else Pool.asked(wanted.parameters)
-    unfit = {*refused, *(by_id.keys() - {only} if only else ())}
+    told = known.known(pool)
+    excluded = {*refused, *(by_id.keys() - {only} if only else ())}
     values = {
         "tenant_id": wanted.tenant_id,
         "meeting_id": wanted.meeting_id,
@@ -237,14 +258,15 @@ def decide(
         "size_hint": expected.hint,
         "usual_size": settings.expected_users,
         "most": expected.most,
-        "refused": f"{{{','.join(map(str, unfit))}}}",  # an array as PostgreSQL writes it
-        "known": known.known(pool),
+        "refused": f"{{{','.join(map(str, excluded))}}}",  # an array as PostgreSQL writes it
+        "known": told.nodes,
         "reserve": reserve,
     }
     found = _Placed.read(*_PLACE.row(connection, values))
     return Decision(
         wanted=wanted,
         outlook=known,
+        known=told,
         request=Request(
             pool=pool,
             expected_users=found.expected or 0.0,
@@ -257,6 +279,7 @@ def decide(
         row_id=found.row_id,
         chosen=by_id.get(found.chosen_id or 0),
         score=found.chosen_score,
+        contenders=_Contenders(**json.loads(found.contenders)) if found.contenders else _Contenders(),
     )
 
 
@@ -272,3 +295,12 @@ def _parents_node(connection: Connection, wanted: Wanted) -> int | None:
     if row is None:
         raise BBBError("No parent meeting exists for the breakout room", "parentMeetingDoesNotExist")
     return int(row["node_id"])
+
+
+def _by_refusal(judged: Iterable[tuple[str, Node]]) -> dict[str, list[str]]:
+    """Names of the nodes that are refused, by the reason."""
+    found: dict[str, list[str]] = {}
+    for refusal, node in judged:
+        if refusal:
+            found.setdefault(refusal, []).append(node.name)
+    return found

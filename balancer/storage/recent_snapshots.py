@@ -12,7 +12,7 @@ from balancer.storage.placing import Outlook, outlook
 from balancer.storage.snapshots import Snapshots
 
 #: Seconds for which what was looked at serves.
-_LIFE = 1.0
+_LIFE = 2.0
 #: Seconds after which nobody goes on with it while another looks: one who waits for a Redis that hangs is back by then.
 _OLD = 5.0
 #: Seconds. A pool that is full refuses many creates at once, and not every one of them should have all looked at anew.

@@ -3,12 +3,14 @@
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 
+from balancer.core.nodes import AdminState, ObservedState
 from balancer.core.recordings import Query
-from balancer.storage import recordings, schema
+from balancer.storage import nodes, recordings, schema
 from balancer.storage.database import connect
 from balancer.storage.recording_counts import RecordingCounts
 from tools import schema_dump
@@ -108,6 +110,58 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(
         assert [migration.name for migration in schema.pending(connection)] == ["9998_pre_bad"]
         gone = connection.execute("SELECT to_regclass('half') IS NULL AS gone").fetchone()
         assert gone == {"gone": True}
+
+
+#: As releases before migration 0013 place a meeting.
+_PLACE_BEFORE_0013 = """
+SELECT row_id, chosen_score
+FROM place_meeting(1, %s, false, null, 10, null, '{}', (
+    SELECT json_build_object('late', '[]'::json, 'nodes', json_agg(json_build_object(
+        'id', id, 'rank', 0, 'changed', changed_at, 'state', 'online', 'poll', now(), 'people', 0, 'video', 0,
+        'meetings', 0
+    )))
+    FROM nodes
+), true)
+"""
+
+
+def test_the_release_before_places_meetings_while_migrations_run(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _apply(empty_database_url, monkeypatch, until="0012")
+    with connect(empty_database_url) as connection:
+        node = nodes.Declaration(name="bbb1", url="https://bbb1/", secret="a-secret")
+        known = nodes.add(connection, node, AdminState.ENABLED)
+        nodes.observe(connection, known.id, ObservedState.ONLINE, reason="", bbb_version="", digests=(), fencing=1)
+        connection.execute(
+            "INSERT INTO meetings (tenant_id, meeting_id, node_name, state, expected_users, finished_at)"
+            " SELECT 1, 'old-' || number, 'bbb1', 'ended', 1, now() FROM generate_series(1, 200000) AS number"
+        )
+    begun, stopping = threading.Barrier(5, timeout=30), threading.Event()
+
+    def place(name: str) -> int:
+        """Place meetings until the migrations are through; how many."""
+        placed = 0
+        with connect(empty_database_url, autocommit=True) as connection:
+            while not stopping.is_set():
+                row = connection.execute(_PLACE_BEFORE_0013, [f"{name}-{placed}"]).fetchone()
+                assert row is not None
+                assert row["row_id"] is not None
+                placed += 1
+                if placed == 1:
+                    begun.wait()
+        return placed
+
+    with ThreadPoolExecutor(4) as pool:
+        placing = [pool.submit(place, f"new-{number}") for number in range(4)]
+        begun.wait()
+        try:
+            with connect(empty_database_url) as connection:
+                schema.migrate(connection)
+        finally:
+            stopping.set()
+        # Whoever placed on while the indexes were built has been made to wait within the function.
+        assert all(each.result() > 1 for each in placing)
 
 
 def _apply(url: str, monkeypatch: pytest.MonkeyPatch, until: str) -> list[str]:

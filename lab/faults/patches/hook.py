@@ -48,19 +48,17 @@ def after_import(name: str) -> Callable[[Patch], Patch]:
 
 
 def place_with(*changes: tuple[str, str]) -> None:
-    """Has meetings placed by a changed copy of function place_meeting, which only this process's connections know."""
+    """Has meetings placed by a changed copy of function choose_node, which only this process's connections know."""
     values = [each for change in changes for each in change]
 
     @after_import("balancer.storage.placing")
     def replace_function(module: ModuleType) -> None:
         decide = module.decide
-        query = module._SQL["place"].replace("place_meeting(", "pg_temp.place_meeting(")
+        query = module._SQL["place"].replace("choose_node(", "pg_temp.choose_node(")
         module._PLACE = module.Prepared("place", query)  # type: ignore[attr-defined]
 
         def decide_otherwise(connection: Any, *arguments: Any, **named: Any) -> Any:
-            text = (
-                "replace(pg_get_functiondef('place_meeting'::regproc), 'public.place_meeting', 'pg_temp.place_meeting')"
-            )
+            text = "replace(pg_get_functiondef('choose_node'::regproc), 'public.choose_node', 'pg_temp.choose_node')"
             for _ in changes:
                 text = f"replace({text}, %s, %s)"
             connection.execute(connection.execute(f"SELECT {text} AS copy", values).fetchone()["copy"])

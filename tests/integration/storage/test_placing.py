@@ -104,6 +104,37 @@ def test_without_a_fresh_poll_every_live_row_counts(rows: Connection, settings: 
     assert reserved(rows, known, settings) == (654_321, 6)
 
 
+def test_a_placement_reads_no_more_meetings_than_a_poll_can_have_missed(rows: Connection, settings: Settings) -> None:
+    now = clock.now(rows)
+    began = now - timedelta(seconds=5)
+    some_meetings(rows, began)
+    rows.execute(
+        "INSERT INTO meetings (tenant_id, meeting_id, node_id, node_name, state, internal_meeting_id, create_time,"
+        " expected_users, placed_at, created_at, finished_at)"
+        " SELECT 1, 'room-' || number, %(node)s, 'bbb1', CASE WHEN number <= 8500 THEN 'running' ELSE 'ended' END,"
+        " 'internal-room-' || number, 1, 10, %(began)s::timestamptz - interval '1 h',"
+        " %(began)s::timestamptz - interval '1 h', CASE WHEN number > 8500 THEN %(began)s::timestamptz END"
+        " FROM generate_series(1, 9000) AS number",
+        {"node": node_id(rows), "began": began},
+    )
+    unpolled = nodes.add(
+        rows, nodes.Declaration(name="bbb2", url="https://bbb2/", secret="a-secret"), AdminState.ENABLED
+    )
+    query = "UPDATE meetings SET node_id = %s WHERE meeting_id IN ('room-1', 'room-2', 'room-3', 'room-4')"
+    rows.execute(query, [unpolled.id])
+    rows.execute("ANALYZE meetings")  # with so many that run, the planner takes reading them all for cheaper
+    known = outlook(rows, snapshot(rows, began, {"old": 3}), settings)
+    with connect(settings.database_url) as connection:
+        decision = decide(connection, wanted(), (), known, settings)
+        query = "SELECT seq_tup_read, idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'meetings'"
+        read = connection.execute(query).fetchone()
+    assert decision.unseen[node_id(rows)].meetings == 3
+    assert decision.unseen[unpolled.id].meetings == 4
+    assert read is not None
+    assert read["seq_tup_read"] == 0
+    assert read["idx_tup_fetch"] < 20
+
+
 @pytest.mark.parametrize(
     ("query", "peaks", "users"),
     [
@@ -164,7 +195,7 @@ class Draw:
         self._rows, self._random = rows, random.Random(seed)
         rows.execute("TRUNCATE meetings, meeting_events, nodes, node_observations CASCADE")
         self._began = clock.now(rows) - timedelta(seconds=3)
-        self.nodes = [self._node(number) for number in range(self._random.randint(1, 4))]
+        self.nodes = [self._node(number) for number in range(self._random.choice([1, 2, 3, 4] * 5 + [60]))]
         self.snapshots = {node.id: self._snapshot(node) for node in self.nodes if self._random.random() < 0.8}
         for number in range(self._random.randint(0, 6)):
             self._meeting(number)
@@ -245,8 +276,19 @@ def test_postgresql_chooses_the_node_that_the_rules_name(rows: Connection, setti
         expected = (None, None) if best.refusal else (best.node.name, pytest.approx(best.score))
         found = (decision.chosen and decision.chosen.name, decision.score)
         assert found == expected, f"seed {seed}: {decision.judged}"
+        fit = [each for each in decision.judged if not each.refusal]
+        assert decision.contenders.number == len(fit), f"seed {seed}"
+        best = [[each.node.name, pytest.approx(each.score)] for each in fit[:20]]
+        assert list(decision.contenders.best) == best, f"seed {seed}"
+        assert list(decision.contenders.avoided) == [each.node.name for each in fit if each.avoided], f"seed {seed}"
+        refusals = {each.refusal: set[str]() for each in decision.judged if each.refusal}
+        for each in decision.judged:
+            if each.refusal:
+                refusals[each.refusal].add(each.node.name)
+        assert {reason: set(names) for reason, names in decision.refusals().items()} == refusals, f"seed {seed}"
+        met["many contend"] += len(fit) > 20
         met["chosen" if decision.chosen else "none fit"] += 1
         met.update(each.refusal.partition(" of ")[0] for each in decision.judged)
         met["avoided"] += any(each.avoided for each in decision.judged)
-    kinds = {"chosen", "none fit", "live", "avoided", "at the limit", "with another meeting"}
+    kinds = {"chosen", "none fit", "live", "avoided", "at the limit", "with another meeting", "many contend"}
     assert kinds <= met.keys(), met
