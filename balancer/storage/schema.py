@@ -40,10 +40,15 @@ def applied(connection: Connection) -> list[str]:
     return [row["name"] for row in connection.execute("SELECT name FROM schema_migrations ORDER BY name")]
 
 
-def pending(connection: Connection) -> list[Migration]:
-    """Migrations still to be applied. Raises SchemaError where the database is of a newer release."""
+def pending(connection: Connection, *, upgrading: bool = False) -> list[Migration]:
+    """Migrations still to be applied. Raises SchemaError where the database is of a newer release.
+
+    upgrading: a newer release's ``pre`` migrations may be there, beside which this one goes on working.
+    """
     known, done = migrations(), set(applied(connection))
     foreign = done - {migration.name for migration in known}
+    if upgrading:
+        foreign = {name for name in foreign if not name.partition("_")[2].startswith("pre_")}
     if foreign:
         raise SchemaError(f"the database has migrations of a newer release: {', '.join(sorted(foreign))}")
     return [migration for migration in known if migration.name not in done]

@@ -17,7 +17,7 @@ def livez() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """200, or 503 with reasons: no store usable, a schema of another release, no node known."""
+    """200, or 503 with reasons: no store usable, a schema that this release cannot work with, no node known."""
     reasons = unready(services())
     answer = jsonify({"ready": not reasons, "reasons": reasons})
     answer.status_code = 503 if reasons else 200
@@ -30,7 +30,7 @@ def unready(needed: Services) -> list[str]:
     away: list[str] = []
     try:
         with needed.database.transaction() as connection:
-            waiting = [migration.name for migration in schema.pending(connection)]
+            waiting = [migration.name for migration in schema.pending(connection, upgrading=True)]
         if waiting:
             reasons.append(f"migrations not applied: {', '.join(waiting)}")
     except StorageUnavailableError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from balancer.storage.database import connect
 from tests.integration.web.cluster import SECRET, path
 from tests.integration.web.server import Server, serving
 
@@ -21,6 +22,17 @@ def test_it_is_alive_and_says_why_it_is_not_ready(server: Server) -> None:
     ready = requests.get(f"{server.origin}/readyz", timeout=10)
     assert ready.status_code == 503
     assert ready.json() == {"ready": False, "reasons": ["no node is registered"]}
+
+
+def test_it_stays_ready_beside_what_a_newer_release_may_do_before_it_is_gone(server: Server, database_url: str) -> None:
+    def reasons(migration: str) -> list[str]:
+        with connect(database_url) as connection:
+            connection.execute("INSERT INTO schema_migrations (name) VALUES (%s)", [migration])
+        found: list[str] = requests.get(f"{server.origin}/readyz", timeout=10).json()["reasons"]
+        return found
+
+    assert reasons("9998_pre_future") == ["no node is registered"]
+    assert "newer release: 9999_post_future" in " ".join(reasons("9999_post_future"))
 
 
 def test_a_request_line_of_64_kb_is_taken_and_a_longer_one_gets_a_short_414(server: Server) -> None:
