@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from typing import Any, TextIO, cast
 
 import structlog
@@ -14,6 +15,7 @@ import structlog
 _SENSITIVE = re.compile(r"(?i)((?:checksum|secret|password|attendeePW|moderatorPW|sessionToken)=)[^&\s\"']*")
 #: Made once: structlog's JSONRenderer makes one for each line.
 _JSON = json.JSONEncoder(default=repr)
+_TEXT = structlog.dev.ConsoleRenderer(colors=False)
 
 
 class _StandardError(io.TextIOBase):
@@ -31,24 +33,16 @@ _STANDARD_ERROR = cast(TextIO, _StandardError())
 
 def configure(level: str, form: str) -> None:
     """level: debug info warning error. form: "json" for machines, "text" for a terminal."""
-    renderer = _as_json if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
-    shared: list[structlog.typing.Processor] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-    ]
-    final: list[structlog.typing.Processor] = [structlog.processors.format_exc_info, hide_sensitive, renderer]
+    # One processor for all: a create writes two lines, and each step of a chain would cost as much as its work.
+    finish = _as_json if form == "json" else _as_text
     structlog.configure(
-        processors=shared + final,
+        processors=[finish],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(_STANDARD_ERROR),
         # Loggers that were used before follow: what is cached would keep the settings of its first line.
         cache_logger_on_first_use=False,
     )
-    _configure_libraries(shared, final)
-
-
-def _as_json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
-    return _JSON.encode(event)
+    _configure_libraries(finish)
 
 
 def keep_loggers() -> None:
@@ -56,16 +50,37 @@ def keep_loggers() -> None:
     structlog.configure(cache_logger_on_first_use=True)
 
 
-def _configure_libraries(shared: list[structlog.typing.Processor], final: list[structlog.typing.Processor]) -> None:
+def _configure_libraries(finish: structlog.typing.Processor) -> None:
     """What psycopg's pool and others say through the standard library comes out in the same form."""
     handler = _LibraryHandler(_STANDARD_ERROR)
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove_meta, *final])
-    )
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[remove_meta, finish]))
     root = logging.getLogger()
     root.handlers = [each for each in root.handlers if not isinstance(each, _LibraryHandler)]
     root.addHandler(handler)
+
+
+def _as_json(logger: object, level: str, event: MutableMapping[str, Any]) -> str:
+    event = _completed(logger, level, event)
+    line = _JSON.encode(event)
+    # What is sensitive follows a "=", which few lines have.
+    return _JSON.encode(_blanked(event)) if "=" in line else line
+
+
+def _as_text(logger: object, level: str, event: MutableMapping[str, Any]) -> str:
+    return _TEXT(logger, level, _blanked(_completed(logger, level, event)))
+
+
+def _completed(logger: object, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """With level, time and traceback."""
+    event["level"] = level
+    event["time"] = datetime.now(UTC).isoformat().removesuffix("+00:00") + "Z"
+    return structlog.processors.format_exc_info(logger, level, event) if "exc_info" in event else event
+
+
+def _blanked(event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Without what follows ``checksum=`` and its like in any text, in tracebacks too."""
+    return {key: without_sensitive(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 class HidesSensitive(logging.Filter):
@@ -89,13 +104,4 @@ def get(name: str) -> structlog.typing.FilteringBoundLogger:
 
 def without_sensitive(text: str) -> str:
     """The text, with what follows ``checksum=`` and its like blanked."""
-    # Few texts have one, and every line of the log has many texts.
-    return _SENSITIVE.sub(r"\1…", text) if "=" in text else text
-
-
-def hide_sensitive(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Blank what follows ``checksum=`` and its like in every text, in tracebacks too."""
-    for key, value in event.items():
-        if isinstance(value, str):
-            event[key] = without_sensitive(value)
-    return event
+    return _SENSITIVE.sub(r"\1…", text)

@@ -23,7 +23,7 @@ def read(lines: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
 def test_a_line_is_an_object_with_time_level_module_and_event(lines: pytest.CaptureFixture[str]) -> None:
     log.get("balancer.web").info("meeting placed", node="bbb1", scores={"bbb1": 1.5})
     (entry,) = read(lines)
-    assert entry.pop("time")
+    assert str(entry.pop("time")).endswith("Z")
     assert entry == {
         "event": "meeting placed",
         "level": "info",
