@@ -44,12 +44,18 @@ class Parameters:
         """Read a query string or a form. Never fails: what cannot be decoded is told by ``check_encoding``."""
         items, broken = [], None
         plain = raw.isascii() and b"\0" not in raw
-        for part in raw.split(b"&"):
+        # Most parts of most calls read as they stand: decoded all at once, that costs least.
+        readable = raw.replace(b"+", b" ").decode("latin-1").split("&")
+        for part, text in zip(raw.split(b"&"), readable, strict=True):
+            if plain and "%" not in text:
+                name, _, value = text.partition("=")
+                item, sound = Parameter(part, clean(name), value), True
+            else:
+                item, sound = _read(part)
             if part:
-                item, sound = _read_plain(part) if plain and b"%" not in part else _read(part)
                 items.append(item)
-                if not sound and broken is None:
-                    broken = item.name
+            if not sound and broken is None:
+                broken = item.name
         return cls(items, broken)
 
     @classmethod
@@ -130,12 +136,6 @@ class Parameters:
     def encode(self) -> bytes:
         """As a query string or form: what was sent is sent again, what no URL can carry is percent-encoded."""
         return _encoded(_UNSENDABLE, b"&".join([item.raw for item in self._items]))
-
-
-def _read_plain(part: bytes) -> tuple[Parameter, bool]:
-    """As ``_read``, of ASCII without a percent sign or NUL: most are like that."""
-    name, _, value = part.replace(b"+", b" ").decode("ascii").partition("=")
-    return Parameter(part, clean(name), value), True
 
 
 def _read(part: bytes) -> tuple[Parameter, bool]:
