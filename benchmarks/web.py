@@ -1,7 +1,7 @@
 """CPU time of a request, against a bare Flask and gunicorn answer measured in the same run.
 
 Two simulated nodes, 100 meetings, 1,000 recordings, 16 keep-alive connections. The ratio is the median of several
-rounds, each of which measures the bare answer too: what else the machine does falls on both.
+rounds, each of which measures the bare answer just before: what else the machine does falls on both.
 """
 
 import time
@@ -35,6 +35,7 @@ class Question:
     expected: bytes = b"<returncode>SUCCESS</returncode>"
     ends_them: bool = False  #: whether what it created is ended afterwards
     cpu: list[dict[str, float]] = field(default_factory=list)  #: one a round
+    bare: list[float] = field(default_factory=list)  #: of the bare answer just before, one a round
     walls: list[Outcome] = field(default_factory=list)
 
 
@@ -80,11 +81,11 @@ def end(client: FrontEnd, numbers: range, settled: float) -> None:
     time.sleep(settled)
 
 
-def figures_of(question: Question, nothing: Question, web: str) -> Iterator[Figure]:
+def figures_of(question: Question) -> Iterator[Figure]:
     name = question.name
-    ratios = [mine[web] / its["bare"] for mine, its in zip(question.cpu, nothing.cpu, strict=True)]
+    ratios = [mine["web"] / bare for mine, bare in zip(question.cpu, question.bare, strict=True)]
     yield Figure(f"{name}: web CPU to bare", median(ratios), "times", question.limit)
-    for group in (web, "postgresql", "redis"):
+    for group in ("web", "postgresql", "redis"):
         yield Figure(f"{name}: {group} CPU", median(each[group] for each in question.cpu), "ms")
     for share in (0.5, 0.95):
         wall = median(each.percentile(share) for each in question.walls) * 1000
@@ -101,17 +102,18 @@ def ask(sandbox: Sandbox) -> Iterator[Figure]:
     nothing = Question("bare", lambda _: target)
     asked = questions(client, ids)
     for round_number in range(ROUNDS + 1):
-        take(nothing, origin, meter, round_number)
         for question in asked:
+            take(nothing, origin, meter, round_number)
             numbers = take(question, client.origin, meter, round_number)
+            question.bare.append(nothing.cpu[-1]["bare"])
             if question.ends_them:
                 end(client, numbers, settled=2 * POLL_INTERVAL)
-    for question in (nothing, *asked):
-        # The first round only warms up.
-        del question.cpu[0], question.walls[0]
-    yield from figures_of(nothing, nothing, "bare")
     for question in asked:
-        yield from figures_of(question, nothing, "web")
+        # The first round only warms up.
+        del question.cpu[0], question.bare[0], question.walls[0]
+    yield Figure("bare: CPU", median(bare for question in asked for bare in question.bare), "ms")
+    for question in asked:
+        yield from figures_of(question)
 
 
 def measure() -> Iterator[Figure]:
