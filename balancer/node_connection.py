@@ -10,6 +10,8 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import IO, Any
 from urllib.parse import urlsplit
 
@@ -20,6 +22,8 @@ from balancer.http_answer import HttpAnswer
 #: Bytes of an answer; BBB's largest lists are far below.
 ANSWER_LIMIT = 20_000_000
 _CHUNK = 65536
+#: Looks names up: a resolver waits for a name server that is away as long as it likes, 10 s and more.
+_LOOKUPS = ThreadPoolExecutor(8, "lookup")
 _HEAD = "User-Agent: bbb-fleet\r\nAccept: text/xml, */*;q=0.1\r\nAccept-Encoding: identity\r\n"
 
 
@@ -103,7 +107,7 @@ def _reach(host: str, port: int, deadline: float) -> socket.socket:
 
     All have one deadline (of time.monotonic()): socket.create_connection gives the whole time to each.
     """
-    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = _addresses(host, port, deadline)
     last: OSError = TimeoutError("timed out")
     for left, (family, kind, protocol, _, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
         connection = socket.socket(family, kind, protocol)
@@ -117,6 +121,19 @@ def _reach(host: str, port: int, deadline: float) -> socket.socket:
         connection.settimeout(max(0.001, deadline - time.monotonic()))
         return connection
     raise last
+
+
+def _addresses(host: str, port: int, deadline: float) -> list[Any]:
+    """As socket.getaddrinfo; raises socket.gaierror also where nobody knows until the deadline."""
+    with suppress(socket.gaierror):
+        # For an address nobody has to be asked.
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    lookup = _LOOKUPS.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    try:
+        return lookup.result(deadline - time.monotonic())
+    except TimeoutError as error:
+        lookup.cancel()
+        raise socket.gaierror(socket.EAI_AGAIN, "no name server answered in time") from error
 
 
 class _TimedSocket(io.RawIOBase):

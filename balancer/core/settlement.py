@@ -5,7 +5,7 @@ handed out only if afterwards exactly one live row says that it is the one.
 """
 
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import Enum
 
 from balancer.core.meetings import Identity, State
 
@@ -28,16 +28,16 @@ class Row:
 
 
 class Step(Enum):
-    """What is done to the rows, and whether the meeting may be handed out then."""
+    """What is done to the rows, and whether the meeting may be handed out then; in words for the log."""
 
-    KEEP = auto()  #: nothing is left to do: hand it out
-    BEGIN = auto()  #: the row is running from now on: hand it out
-    SUCCEED = auto()  #: the row ended, a new one runs in its place: hand it out
-    TAKE_BACK = auto()  #: the row ended, the one it belonged to before runs again: hand it out
-    DISOWN = auto()  #: nobody is told of it; the row is lost, so that the poller closes what is on the node
-    DISOWN_SUCCESSOR = auto()  #: the row has ended, a new one is lost: as before
-    REFUSE = auto()  #: it is not ours to hand out: the row ended
-    LOOK_AGAIN = auto()  #: the rows moved on: nothing is done
+    KEEP = "nothing was left to do: handed out"
+    BEGIN = "its node created it, the row is running: handed out"
+    SUCCEED = "its node created another one, a new row runs in place of the ended one: handed out"
+    TAKE_BACK = "its node still had the one from before, whose row runs again: handed out"
+    DISOWN = "its node takes no new meetings: lost, so that the poller closes it"
+    DISOWN_SUCCESSOR = "its node takes no new meetings, or the row had ended: a new row is lost, as before"
+    REFUSE = "its node answered with a meeting that is not its own: the row ended"
+    LOOK_AGAIN = "the rows had moved on: nothing was done"
 
     @property
     def hands_out(self) -> bool:

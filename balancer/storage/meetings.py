@@ -309,6 +309,7 @@ class Meetings:
             row=placement.id,
             node=node,
             step=step.name,
+            reason=step.value,
             runs=running,
         )
 

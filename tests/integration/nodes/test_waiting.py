@@ -83,6 +83,25 @@ def test_behind_an_address_that_is_silent_the_next_one_is_tried(
     call(client, peer.port)
 
 
+def test_a_name_server_that_is_silent_holds_a_call_no_longer_than_a_node(
+    client: NodeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_up = threading.Event()
+
+    def ask(*_: object, flags: int = 0, **__: object) -> list[object]:
+        if not flags & socket.AI_NUMERICHOST:
+            given_up.wait(20)
+        raise socket.gaierror(socket.EAI_NONAME, "unknown")
+
+    monkeypatch.setattr(socket, "getaddrinfo", ask)
+    try:
+        with pytest.raises(NodeUnreachableError, match="no name server answered in time") as raised:
+            client.call(node(1, host="bbb1.test"), "getMeetingInfo", Parameters.parse(b"meetingID=x"))
+    finally:
+        given_up.set()
+    assert raised.value.reason == "dns"
+
+
 def test_a_node_that_hangs_gets_no_further_call_and_holds_no_further_thread(
     tmp_path: Path, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

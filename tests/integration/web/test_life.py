@@ -96,4 +96,5 @@ def test_each_step_of_a_meeting_is_a_line_of_the_log(cluster: Cluster, capsys: p
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if "course-1" in line]
     assert [line["event"] for line in lines] == ["meeting placed", "create settled", "end taken"]
     assert [(line["tenant_id"], line["meeting_id"]) for line in lines] == [(1, "course-1")] * 3
+    assert lines[1]["reason"] == "its node created it, the row is running: handed out"
     assert not [line for line in lines if "moderator" in str(line)]
