@@ -1,5 +1,6 @@
 """CPU time and memory of a process and those that it started."""
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -19,9 +20,17 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     total = 0.0
     for pid in pids:
         for process in tree(pid):
-            times = process.cpu_times()
-            total += times.user + times.system + times.children_user + times.children_system
+            ended = process.cpu_times()
+            total += _cpu_clock(process.pid) + ended.children_user + ended.children_system
     return total
+
+
+def _cpu_clock(pid: int) -> float:
+    """Seconds of all its threads, to the nanosecond; what /proc tells is rounded to the clock's ticks of 10 ms.
+
+    The number is clock_getcpuclockid(3)'s, which Python does not have.
+    """
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 def largest_megabytes(pid: int) -> float:

@@ -18,7 +18,7 @@ from benchmarks.processes import Meter
 from lab.sandbox import Sandbox
 
 ROUNDS = 5
-#: A round: the clock of CPU time ticks every 10 ms, and what a pause makes due must not count for much.
+#: A round: what a pause makes due must not count for much.
 REQUESTS = 1000
 POLL_INTERVAL = 2.0
 MEETINGS = 100
