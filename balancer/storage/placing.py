@@ -88,6 +88,8 @@ class Outlook:
 
 
 class _Known(NamedTuple):
+    """What an outlook tells of all nodes to placements that ask for one pool."""
+
     nodes: str  #: what choose_node takes as known
     #: Names of the nodes that may take no meeting of the pool at all, by the reason.
     refusals: Mapping[str, Sequence[str]]

@@ -160,7 +160,7 @@ def test_the_release_before_places_meetings_while_migrations_run(
                 schema.migrate(connection)
         finally:
             stopping.set()
-        # Whoever placed on while the indexes were built has been made to wait within the function.
+        # The second one at the latest had to wait, within the function, for an index to be built.
         assert all(each.result() > 1 for each in placing)
 
 
