@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -47,14 +48,17 @@ def write_baseline(question: str, figures: Iterable[Figure]) -> None:
     BASELINE.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n")
 
 
-def answer(question: str, measure: Callable[[], Iterable[Figure]]) -> None:
-    """The command of a question: measure, print, and fail where a promise is not kept."""
+def answer(question: str, measure: Callable[..., Iterable[Figure]], *options: Callable[[Any], Any]) -> None:
+    """The command of a question: measure, print, and fail where a promise is not kept.
+
+    options: click's, whose values measure gets by name.
+    """
 
     @click.command(help=f"Measure: {question}.")
     @click.option("--json", "as_json", type=click.Path(dir_okay=False, path_type=Path), help="Also write JSON here.")
     @click.option("--write-baseline", "store", is_flag=True, help="Store the figures as the baseline.")
-    def command(as_json: Path | None, store: bool) -> None:
-        figures = list(measure())
+    def command(as_json: Path | None, store: bool, **values: Any) -> None:
+        figures = list(measure(**values))
         click.echo(table(question, figures))
         if as_json:
             as_json.write_text(json.dumps([asdict(each) for each in figures], indent=2) + "\n")
@@ -63,4 +67,6 @@ def answer(question: str, measure: Callable[[], Iterable[Figure]]) -> None:
         if not all(each.kept for each in figures):
             raise SystemExit(1)
 
+    for option in options:
+        option(command)
     command()
