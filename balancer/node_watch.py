@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -107,10 +107,15 @@ class Watch:
         """Every registered node; what is known of others is dropped. Raises StorageUnavailableError."""
         found = await self._stored(self._stores.nodes)
         for node in found:
-            if node.id in self._probed and self._nodes.get(node.id, node) != node:
-                self._probed[node.id] = replace(self._probed[node.id], ask_version=0.0, try_digests=0.0, untried=())
+            before = self._nodes.get(node.id, node)
+            if before != node:
+                logger.info("node changed by an operator", node=node.name, changes=_changes(before, node))
+                if node.id in self._probed:
+                    self._probed[node.id] = replace(self._probed[node.id], ask_version=0.0, try_digests=0.0, untried=())
+        ids = {node.id for node in found}
+        for node_id in self._nodes.keys() - ids:
+            logger.info("node removed by an operator", node=self._nodes[node_id].name)
         self._nodes = {node.id: node for node in found}
-        ids = set(self._nodes)
         for known in (self._health, self._written, self._probed, self._listed):
             for node_id in known.keys() - ids:
                 del known[node_id]
@@ -352,3 +357,9 @@ def _snapshot(poll: _Poll, listed: Listed, ended: datetime, version: str) -> Sna
         participants=participants,
         bbb_version=version,
     )
+
+
+def _changes(before: Node, after: Node) -> dict[str, object]:
+    """What was changed, from what to what; of a secret only that it was."""
+    old, new = asdict(before), asdict(after)
+    return {name: "…" if name == "secret" else [old[name], new[name]] for name in old if old[name] != new[name]}

@@ -1,17 +1,19 @@
 """`balancer poller run` as systemd runs it: two processes, one lease."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from balancer.storage import cache, keys
+from balancer.storage import nodes as node_rows
 from lab.services import Process
 from tests.integration.poller.fleet import Fleet
 
@@ -117,6 +119,25 @@ async def test_it_waits_for_stores_that_are_away_at_its_start(pollers: Pollers, 
     await until(lambda: process.log.exists() and "lease not renewed" in process.log.read_text())
     assert process.running
     assert "Traceback" not in process.log.read_text()
+
+
+async def test_what_operators_change_is_logged(pollers: Pollers, fleet: Fleet) -> None:
+    await fleet.add("bbb1", "bbb2")
+    process = pollers.start()
+    await until(lambda: len(fleet.observed()) == 2)
+    fleet.rows.execute("UPDATE nodes SET admin_state = 'draining', secret = 'another-secret' WHERE name = 'bbb1'")
+    node_rows.remove(fleet.rows, fleet.nodes["bbb2"])
+
+    def told() -> list[dict[str, Any]]:
+        lines = map(json.loads, process.log.read_text().splitlines())
+        return [each for each in lines if each["event"].endswith("by an operator")]
+
+    await until(lambda: len(told()) == 2)
+    by_event = {each["event"]: each for each in told()}
+    changed = by_event["node changed by an operator"]
+    assert changed["node"] == "bbb1"
+    assert changed["changes"] == {"admin_state": ["enabled", "draining"], "secret": "…"}
+    assert by_event["node removed by an operator"]["node"] == "bbb2"
 
 
 async def test_no_secret_is_logged(pollers: Pollers, fleet: Fleet, database_url: str) -> None:
