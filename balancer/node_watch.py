@@ -11,7 +11,7 @@ from typing import TypeVar
 from balancer import log
 from balancer.async_node_client import AsyncNodeClient, Listed
 from balancer.cluster_clock import ClusterClock, Moment
-from balancer.core.health import Health, Thresholds, after_failure, after_pass, reconsidered
+from balancer.core.health import Health, Thresholds, after_failure, after_pass, held_back, reconsidered
 from balancer.core.nodes import Node, ObservedState, Snapshot
 from balancer.core.reconciliation import Listing, Placed
 from balancer.errors import NodeError, StorageUnavailableError
@@ -83,6 +83,7 @@ class Watch:
         self._probed: dict[int, _Probed] = {}
         self._listed: dict[int, frozenset[str]] = {}
         self._away: set[str] = set()
+        self._holding_back = False  #: whether nodes are not declared unreachable since most fail together
 
     async def remember(self) -> None:
         """Begin from what is stored, as a process that polls from now on. Raises StorageUnavailableError."""
@@ -207,6 +208,7 @@ class Watch:
         health = after_failure(
             self._health.get(poll.node.id),
             error.reason,
+            started=poll.started.at,
             ended=poll.ended(),
             thresholds=self._thresholds,
             sisters=self._sisters(poll.node),
@@ -253,6 +255,7 @@ class Watch:
         node_id = node.id
         before = self._health.get(node_id)
         self._health[node_id] = health
+        self._note_held_back()
         if health.differs(before):
             logger.info(
                 "node state",
@@ -273,6 +276,20 @@ class Watch:
         else:
             self._note_back("postgresql")
             self._written[node_id] = news
+
+    def _note_held_back(self) -> None:
+        """Log when most nodes begin to fail together, and when that is over."""
+        held = any(held_back(health, self._thresholds) for health in self._health.values())
+        if held == self._holding_back:
+            return
+        self._holding_back = held
+        failing = sum(health.failures > 0 for health in self._health.values())
+        if held:
+            logger.warning(
+                "most nodes fail together: none is declared unreachable", failing=failing, of=len(self._health)
+            )
+        else:
+            logger.info("nodes fail together no more", failing=failing, of=len(self._health))
 
     async def _settle_meetings(self, poll: _Poll, listed: Listed) -> None:
         if not poll.started.exact:

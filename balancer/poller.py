@@ -66,6 +66,7 @@ class Poller:
         self._wanted: dict[int, asyncio.Event] = {}
         self._reread = asyncio.Event()
         self._began_under: int | None = None
+        self._told: int | None = None  #: the lease's number as last logged; it may have run out since
 
     async def run_once(self) -> bool:
         """Poll every node once, all at the same time; False where another process holds the lease.
@@ -109,14 +110,14 @@ class Poller:
         self._wish_thread.shutdown()
 
     async def _hold(self) -> bool:
-        before = self._lease.fencing
         try:
             fencing = await self._in(self._lease_thread, self._lease.hold)
         except StorageUnavailableError as error:
             logger.warning("lease not renewed", reason=str(error))
-            return self._lease.fencing is not None
-        if fencing != before:
-            logger.info("lease", held=fencing is not None, fencing=fencing, before=before)
+            fencing = self._lease.fencing
+        if fencing != self._told:
+            logger.info("lease", held=fencing is not None, fencing=fencing, before=self._told)
+            self._told = fencing
         return fencing is not None
 
     async def _poll_all(self) -> None:

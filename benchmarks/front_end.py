@@ -29,6 +29,7 @@ class FrontEnd:
             attendeePW="attendee",
             moderatorPW="moderator",
             record="true",
+            meetingExpireIfNoUserJoinedInMinutes=120,  # whatever takes longer than BBB's five finds it still there
             logoutURL="https://moodle.example/mod/bigbluebuttonbn/view.php?id=4711",
             welcome="Welcome to <b>%%CONFNAME%%</b>!",
             **{"meta_bbb-origin": "Moodle", "meta_bbb-context": "Course A", "meta_bbb-recording-name": "Lecture 7"},

@@ -1,8 +1,9 @@
 """From polls to a node's state: thresholds down and up, and the case where the fault is ours.
 
-A node is suspect at its first failed poll, and takes no new meetings from then on. It is unreachable only after
-enough failures in a row, and only if most of its sisters answered since its trouble began: where most nodes fail
-together, it is our own network that failed, and nobody is declared lost.
+A node is suspect at its first failed poll, and takes no new meetings while another is known to be well. It is
+unreachable only after enough failures in a row, and only if most of its sisters answered meanwhile: where most nodes
+fail together, it is our own network that failed, and nobody is declared lost. Once they are back, only a poll that
+began after that counts against a node: of its failures before, nobody can tell whose they were.
 """
 
 from collections.abc import Iterable
@@ -28,7 +29,9 @@ class Health:
     failures: int = 0  #: in a row
     passes: int = 0  #: in a row
     failed_at: datetime | None = None  #: end of the first of the failures in a row
-    passed_at: datetime | None = None  #: start of the last good poll
+    failing_poll: datetime | None = None  #: start of the last of them
+    passing_since: datetime | None = None  #: start of the first of the good polls in a row; None while it fails
+    passed_at: datetime | None = None  #: start of the last of them
 
     @classmethod
     def remembered(cls, observation: Observation) -> "Health":
@@ -50,21 +53,37 @@ class Health:
 def after_pass(before: Health | None, *, started: datetime, ended: datetime, thresholds: Thresholds) -> Health:
     """The health after a good poll. A node seen for the first time is online at once."""
     if before is None:
-        return Health(state=ObservedState.ONLINE, reason="", since=ended, passes=1, passed_at=started)
-    counted = replace(before, failures=0, failed_at=None, passes=before.passes + 1, passed_at=started)
+        return Health(
+            state=ObservedState.ONLINE, reason="", since=ended, passes=1, passing_since=started, passed_at=started
+        )
+    counted = replace(
+        before,
+        failures=0,
+        failed_at=None,
+        failing_poll=None,
+        passes=before.passes + 1,
+        passing_since=before.passing_since or started,
+        passed_at=started,
+    )
     if before.state is ObservedState.ONLINE or counted.passes < thresholds.passes:
         return counted
     return replace(counted, state=ObservedState.ONLINE, reason="", since=ended)
 
 
 def after_failure(
-    before: Health | None, reason: str, *, ended: datetime, thresholds: Thresholds, sisters: Iterable[Health]
+    before: Health | None,
+    reason: str,
+    *,
+    started: datetime,
+    ended: datetime,
+    thresholds: Thresholds,
+    sisters: Iterable[Health],
 ) -> Health:
     """The health after a failed poll; sisters: every other node's health as it is now."""
     failures = 1 if before is None else before.failures + 1
     failed_at = before.failed_at if before and before.failed_at else ended
     lost = before is not None and before.state is ObservedState.UNREACHABLE
-    lost = lost or (failures >= thresholds.fail and not fault_is_ours(failed_at, sisters))
+    lost = lost or (failures >= thresholds.fail and not fault_is_ours(failed_at, started, sisters))
     state = ObservedState.UNREACHABLE if lost else ObservedState.SUSPECT
     return Health(
         state=state,
@@ -72,24 +91,38 @@ def after_failure(
         since=before.since if before and before.state is state else ended,
         failures=failures,
         failed_at=failed_at,
-        passed_at=before.passed_at if before else None,
+        failing_poll=started,
     )
 
 
 def reconsidered(health: Health, *, now: datetime, thresholds: Thresholds, sisters: Iterable[Health]) -> Health:
     """The health of a failing node once a sister has answered: what was held back as our own fault may be its own."""
-    held = health.state is ObservedState.SUSPECT and health.failures >= thresholds.fail
-    if not held or health.failed_at is None or fault_is_ours(health.failed_at, sisters):
+    if not held_back(health, thresholds) or health.failed_at is None or health.failing_poll is None:
+        return health
+    if fault_is_ours(health.failed_at, health.failing_poll, sisters):
         return health
     return replace(health, state=ObservedState.UNREACHABLE, since=now)
 
 
-def fault_is_ours(failed_at: datetime, sisters: Iterable[Health]) -> bool:
-    """Whether fewer than half of the nodes that count answered a poll begun after ``failed_at``.
+def held_back(health: Health, thresholds: Thresholds) -> bool:
+    """Whether it would be unreachable, were the fault not taken as ours."""
+    return health.state is ObservedState.SUSPECT and health.failures >= thresholds.fail
 
-    The failing node counts too. Nodes known to be unreachable tell nothing about us and do not count; where no other
-    node counts, there is nobody to ask and the failure is taken as the node's.
+
+def fault_is_ours(failed_at: datetime, started: datetime, sisters: Iterable[Health]) -> bool:
+    """Whether fewer than half of the nodes that count answered while this one failed.
+
+    failed_at: end of the first of its failures; started: start of its last poll. A sister answered if it did so since
+    then, and did already when that poll began: else our network may have come back in the middle of it. The failing
+    node counts too. Nodes known to be unreachable tell nothing about us and do not count; where no other node counts,
+    there is nobody to ask and the failure is taken as the node's.
     """
     counting = [sister for sister in sisters if sister.state is not ObservedState.UNREACHABLE]
-    answered = sum(1 for sister in counting if sister.passed_at is not None and sister.passed_at > failed_at)
+    answered = sum(1 for sister in counting if _answered(sister, failed_at, started))
     return bool(counting) and answered * 2 < len(counting) + 1
+
+
+def _answered(sister: Health, failed_at: datetime, started: datetime) -> bool:
+    if sister.passing_since is None or sister.passed_at is None:
+        return False
+    return sister.passing_since <= started and sister.passed_at > failed_at

@@ -6,6 +6,7 @@ from datetime import datetime
 from itertools import pairwise
 
 import pytest
+from structlog.testing import capture_logs
 
 from balancer.core.nodes import AdminState, ObservedState
 from balancer.poller import Poller
@@ -157,11 +158,33 @@ async def test_when_all_nodes_fail_together_none_is_declared_lost(poller: Poller
     await poller.run_once()
     for name in fleet.nodes:
         fleet.misbehave(name, "refuse")
+    with capture_logs() as lines:
+        for _ in range(5):
+            await poller.run_once()
+    warned = [line for line in lines if line["event"].startswith("most nodes fail together")]
+    assert [(line["failing"], line["of"]) for line in warned] == [(3, 3)]
+    assert set(fleet.observed().values()) == {(ObservedState.SUSPECT, "connect")}
+    assert fleet.states(*rows) == ["running"] * 3
+    # Their answers come one after the other: those that were not asked yet are not lost meanwhile.
+    for name in fleet.nodes:
+        fleet.mend(name)
+    states = []
+    for name in ("bbb1", "bbb2", "bbb3"):
+        # Each as in its own turn of Poller.run.
+        await poller._watch.poll(fleet.nodes[name], poller._lease.fencing or 0)
+        states.append([state for state, _ in fleet.observed().values()])
+    assert not any(ObservedState.UNREACHABLE in each for each in states)
+    assert set(fleet.observed().values()) == {ONLINE}
+
+
+async def test_a_node_that_stays_away_when_the_others_return_is_lost(poller: Poller, fleet: Fleet) -> None:
+    await fleet.add("bbb1", "bbb2", "bbb3")
+    await poller.run_once()
+    for name in fleet.nodes:
+        fleet.misbehave(name, "refuse")
     for _ in range(5):
         await poller.run_once()
     assert set(fleet.observed().values()) == {(ObservedState.SUSPECT, "connect")}
-    assert fleet.states(*rows) == ["running"] * 3
-    # One stays away when the others return: now it is the node's own fault.
     fleet.mend("bbb1")
     fleet.mend("bbb2")
     await poller.run_once()

@@ -101,6 +101,7 @@ async def test_a_frozen_holder_never_overwrites_its_successor(pollers: Pollers, 
     assert first.running
     # Greater where the lease was lost and taken once more.
     assert fencing(fleet) >= after
+    await until(lambda: '"held": false' in first.log.read_text())
 
 
 async def test_sigterm_ends_it_cleanly_and_frees_the_lease(pollers: Pollers, fleet: Fleet, client: cache.Redis) -> None:

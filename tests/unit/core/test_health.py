@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from balancer.core.health import Health, Thresholds, after_failure, after_pass, fault_is_ours, reconsidered
+from balancer.core.health import Health, Thresholds, after_failure, after_pass, fault_is_ours, held_back, reconsidered
 from balancer.core.nodes import Observation, ObservedState
 
 ONLINE, SUSPECT, UNREACHABLE = ObservedState.ONLINE, ObservedState.SUSPECT, ObservedState.UNREACHABLE
@@ -16,8 +16,11 @@ def at(seconds: float) -> datetime:
     return EIGHT + timedelta(seconds=seconds)
 
 
-def sister(state: ObservedState = ONLINE, *, passed: float | None = None) -> Health:
-    return Health(state=state, reason="", since=at(-100), passed_at=None if passed is None else at(passed))
+def sister(state: ObservedState = ONLINE, *, passed: float | None = None, passing_since: float = -100) -> Health:
+    """One that answered its last poll, or, without ``passed``, did not."""
+    if passed is None:
+        return Health(state=state, reason="", since=at(-100))
+    return Health(state=state, reason="", since=at(-100), passing_since=at(passing_since), passed_at=at(passed))
 
 
 class Drive:
@@ -40,7 +43,12 @@ class Drive:
         # By default two sisters were polled well a moment ago.
         sisters = [sister(passed=self.second - 2)] * 2 if sisters is None else sisters
         self.health = after_failure(
-            self.health, reason, ended=at(self.second), thresholds=self.thresholds, sisters=sisters
+            self.health,
+            reason,
+            started=at(self.second - 1),
+            ended=at(self.second),
+            thresholds=self.thresholds,
+            sisters=sisters,
         )
         return self.health.state
 
@@ -131,18 +139,21 @@ def test_a_changed_reason_is_worth_storing_and_a_repeated_one_is_not() -> None:
         ([sister(SUSPECT), sister(SUSPECT)], True),
         # Half of four failing is not most of them.
         ([sister(passed=1), sister(passed=1), sister(SUSPECT)], False),
+        # They answer, but not yet when the poll that failed last began: our network may have come back in the middle.
+        ([sister(passed=9, passing_since=9), sister(passed=9, passing_since=9)], True),
+        ([sister(passed=9, passing_since=8), sister(passed=8, passing_since=8)], False),
         # Long dead nodes do not make a single new failure look like ours.
         ([sister(passed=1), *[sister(UNREACHABLE, passed=-1)] * 8], False),
     ],
 )
 def test_most_nodes_failing_together_is_our_fault(sisters: list[Health], ours: bool) -> None:
-    assert fault_is_ours(at(0), sisters) is ours
+    assert fault_is_ours(at(0), at(8), sisters) is ours
 
 
 def test_while_the_fault_is_ours_nobody_is_declared_lost() -> None:
     drive = Drive()
     drive.ok()
-    silent = [sister(SUSPECT, passed=5), sister(SUSPECT, passed=5)]
+    silent = [sister(SUSPECT), sister(SUSPECT)]
     assert [drive.fail(sisters=silent) for _ in range(20)] == [SUSPECT] * 20
     assert drive.ok() is ONLINE
 
@@ -155,18 +166,34 @@ def test_a_node_that_stays_away_when_the_others_return_is_lost() -> None:
     assert drive.fail() is UNREACHABLE
 
 
-def test_what_was_held_back_is_decided_when_a_sister_answers() -> None:
-    drive = Drive()
+def held(drive: Drive) -> Health:
+    """Its health after two polls that began at 19 and 29 and failed, as those of all others did."""
     drive.ok()
-    drive.fail(sisters=[sister(passed=5), sister(passed=5)])
-    assert drive.fail(sisters=[sister(passed=5), sister(passed=5)]) is SUSPECT
+    for _ in range(2):
+        drive.fail(sisters=[sister(SUSPECT), sister(SUSPECT)])
     assert drive.health
+    assert held_back(drive.health, drive.thresholds)
+    return drive.health
+
+
+def test_what_was_held_back_is_decided_when_sisters_answer_that_did_all_the_time() -> None:
+    health = held(Drive())
     for answered, state in ((0, SUSPECT), (1, SUSPECT), (2, UNREACHABLE)):
         sisters = [sister(passed=31)] * answered + [sister(passed=5)] * (2 - answered)
-        after = reconsidered(drive.health, now=at(32), thresholds=DEFAULT, sisters=sisters)
+        after = reconsidered(health, now=at(32), thresholds=DEFAULT, sisters=sisters)
         assert after.state is state
         assert after.since == (at(32) if state is UNREACHABLE else at(20))
         assert after.reason == "connect"
+
+
+def test_after_a_common_fault_only_a_poll_that_began_later_decides() -> None:
+    drive = Drive()
+    health = held(drive)
+    returned = [sister(passed=31, passing_since=31)] * 2
+    assert reconsidered(health, now=at(32), thresholds=DEFAULT, sisters=returned) is health
+    # Its next poll begins at 39: before they returned, then after.
+    assert drive.fail(sisters=[sister(passed=39.5, passing_since=39.5)] * 2) is SUSPECT
+    assert drive.fail(sisters=returned) is UNREACHABLE
 
 
 def test_a_first_failure_is_not_decided_by_sisters() -> None:
