@@ -81,11 +81,11 @@ class NodeClient:
         def put() -> Answer:
             shown, body = self._fitting(node, name, query)
             url, timeout = self._url(node, name, shown), self._settings.node_info_timeout
-            with self._patience.judge(node.url):
+            with self._patience.judge(node.url, question=True):
                 return _read(node, name, *self._exchange(node, url, body, timeout))
 
         # Who waits for another's answer holds a thread too, so patience comes first.
-        with self._patience.wait(node.url):
+        with self._patience.wait(node.url, question=True):
             return self._questions.ask(node.url, (row, name, query), put)
 
     def list_meetings(self, node: Node, timeout: float) -> Answer:

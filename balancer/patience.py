@@ -1,4 +1,8 @@
-"""How long a process waits for slow nodes: a node that answers slowly must not hold the threads that others need."""
+"""How long a process waits for slow nodes: a node that answers slowly must not hold the threads that others need.
+
+Questions have a circuit of their own: they are given so little time that a busy node may answer none of them, and still
+take every create in good time.
+"""
 
 import threading
 import time
@@ -29,7 +33,7 @@ class Patience:
         self._clock = clock
         self._changed = threading.Condition()
         self._under_way: dict[str, list[float]] = defaultdict(list)
-        self._circuits: dict[str, Circuit] = {}  #: of nodes that failed last
+        self._circuits: dict[tuple[str, bool], Circuit] = {}  #: of nodes that failed last; True: for questions
 
     @contextmanager
     def call(self, node: str) -> Iterator[None]:
@@ -39,20 +43,23 @@ class Patience:
             yield
 
     @contextmanager
-    def judge(self, node: str) -> Iterator[None]:
-        """What is sent to the node: whether it is answered decides over the calls that follow."""
+    def judge(self, node: str, *, question: bool = False) -> Iterator[None]:
+        """What is sent to the node: whether it is answered decides over the calls that follow.
+
+        question: a call that changes nothing, and whose time is short.
+        """
         try:
             yield
         except NodeError as error:
-            self._learn(node, answered=error.reason not in _NO_ANSWER)
+            self._learn((node, question), error.reason if error.reason in _NO_ANSWER else "")
             raise
         else:
-            self._learn(node, answered=True)
+            self._learn((node, question), "")
 
     @contextmanager
-    def wait(self, node: str) -> Iterator[None]:
+    def wait(self, node: str, *, question: bool = False) -> Iterator[None]:
         """A thread that waits for the node, maybe for what another one sent. Raises as ``call``."""
-        began = self._begin(node)
+        began = self._begin(node, question)
         try:
             yield
         finally:
@@ -62,32 +69,35 @@ class Patience:
                     del self._under_way[node]
                 self._changed.notify_all()
 
-    def _begin(self, node: str) -> float:
+    def _begin(self, node: str, question: bool) -> float:
         with self._changed:
             # Of a burst to a node that has just begun to hang, not everybody may find out for himself: who comes late
             # waits for room, and when there is none those before him have waited for so long that they count.
             self._changed.wait_for(lambda: len(self._under_way.get(node, ())) < _CROWD * self._limit, WAITING)
             began = self._clock()
-            circuit = self._circuits.get(node)
+            circuit = self._circuits.get((node, question))
             if circuit and not circuit.admits(began):
-                raise NodeUnreachableError(f"the last {circuit.failures} calls went without an answer", "slow")
+                told = f"the last {circuit.failures} calls went without an answer"
+                raise NodeUnreachableError(told, circuit.reason)
             waiting = sum(began - since > WAITING for since in self._under_way.get(node, ()))
             if waiting >= self._limit:
                 raise NodeUnreachableError(f"{waiting} calls wait for its answer already", "slow")
             if circuit:
-                self._circuits[node] = circuit.tried(began)
+                self._circuits[node, question] = circuit.tried(began)
             self._under_way[node].append(began)
         return began
 
-    def _learn(self, node: str, *, answered: bool) -> None:
+    def _learn(self, about: tuple[str, bool], reason: str) -> None:
+        """reason: why there was no answer; "" where there was one."""
         with self._changed:
-            before = self._circuits.get(node, Circuit())
-            if answered:
-                self._circuits.pop(node, None)
+            before = self._circuits.get(about, Circuit())
+            if reason:
+                self._circuits[about] = before.failed(self._clock(), reason)
             else:
-                self._circuits[node] = before.failed(self._clock())
-            opened = not answered and before.failures == FAILURES - 1
+                self._circuits.pop(about, None)
+            opened = reason and before.failures == FAILURES - 1
+        node, question = about
         if opened:
-            logger.warning("node left alone", url=node, failures=FAILURES)
-        elif answered and before.failures >= FAILURES:
-            logger.info("node answers again", url=node)
+            logger.warning("node left alone", url=node, questions=question, failures=FAILURES, reason=reason)
+        elif not reason and before.failures >= FAILURES:
+            logger.info("node answers again", url=node, questions=question)

@@ -13,9 +13,10 @@ REST = 2.0
 
 @dataclass(frozen=True)
 class Circuit:
-    """Closed as it begins. Times are any clock's seconds."""
+    """Closed as it begins, and anew after an answer. Times are any clock's seconds."""
 
     failures: int = 0  #: in a row
+    reason: str = ""  #: of the last one: dns connect tls slow
     rests_until: float | None = None  #: None while closed
 
     def admits(self, now: float) -> bool:
@@ -26,11 +27,7 @@ class Circuit:
         """As a call is sent: an open one admits the next only where this one has not ended after ``REST`` seconds."""
         return self if self.rests_until is None else replace(self, rests_until=now + REST)
 
-    def failed(self, now: float) -> "Circuit":
+    def failed(self, now: float, reason: str) -> "Circuit":
         """After a call without an answer."""
         failures = self.failures + 1
-        return Circuit(failures, now + REST if failures >= FAILURES else None)
-
-    def answered(self) -> "Circuit":
-        """After an answer."""
-        return Circuit()
+        return Circuit(failures, reason, now + REST if failures >= FAILURES else None)

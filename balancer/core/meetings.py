@@ -120,8 +120,8 @@ def meeting_id(parameters: Parameters) -> str:
 
 
 def check_size(named: str) -> None:
-    """Raises ValidationError for a meetingID that BBB finds too short or too long."""
-    if not 2 <= len(named) <= 256:
+    """Raises ValidationError for a meetingID that BBB finds too short or too long: Java counts in units of UTF-16."""
+    if not 2 <= len(named.encode("utf-16-le")) // 2 <= 256:
         raise ValidationError("Meeting ID must be between 2 and 256 characters", "sizeError")
 
 

@@ -1,7 +1,8 @@
 """The parameters of a BBB call, kept as they were sent: in order, byte for byte, whatever they are called.
 
 A node strips control characters and blanks around names and values before it reads them (bbb-web's ParamsUtil and
-ValidationService, 2.5 to 3.0). We read them the same way, so that a node never sees another meetingID than we did.
+ValidationService, 2.5 to 3.0). We read them the same way, so that a node never sees another meetingID than we did:
+Java's trim takes away spaces alone, not what else Unicode calls blank.
 """
 
 import re
@@ -23,7 +24,7 @@ _RESERVED = re.compile(rb"[^A-Za-z0-9_.~-]")
 def clean(text: str) -> str:
     """The text as a node reads it."""
     # Nothing of that is printable; asking that is quicker than looking for it.
-    return (text if text.isprintable() else _CONTROL.sub("", text)).strip()
+    return (text if text.isprintable() else _CONTROL.sub("", text)).strip(" ")
 
 
 class Parameter(NamedTuple):

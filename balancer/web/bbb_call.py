@@ -6,6 +6,7 @@ Sources: bbb-web's UrlMappings, GetChecksumValidator, PostChecksumValidator, Con
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from operator import itemgetter
 from urllib.parse import quote_plus
 
 from flask import Blueprint, Response, request
@@ -148,5 +149,6 @@ def _form(body: Body) -> tuple[Kind, Parameters]:
 
 def _sorted_form(form: Parameters) -> bytes:
     """What BBB up to 2.5 signed when a form came with an empty query string: sorted fields, encoded as Java does."""
-    fields = sorted((item.name, item.value) for item in form if item.name != "checksum")
+    # By name alone: values of the same name stay in their order.
+    fields = sorted(((item.name, item.value) for item in form if item.name != "checksum"), key=itemgetter(0))
     return "&".join(f"{name}={quote_plus(value, safe='*-._')}" for name, value in fields).encode()

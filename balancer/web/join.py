@@ -28,11 +28,12 @@ blueprint = Blueprint("join", __name__)
 
 def failed(error: BBBError, parameters: Parameters | None) -> Response:
     """A failed join, in the form that its caller can use. parameters: None where the checksum was wrong."""
-    if parameters is not None:
-        if (parameters.get("redirect") or "").lower() == "false":
-            return xml.failure(error)
-        if (target := web_address(parameters.text("errorRedirectUrl"))) is not None:
-            return Redirect(_with_errors(target, error))
+    # Whoever asked so is a program; that needs no signature to be believed, as a redirect does.
+    asked = Parameters.parse(request.query_string) if parameters is None else parameters
+    if asked.text("redirect").lower() == "false":
+        return xml.failure(error)
+    if parameters is not None and (target := web_address(parameters.text("errorRedirectUrl"))) is not None:
+        return Redirect(_with_errors(target, error))
     if "text/html" in request.headers.get("Accept", ""):
         return page("You could not join the meeting", error, parameters)
     return xml.failure(error)

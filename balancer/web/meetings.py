@@ -79,7 +79,8 @@ def end(call: Call) -> Response:
         if answer.success:
             services().meetings.end_requested(place)
             logger.info("end taken", tenant_id=call.tenant.id, meeting_id=named, row=place.row)
-        elif answer.message_key == MeetingNotFoundError.message_key:
+        elif answer.message_key == MeetingNotFoundError.message_key and call.parameters.untouched("meetingID"):
+            # Of an id that has to be cleaned first the node may have made another one: then the next poll tells.
             services().meetings.end_confirmed(place, "its node did not know it at an end")
     except StorageUnavailableError as error:
         # The node's word stands: the poller finds out by itself what became of the meeting.

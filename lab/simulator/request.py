@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def clean(text: str) -> str:
-    """Strip control characters and blanks at the ends (reference 1.4)."""
-    return _CONTROL.sub("", text).strip()
+    r"""Strip control characters and spaces at the ends, as Java's ``\\p{Cc}`` and trim() do (reference 1.4)."""
+    return _CONTROL.sub("", text).strip(" ")
 
 
 def is_integer(text: str) -> bool:

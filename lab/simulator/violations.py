@@ -23,8 +23,8 @@ class Violations:
         self._found[key] = message
 
     def size(self, value: str | None, most: int, message: str) -> None:
-        """Note text outside of 2 to `most` characters; absent text has no size."""
-        if value is not None and not 2 <= len(value) <= most:
+        """Note text outside of 2 to `most` characters, in UTF-16 as Java counts; absent text has no size."""
+        if value is not None and not 2 <= len(value.encode("utf-16-le")) // 2 <= most:
             self.add("sizeError", message)
 
     def boolean(self, value: str | None, message: str, allowed: tuple[str, ...] = ("true", "false")) -> None:

@@ -123,13 +123,34 @@ def test_after_failures_in_a_row_a_node_is_left_alone_for_a_while(
     fail(patience, "bbb1", error)
     with pytest.raises(NodeUnreachableError, match="without an answer") as raised, patience.call("bbb1"):
         pass
-    assert raised.value.reason == "slow"
+    assert raised.value.reason == error.reason
     with patience.call("bbb2"):
         pass
     clock.now += REST
     with patience.call("bbb1"), pytest.raises(NodeUnreachableError), patience.call("bbb1"):
         pass  # one call tries, and no other beside it
     with patience.call("bbb1"):
+        pass
+
+
+def test_a_refusal_tells_why_the_last_call_had_no_answer(patience: Patience) -> None:
+    fail(patience, "bbb1", NodeTimeoutError("hangs"), FAILURES - 1)
+    fail(patience, "bbb1", NodeUnreachableError("refused", "connect"), 1)
+    with pytest.raises(NodeUnreachableError) as raised, patience.call("bbb1"):
+        pass
+    assert raised.value.reason == "connect"
+
+
+def test_questions_without_an_answer_keep_nobody_from_a_create(patience: Patience) -> None:
+    for _ in range(FAILURES):
+        with suppress(NodeError), patience.wait("bbb1", question=True), patience.judge("bbb1", question=True):
+            raise NodeTimeoutError("slow")
+    with pytest.raises(NodeUnreachableError, match="without an answer"), patience.wait("bbb1", question=True):
+        pass
+    with patience.call("bbb1"):
+        pass
+    # And that it was answered says nothing of the questions.
+    with pytest.raises(NodeUnreachableError, match="without an answer"), patience.wait("bbb1", question=True):
         pass
 
 

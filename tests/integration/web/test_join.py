@@ -221,6 +221,12 @@ def test_a_wrong_checksum_sends_nobody_anywhere(cluster: Cluster) -> None:
     assert "evil" not in answer.text
 
 
+def test_a_program_without_redirect_gets_xml_whatever_its_checksum(cluster: Cluster) -> None:
+    query = "meetingID=unknown&fullName=Ann&redirect=false"
+    answer = cluster.app.test_client().get(path("join", query, secret="a-wrong-secret"), headers=HTML)
+    assert read(answer).key == "checksumError"
+
+
 def test_people_get_a_page(cluster: Cluster) -> None:
     answer = cluster.join("unknown<b>", HTML, logoutURL="https://lms.example.org/course?a=1&b=2")
     assert (answer.status_code, answer.mimetype) == (200, "text/html")

@@ -28,6 +28,19 @@ def test_a_second_create_is_answered_by_the_first_meeting(cluster: Cluster) -> N
     assert second["internalMeetingID"] == first["internalMeetingID"]
 
 
+@pytest.mark.parametrize("meeting_id", ["\N{GRINNING FACE}", "\N{NO-BREAK SPACE}course", "\N{IDEOGRAPHIC SPACE}x"])
+def test_an_id_may_be_what_java_takes_for_one(cluster: Cluster, meeting_id: str) -> None:
+    assert cluster.create(meeting_id)["meetingID"] == meeting_id
+    assert cluster.call("getMeetingInfo", meetingID=meeting_id)["meetingID"] == meeting_id
+
+
+def test_an_end_of_another_spelling_forgets_no_meeting(cluster: Cluster) -> None:
+    cluster.create("course-1")
+    assert cluster.call("end", meetingID="\N{NO-BREAK SPACE}course-1").key == "notFound"
+    assert [state for _, state in cluster.states("course-1")] == ["running"]
+    assert cluster.call("end", meetingID=" course-1").success
+
+
 def test_other_passwords_are_refused_as_bbb_does(cluster: Cluster) -> None:
     cluster.create("course-1", attendeePW="attendee", moderatorPW="moderator")
     assert cluster.create("course-1", attendeePW="other", moderatorPW="others").key == "idNotUnique"

@@ -1,7 +1,7 @@
 """Who acts in the living world: front ends with their users, pollers, operators."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from balancer.core.creation import Creation
 from balancer.core.ending import NotEndedError, end_at
@@ -36,7 +36,7 @@ class Poller:
         node_id = node.id
         world.step()
         if number in world.down:
-            self._failed(node_id)
+            self._failed(node_id, started)
             return
         seen = self._seen(number)
         world.step()
@@ -80,11 +80,13 @@ class Poller:
             for name, found, ending in listed
         ]
 
-    def _failed(self, node_id: int) -> None:
+    def _failed(self, node_id: int, started: datetime) -> None:
         world = self._world
         sisters = [health for each, health in world.health.items() if each != node_id]
         before = world.health.get(node_id)
-        health = after_failure(before, "connect", ended=world.now, thresholds=_THRESHOLDS, sisters=sisters)
+        health = after_failure(
+            before, "connect", started=started, ended=world.now, thresholds=_THRESHOLDS, sisters=sisters
+        )
         world.observe(node_id, health)
 
     def _reconsider(self) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from balancer.core.circuit import FAILURES, REST, Circuit
 
-OPEN = Circuit(FAILURES, 100 + REST)
+OPEN = Circuit(FAILURES, "slow", 100 + REST)
 
 
 @pytest.mark.parametrize(
@@ -29,9 +29,9 @@ def test_what_a_circuit_has_seen_decides(events: str, admitted: bool) -> None:
     for event in events.split():
         match event:
             case "fail":
-                circuit = circuit.failed(now)
+                circuit = circuit.failed(now, "slow")
             case "answer":
-                circuit = circuit.answered()
+                circuit = Circuit()
             case "try":
                 circuit = circuit.tried(now)
             case "rest":

@@ -30,6 +30,8 @@ def read(query: bytes, name: str) -> str | None:
         (b"a%0A=1", "1"),
         (b"+a+=1", "1"),
         (b"a=%0A+1%09", "1"),
+        (b"a=%C2%851", "1"),
+        (b"a=%C2%A01%E3%80%80", "\N{NO-BREAK SPACE}1\N{IDEOGRAPHIC SPACE}"),
         (b"a=%FF", "\N{REPLACEMENT CHARACTER}"),
         (b"A=1", None),
         (b"a[]=1", None),
