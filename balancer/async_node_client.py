@@ -24,6 +24,9 @@ from balancer.settings import Settings
 #: A node with a thousand meetings of a hundred users answers with a tenth of this.
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
 _DNS_CACHE_SECONDS = 60
+#: Seconds after which a node is polled over a new connection: an old one may live where nobody else gets in any more,
+#: since a firewall, a certificate or the name's address has changed.
+_RENEW_AFTER = 60.0
 #: Of a call that costs a node next to nothing.
 _NO_MEETING = b"meetingID=bbb-fleet-tries-a-digest"
 
@@ -47,6 +50,7 @@ class AsyncNodeClient:
         self._keepalive = min(60.0, 2 * settings.poll_interval + settings.poll_timeout)
         self._ca_file = settings.node_ca_file
         self._session: aiohttp.ClientSession | None = None
+        self._renew: dict[str, float] = {}  #: when next, of time.monotonic(), by the node's URL
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(
@@ -72,7 +76,7 @@ class AsyncNodeClient:
 
     async def get_meetings(self, node: Node, *, timeout: float) -> Listed:
         """timeout: seconds for everything together. Raises NodeError."""
-        answer, arrival = await self._signed(node, "getMeetings", b"", timeout)
+        answer, arrival = await self._signed(node, "getMeetings", b"", timeout, last=self._is_last(node))
         if not answer.success:
             raise refused("getMeetings", answer)
         return Listed(node_call.seen_meetings(answer), arrival.node_time, arrival.at)
@@ -124,19 +128,31 @@ class AsyncNodeClient:
         return answer.message_key != "checksumError"
 
     async def _signed(
-        self, node: Node, call: str, query: bytes, timeout: float, algorithm: str = ""
+        self, node: Node, call: str, query: bytes, timeout: float, algorithm: str = "", *, last: bool = False
     ) -> tuple[node_call.Answer, "_Arrival"]:
         url = node_call.signed_url(node.url, call, query, node.secret, algorithm or self._algorithm)
-        body, arrival = await self._get(url, timeout)
+        body, arrival = await self._get(url, timeout, last=last)
         return node_call.parse(body), arrival
 
-    async def _get(self, url: str, timeout: float) -> tuple[bytes, "_Arrival"]:
+    def _is_last(self, node: Node) -> bool:
+        """Whether a connection's next poll should be its last."""
+        now = time.monotonic()
+        if now < self._renew.setdefault(node.url, now + _RENEW_AFTER):
+            return False
+        self._renew[node.url] = now + _RENEW_AFTER
+        return True
+
+    async def _get(self, url: str, timeout: float, *, last: bool = False) -> tuple[bytes, "_Arrival"]:
+        """last: the node is told to close the connection afterwards."""
         assert self._session is not None, "use `async with`"  # noqa: S101 - a mistake of ours, not of the input
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=self._connect_timeout)
         try:
             # The URL is signed as it stands: nothing may encode it anew.
             target = URL(url, encoded=True)
-            async with self._session.get(target, timeout=limits, allow_redirects=False) as response:
+            asked = self._session.get(
+                target, timeout=limits, allow_redirects=False, headers={"Connection": "close"} if last else None
+            )
+            async with asked as response:
                 if response.status != 200:
                     raise NodeStatusError(f"the node answered with HTTP status {response.status}", response.status)
                 arrival = _Arrival(_date(response), time.monotonic())

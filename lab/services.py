@@ -9,11 +9,13 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
+import psutil
 import psycopg
 import redis
 
@@ -166,6 +168,21 @@ class PostgreSQL:
     def stop(self) -> None:
         if self.process:
             self.process.stop()
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """It is there and says nothing, as where its disk hangs; goes on afterwards."""
+        assert self.process
+        main = psutil.Process(self.process.pid)
+        main.suspend()
+        stopped = [main, *main.children(recursive=True)]
+        try:
+            for each in stopped[1:]:
+                each.suspend()
+            yield
+        finally:
+            for each in stopped:
+                each.resume()
 
     def _answers(self) -> bool:
         try:

@@ -1,5 +1,6 @@
 """PostgreSQL: the pool, transactions, and the one place where the driver's errors become ours."""
 
+import math
 import select
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from balancer.errors import SettingsError, StorageUnavailableError
+from balancer.storage.overdue import Overdue
 
 #: Seconds a request waits for a free connection, and for a new one to be made.
 POOL_TIMEOUT = 3.0
@@ -55,24 +57,13 @@ class Connection(psycopg.Connection[DictRow]):
         self.prepared: set[bytes] = set()  #: names of storage.prepared's statements
 
 
-def _check(connection: Connection) -> None:
-    """Raises psycopg.Error where the server has closed the connection, which is then replaced.
-
-    A server that goes (a restart, a failover) says so, or its host does: there is something to read. Only for a
-    connection that has been idle for a while is a round trip paid.
-    """
-    silent = select.poll()
-    silent.register(connection.fileno(), select.POLLIN)
-    if time.monotonic() - connection.used > _TRUSTED or silent.poll(0):
-        ConnectionPool.check_connection(connection)
-
-
 class Database:
     """A pool of connections. Nothing connects before open()."""
 
-    def __init__(self, url: str, *, application_name: str, size: int = 8) -> None:
-        """url: a libpq URI; size: connections at most."""
+    def __init__(self, url: str, *, application_name: str, size: int = 8, patience: float = math.inf) -> None:
+        """url: a libpq URI; size: connections at most; patience: seconds that a server may hang for one block."""
         self._away_until = 0.0  #: of time.monotonic()
+        self._overdue = Overdue(patience, self._note_away)
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             url,
             connection_class=Connection,
@@ -84,7 +75,7 @@ class Database:
             reconnect_timeout=_RECONNECT,
             reconnect_failed=self._note_away,
             # A connection that the server closed (a restart, a failover) is found here and not in a request.
-            check=_check,
+            check=self._check,
             kwargs={
                 **_ROWS,
                 "application_name": application_name,
@@ -97,8 +88,10 @@ class Database:
     def open(self) -> None:
         """Start connecting in the background; the database may be away at this moment."""
         self._pool.open(wait=False)
+        self._overdue.start()
 
     def close(self) -> None:
+        self._overdue.stop()
         self._pool.close()
 
     def transaction(self) -> AbstractContextManager[Connection]:
@@ -125,11 +118,12 @@ class Database:
         try:
             connection = self._pool.getconn()
             try:
-                if connection.autocommit is not autocommit:
-                    connection.autocommit = autocommit
-                yield connection
-                if connection.pgconn.transaction_status != TransactionStatus.IDLE:
-                    connection.commit()
+                with self._overdue.watching(connection):
+                    if connection.autocommit is not autocommit:
+                        connection.autocommit = autocommit
+                    yield connection
+                    if connection.pgconn.transaction_status != TransactionStatus.IDLE:
+                        connection.commit()
                 connection.used = time.monotonic()
             except BaseException:
                 # Where that fails the connection is broken, and the pool replaces it.
@@ -141,7 +135,19 @@ class Database:
         except _UNAVAILABLE as error:
             raise _as_ours(error) from error
 
-    def _note_away(self, pool: ConnectionPool[Connection]) -> None:
+    def _check(self, connection: Connection) -> None:
+        """Raises psycopg.Error where the server has closed the connection, which is then replaced.
+
+        A server that goes (a restart, a failover) says so, or its host does: there is something to read. Only for a
+        connection that has been idle for a while is a round trip paid.
+        """
+        silent = select.poll()
+        silent.register(connection.fileno(), select.POLLIN)
+        if time.monotonic() - connection.used > _TRUSTED or silent.poll(0):
+            with self._overdue.watching(connection):
+                ConnectionPool.check_connection(connection)
+
+    def _note_away(self, _pool: ConnectionPool[Connection] | None = None) -> None:
         self._away_until = time.monotonic() + _PAUSE
 
     def check(self) -> None:

@@ -22,6 +22,8 @@ from balancer.storage.recording_counts import RecordingCounts
 from balancer.storage.snapshots import Snapshots
 
 EXTENSION = "balancer"
+#: Seconds that a request waits for PostgreSQL where it hangs: longer than any statement may take (statement_timeout).
+_PATIENCE = 12.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,13 @@ class Services:
     @classmethod
     def create(cls, settings: Settings) -> Self:
         """Nothing connects before ``open``."""
-        database = Database(settings.database_url, application_name="bbb-fleet web", size=min(settings.web_threads, 16))
+        database = Database(
+            settings.database_url,
+            application_name="bbb-fleet web",
+            # Where PostgreSQL hangs, half of the threads are left for joins, which need none.
+            size=max(1, min(settings.web_threads // 2, 16)),
+            patience=_PATIENCE,
+        )
         redis = cache.connect(settings.redis_url)
         placements, snapshots = Placements(redis), Snapshots(redis)
         recent = RecentSnapshots(settings, snapshots, database)

@@ -38,6 +38,7 @@ class NodeServer:
         self._site = Site(node)
         self._control = Control(node, self)
         self._listener: asyncio.Server | None = None
+        self._stopping = False
         self._web: web.Server | None = None
 
     async def start(self) -> None:
@@ -84,6 +85,7 @@ class NodeServer:
 
     async def stop(self) -> None:
         """Stop listening, end tasks and connections."""
+        self._stopping = True
         self.deafen()
         self.node.misbehaviour.lift()
         await self._site.close()
@@ -126,6 +128,8 @@ class NodeServer:
         self.deafen()
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(fault.lifted.wait(), fault.seconds)
+        if self._stopping:
+            return
         await self.listen()
         self.mend(fault.number)
 

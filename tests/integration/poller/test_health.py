@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 from structlog.testing import capture_logs
 
+from balancer import async_node_client
 from balancer.core.nodes import AdminState, ObservedState
 from balancer.poller import Poller
 from balancer.settings import ALGORITHMS
@@ -150,6 +151,20 @@ async def test_a_node_that_takes_no_digest_any_more_has_another_secret(poller: P
     for _ in range(ROUND):
         await poller.run_once()
     assert fleet.digests() == {"bbb1": ALGORITHMS}
+
+
+async def test_a_node_that_takes_no_new_connections_is_not_taken_for_online(
+    poller: Poller, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is reached by nobody but us, over a connection from before."""
+    monkeypatch.setattr(async_node_client, "_RENEW_AFTER", 0.5)
+    await fleet.add("sick", "well", "fine")
+    await poller.run_once()
+    fleet.misbehave("sick", "deaf", seconds=60)
+    await asyncio.sleep(0.6)
+    await poller.run_once()
+    await poller.run_once()
+    assert fleet.observed() == {"sick": (ObservedState.SUSPECT, "connect"), "well": ONLINE, "fine": ONLINE}
 
 
 async def test_when_all_nodes_fail_together_none_is_declared_lost(poller: Poller, fleet: Fleet) -> None:

@@ -27,6 +27,17 @@ def seconds_to_fail(database: Database) -> float:
     return time.monotonic() - before
 
 
+def until_back(database: Database, within: float) -> None:
+    began = time.monotonic()
+    while True:
+        try:
+            database.check()
+            return
+        except StorageUnavailableError:
+            assert time.monotonic() - began < within
+            time.sleep(0.1)
+
+
 def test_an_outage_is_told_soon_and_ends_soon(own_postgresql: Any, database: Database) -> None:
     own_postgresql.stop()
     end = time.monotonic() + 12
@@ -38,14 +49,7 @@ def test_an_outage_is_told_soon_and_ends_soon(own_postgresql: Any, database: Dat
     # While it is known to be away nobody waits at all.
     assert sum(wait < 0.1 for wait in waits) >= 10, waits
     own_postgresql.start()
-    back = time.monotonic()
-    while True:
-        try:
-            database.check()
-            break
-        except StorageUnavailableError:
-            assert time.monotonic() - back < 6
-            time.sleep(0.1)
+    until_back(database, 6)
 
 
 def test_a_connection_that_the_server_closed_a_moment_ago_fails_nobody(own_postgresql: Any, database: Database) -> None:
@@ -55,6 +59,34 @@ def test_a_connection_that_the_server_closed_a_moment_ago_fails_nobody(own_postg
         with psycopg.connect(own_postgresql.url()) as operator:
             operator.execute("SELECT pg_terminate_backend(%s, 5000)", (used,))
         database.check()
+
+
+def test_a_server_that_hangs_is_not_waited_for(own_postgresql: Any) -> None:
+    impatient = Database(own_postgresql.url(), application_name="test", size=2, patience=1)
+    impatient.open()
+    try:
+        impatient.check()
+        with own_postgresql.hanging():
+            waits = [seconds_to_fail(impatient) for _ in range(4)]
+        assert max(waits) < 5, waits
+        # What follows the first is refused at once.
+        assert sum(wait < 0.1 for wait in waits) >= 2, waits
+        until_back(impatient, 8)
+    finally:
+        impatient.close()
+
+
+def test_a_connection_that_is_idle_for_long_is_not_waited_for_either(own_postgresql: Any) -> None:
+    impatient = Database(own_postgresql.url(), application_name="test", size=1, patience=1)
+    impatient.open()
+    try:
+        with impatient.single() as connection:
+            connection.execute("SELECT 1")
+        connection.used = float("-inf")
+        with own_postgresql.hanging():
+            assert seconds_to_fail(impatient) < 5
+    finally:
+        impatient.close()
 
 
 def test_a_host_that_vanished_is_not_waited_for(own_postgresql: Any, database: Database) -> None:

@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import psycopg
@@ -135,6 +136,22 @@ def test_redis_is_wiped_and_then_postgresql_is_gone(site: Site, known: str) -> N
         assert known in site.listed()
     finally:
         site.postgresql.start()
+
+
+def test_postgresql_hangs(site: Site, known: str) -> None:
+    """With more creates at once than it has connections; each is answered, and joins do not wait for them."""
+    names = [f"{known}-{number}" for number in range(40)]
+    with ThreadPoolExecutor(len(names)) as front_ends:
+        with site.postgresql.hanging():
+            creating = [front_ends.submit(site.create, name) for name in names]
+            while not all(each.done() for each in creating):
+                goes_on(site, known)
+                time.sleep(0.5)
+            answers = [each.result().findtext("messageKey") for each in creating]
+            assert answers == ["internalError"] * len(names)
+            goes_on(site, known)
+        until(lambda: site.created(names[0]))
+    site.sound(known, names[0])
 
 
 def test_redis_restarts_empty(site: Site, known: str) -> None:
