@@ -22,6 +22,7 @@ class NodeError(BalancerError):
 
     #: One of the reasons that an observed state carries: dns connect tls http checksum version slow.
     reason = "http"
+    node = ""  #: its name, where the caller cannot know it
 
     def __init__(self, message: str, reason: str | None = None) -> None:
         super().__init__(message)

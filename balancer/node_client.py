@@ -10,6 +10,8 @@ import ssl
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 from urllib.parse import urlsplit
@@ -85,7 +87,7 @@ class NodeClient:
                 return _read(node, name, *self._exchange(node, url, body, timeout))
 
         # Who waits for another's answer holds a thread too, so patience comes first.
-        with self._patience.wait(node.url, question=True):
+        with _naming(node), self._patience.wait(node.url, question=True):
             return self._questions.ask(node.url, (row, name, query), put)
 
     def list_meetings(self, node: Node, timeout: float) -> Answer:
@@ -127,7 +129,7 @@ class NodeClient:
 
     def _send(self, node: Node, name: str, query: bytes, body: _Body | None, timeout: float) -> Answer:
         try:
-            with self._patience.call(node.url):
+            with _naming(node), self._patience.call(node.url):
                 return _read(node, name, *self._exchange(node, self._url(node, name, query), body, timeout))
         finally:
             self._questions.outdate(node.url)
@@ -173,6 +175,16 @@ class NodeClient:
                 connections.append(connection)
                 return
         connection.close()
+
+
+@contextmanager
+def _naming(node: Node) -> Iterator[None]:
+    """Errors of the block tell which node it was."""
+    try:
+        yield
+    except NodeError as error:
+        error.node = node.name
+        raise
 
 
 def _read(node: Node, name: str, status: int, content: bytes) -> Answer:

@@ -335,12 +335,13 @@ class Watch:
         """Log what changed, and keep the copy in step that joins are answered from."""
         for change in changes:
             logger.info(
-                "meeting state",
+                "meeting changed",
                 node=node.name,
-                row=change.row.id,
+                tenant_id=change.row.tenant_id,
                 meeting_id=change.row.meeting_id,
-                state=change.to_state,
-                before=change.row.state,
+                row=change.row.id,
+                from_state=change.row.state,
+                to_state=change.to_state,
                 cause=change.cause,
             )
         try:

@@ -8,9 +8,10 @@ import click
 from balancer.cli.meeting_end import end, give_up
 from balancer.cli.output import format_option, printable, show, table
 from balancer.cli.session import Session
-from balancer.core.nodes import Snapshot
+from balancer.core.nodes import ObservedState, Snapshot, observed_state
 from balancer.errors import BalancerError
-from balancer.storage import ledger
+from balancer.storage import clock, ledger, nodes
+from balancer.storage.database import Connection
 from balancer.storage.snapshots import Snapshots
 
 Row = dict[str, Any]
@@ -39,7 +40,10 @@ def list_meetings(session: Session, node_name: str | None, form: str) -> None:
     snapshots = session.snapshots()
     with session.transaction() as connection:
         rows = [row for row in ledger.live(connection) if node_name in (None, row["node"])]
-    found = [_public(row, snapshots) for row in rows]
+        if node_name is not None and not rows:
+            nodes.by_name(connection, node_name)  # raises where a name is misspelt
+        current = _current(session, connection, snapshots)
+    found = [_public(row, current) for row in rows]
     head = ("MEETING", "TENANT", "NODE", "STATE", "USERS", "SINCE")
     lines = [
         (each["meeting_id"], each["tenant"], each["node"], each["state"], each["users"], each["placed_at"])
@@ -57,7 +61,8 @@ def where(session: Session, meeting_id: str, form: str) -> None:
     snapshots = session.snapshots()
     with session.transaction() as connection:
         rows = ledger.history(connection, meeting_id)
-    found = [_public(row, snapshots) for row in rows if row["state"] in _LIVE]
+        current = _current(session, connection, snapshots)
+    found = [_public(row, current) for row in rows if row["state"] in _LIVE]
     if not found:
         ended = f": it {_past(rows[0])}" if rows else ""
         raise MeetingUnknownError(f"no meeting {meeting_id!r} is running{ended}")
@@ -92,7 +97,7 @@ def twins(session: Session, form: str) -> None:
     """List meetings that a node came back with after their ID had been placed anew elsewhere.
 
     Nobody ends them: people may sit in either. Whoever is in the older one is there until it empties, or until it is
-    ended on its node.
+    ended on its node; where the younger one ends before, joins lead to the older one again.
     """
     # Without snapshots nothing is known of twins: that is an error here, and not an empty list.
     snapshots = Snapshots(session.redis).all()
@@ -110,6 +115,16 @@ def _twin(row: Row, snapshot: Snapshot) -> dict[str, Any]:
     public = {name: value for name, value in row.items() if name not in ("id", "node_id", "listed_by")}
     users = snapshot.participants[row["internal_meeting_id"]]
     return public | {"users": users, "seen_at": snapshot.poll_started}
+
+
+def _current(session: Session, connection: Connection, snapshots: Mapping[int, Snapshot]) -> dict[int, Snapshot]:
+    """Those whose figures are of now: of nodes that are online."""
+    known, now, interval = nodes.observations(connection), clock.now(connection), session.settings.poll_interval
+    return {
+        node_id: snapshot
+        for node_id, snapshot in snapshots.items()
+        if observed_state(known.get(node_id), snapshot, now, interval) is ObservedState.ONLINE
+    }
 
 
 def _public(row: Row, snapshots: Mapping[int, Snapshot]) -> dict[str, Any]:

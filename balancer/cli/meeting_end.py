@@ -48,7 +48,8 @@ def end(session: Session, meeting_id: str, tenant: str | None, form: str) -> Non
         with session.transaction() as connection:
             ledger.note_end(connection, row["id"], _END_CAUSE)
     _poll(session, node.id)
-    logger.info("meeting end by an operator", meeting_id=row["meeting_id"], row=row["id"], node=node.name, ended=ended)
+    about = {"tenant_id": row["tenant_id"], "meeting_id": row["meeting_id"], "row": row["id"]}
+    logger.info("meeting end by an operator", **about, node=node.name, ended=ended)
     told = "is being ended" if ended else "was over already: its node does not know it"
     show(form, {"changed": ended, "meeting": _public(row)}, [f"{row['meeting_id']} on {node.name} {told}"])
 

@@ -12,7 +12,8 @@ from balancer.cli.node_options import declared_limits, declared_options, read_se
 from balancer.cli.output import format_option, show, table
 from balancer.cli.session import Session
 from balancer.core.nodes import AdminState, Limits, Node, api_url, checked_name
-from balancer.core.selection import Candidate, full
+from balancer.core.pools import Pool
+from balancer.core.selection import Candidate, full, unfit
 from balancer.errors import BalancerError, StorageUnavailableError
 from balancer.settings import Settings
 from balancer.storage import ledger, nodes
@@ -72,9 +73,18 @@ def explain(session: Session, name: str, form: str) -> None:
     """Tell whether a node takes new meetings, and if not, why and what helps."""
     view = _view(session, name)
     reasons = _reasons(view, session.settings)
-    verdict = f"{name} takes no new meetings" if reasons else f"{name} takes new meetings"
+    # Placement falls back to such a node where it knows of no better one.
+    last_resort = (
+        bool(reasons) and not unfit(view.node, view.observed, Pool(view.node.tags)) and not full(view.load, view.node)
+    )
+    verdict = f"{name} takes new meetings"
+    if last_resort:
+        verdict += " only while no other node is better known"
+    elif reasons:
+        verdict = f"{name} takes no new meetings"
     notes = _notes(view)
-    content = {"node": view.public(), "takes_new_meetings": not reasons, "reasons": reasons, "notes": notes}
+    takes = {"takes_new_meetings": not reasons, "last_resort": last_resort}
+    content = {"node": view.public(), **takes, "reasons": reasons, "notes": notes}
     show(form, content, [verdict, *(f"- {line}" for line in (*reasons, *notes))])
 
 

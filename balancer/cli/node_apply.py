@@ -58,7 +58,7 @@ def _wanted(before: Node | None, name: str, url: str, secret: str, state: str | 
         secret=secret,
         admin_state=AdminState(state) if state else before.admin_state if before else AdminState.DISABLED,
         weight=given["weight"] if given["weight"] is not None else before.weight if before else 1.0,
-        tags=given["tags"] or (before.tags if before else ()),
+        tags=given["tags"] if given["tags"] is not None else before.tags if before else (),
         limits=declared_limits(given, before.limits if before else Limits()),
     )
 

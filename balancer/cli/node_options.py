@@ -42,7 +42,11 @@ def declared_options(command: Command) -> Command:
     """``--weight``, ``--tag`` and the limits."""
     weight = click.FloatRange(min=0.001, max=1000)
     tag = click.option(
-        "--tag", "tags", multiple=True, callback=_checked_tags, help="A word that front ends may ask for; repeatable."
+        "--tag",
+        "tags",
+        multiple=True,
+        callback=_checked_tags,
+        help=f"A word that front ends may ask for; repeatable. {UNTAGGED}: no tags.",
     )
     weigh = click.option(
         "--weight",
@@ -87,10 +91,13 @@ def read_secret(given: Mapping[str, Any]) -> str:
     return checked_secret(sys.stdin.read())
 
 
-def _checked_tags(context: click.Context, option: click.Parameter, tags: tuple[str, ...]) -> tuple[str, ...]:
+def _checked_tags(_context: click.Context, _option: click.Parameter, tags: tuple[str, ...]) -> tuple[str, ...] | None:
+    """None where none was given."""
+    if tags == (UNTAGGED,):
+        return ()
     for tag in tags:
         if not tag or not all(character.isalnum() or character in "._-" for character in tag) or not tag.isascii():
             raise click.BadParameter(f"{tag!r} is not a tag: {_TAG_CHARACTERS}")
         if tag == UNTAGGED:
-            raise click.BadParameter(f"{tag!r} means nodes without tags where front ends ask for tags")
-    return tuple(dict.fromkeys(tags))
+            raise click.BadParameter(f"{tag!r} means a node without tags: it stands alone")
+    return tuple(dict.fromkeys(tags)) or None

@@ -29,7 +29,7 @@ class ObservedState(StrEnum):
     """What polls tell. The first three are stored at transitions; the last two say that nothing fresh is known."""
 
     ONLINE = "online"
-    SUSPECT = "suspect"  #: at least one poll failed: no new meetings
+    SUSPECT = "suspect"  #: at least one poll failed: new meetings only where no node is online or stale
     UNREACHABLE = "unreachable"  #: enough polls failed; its meetings are kept
     UNKNOWN = "unknown"  #: never polled
     STALE = "stale"  #: was online, but no fresh snapshot says so
@@ -98,7 +98,10 @@ class Snapshot:
 
     def fresh(self, now: datetime, poll_interval: float) -> bool:
         """Whether placement and pages may count on it; poll_interval: seconds."""
-        return self.age(now) <= timedelta(seconds=STALE_INTERVALS * poll_interval)
+        return now <= self.fresh_until(poll_interval)
+
+    def fresh_until(self, poll_interval: float) -> datetime:
+        return self.poll_started + timedelta(seconds=STALE_INTERVALS * poll_interval)
 
 
 def observed_state(

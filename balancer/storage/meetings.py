@@ -241,7 +241,8 @@ class Meetings:
                 tenant_id=row.tenant_id,
                 meeting_id=row.meeting_id,
                 row=row.id,
-                to_state="ended",
+                from_state=State.RUNNING.value,
+                to_state=State.ENDED.value,
                 cause=cause,
             )
         # Also where the row had ended before: the copy stayed where it was made too late, or Redis was away then.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from balancer.core.load import Load
@@ -22,6 +22,7 @@ class NodeView:
     node: Node
     observed: ObservedState
     observation: Observation | None
+    since: datetime | None  #: when the observed state was entered; None where nothing tells
     snapshot: Snapshot | None  #: the last one, however old
     age: timedelta | None  #: of the snapshot
     load: Load
@@ -40,8 +41,8 @@ class NodeView:
             "url": self.node.url,
             "admin_state": self.node.admin_state.value,
             "observed_state": self.observed.value,
-            "reason": known.reason if known else "",
-            "since": known.since.isoformat() if known else None,
+            "reason": "not polled" if self.observed is ObservedState.STALE else known.reason if known else "",
+            "since": self.since.isoformat() if self.since else None,
             "load": round(self.load.score(self.node.weight), 2) if self.fresh else None,
             "meetings": self.load.meetings if self.fresh else self.placed,
             "users": self.snapshot.users if self.snapshot and self.fresh else None,
@@ -61,11 +62,15 @@ def views(connection: Connection, snapshots: Mapping[int, Snapshot], *, settings
     nobody = Wanted(tenant_id=0, meeting_id="", parameters=Parameters())
     found = []
     for each in decide(connection, nobody, (), known, settings).judged:
-        snapshot = snapshots.get(each.node.id)
+        snapshot, observation = snapshots.get(each.node.id), known.observations.get(each.node.id)
+        since = observation.since if observation else None
+        if each.observed is ObservedState.STALE:
+            since = snapshot.fresh_until(settings.poll_interval) if snapshot else None
         view = NodeView(
             node=each.node,
             observed=each.observed,
-            observation=known.observations.get(each.node.id),
+            observation=observation,
+            since=since,
             snapshot=snapshot,
             age=snapshot.age(known.now) if snapshot else None,
             load=each.load,

@@ -17,7 +17,8 @@ def as_bbb(error: BBBError | StorageUnavailableError | NodeError, about: Mapping
     """What a front end is told; the details are in the log. about: which call it was."""
     if isinstance(error, BBBError):
         return error
-    logger.warning("call failed", reason=str(error), **about)
+    node = error.node if isinstance(error, NodeError) else None
+    logger.warning("call failed", node=node, reason=str(error), **about)
     if isinstance(error, StorageUnavailableError):
         return BBBError("The balancer cannot reach its database at the moment. Please try again later.")
     return BBBError(f"Unable to access meeting on server ({error.reason}).")

@@ -84,7 +84,7 @@ def end(call: Call) -> Response:
             services().meetings.end_confirmed(place, "its node did not know it at an end")
     except StorageUnavailableError as error:
         # The node's word stands: the poller finds out by itself what became of the meeting.
-        logger.warning("end not noted", meeting_id=named, reason=str(error))
+        logger.warning("end not noted", tenant_id=call.tenant.id, meeting_id=named, reason=str(error))
     return xml.answer(answer.body)
 
 

@@ -37,7 +37,7 @@ options:
     description: The node's capacity against its sisters'.
     type: float
   tags:
-    description: Words that front ends may ask for.
+    description: Words that front ends may ask for; an empty list takes away those that it has.
     type: list
     elements: str
   soft_meetings:
@@ -95,6 +95,8 @@ node:
 
 #: Pause between two looks at a node that is awaited; well below any sensible poll interval.
 LOOK_EVERY = 0.5
+#: What the command takes for a node without tags.
+NO_TAGS = "none"
 LIMITS = ("soft_meetings", "hard_meetings", "soft_users", "hard_users")
 VERBS = {"enabled": "enable", "draining": "drain", "disabled": "disable"}
 
@@ -133,8 +135,8 @@ class Registration:
         words = ["node", "apply", self.name, "--url", parameters["url"], "--secret-stdin"]
         if parameters["weight"] is not None:
             words += ["--weight", str(parameters["weight"])]
-        for tag in parameters["tags"] or []:
-            words += ["--tag", tag]
+        if parameters["tags"] is not None:
+            words += [word for tag in parameters["tags"] or [NO_TAGS] for word in ("--tag", tag)]
         for limit in LIMITS:
             if parameters[limit] is not None:
                 words += [f"--{limit.replace('_', '-')}", str(parameters[limit])]

@@ -91,6 +91,15 @@ def test_limits_are_declared_and_taken_away(site: Site) -> None:
     assert site.register(soft_users=10, hard_users=5)["failed"]
 
 
+def test_tags_are_declared_and_taken_away(site: Site) -> None:
+    assert site.register(tags=["big", "exam"])["changed"]
+    assert site.first["tags"] == ["big", "exam"]
+    assert not site.register()["changed"]
+    assert site.register(tags=[])["changed"]
+    assert site.first["tags"] == []
+    assert not site.register(tags=[])["changed"]
+
+
 def test_a_node_that_stays_away_stays_disabled_and_is_taken_up_again(site: Site) -> None:
     site.register(url="http://127.0.0.1:9/bigbluebutton/api")
     refused = site.module(name="new", state="admitted", online_timeout=1)

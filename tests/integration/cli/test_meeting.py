@@ -39,6 +39,25 @@ def test_the_list_holds_what_lives(commands: Commands, place: Place) -> None:
     assert only["meeting_id"] == "course-2"
 
 
+@pytest.mark.usefixtures("two_nodes")
+def test_users_are_told_of_nodes_that_are_online_alone(commands: Commands, place: Place, observe: Observe) -> None:
+    place("bbb1", "course-1", "aaa-1")
+    for state, age, users in (
+        (ObservedState.ONLINE, 100, None),
+        (ObservedState.ONLINE, 1, 7),
+        (ObservedState.UNREACHABLE, 1, None),
+    ):
+        observe("bbb1", state, age=age, participants={"aaa-1": 7})
+        for command in (("list",), ("where", "course-1")):
+            assert [each["users"] for each in commands.json("meeting", *command)["meetings"]] == [users]
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_a_node_without_meetings_is_told_from_one_that_nobody_knows(commands: Commands) -> None:
+    assert commands.ok("meeting", "list", "--node", "bbb1") == "no meetings\n"
+    assert "no node is named bbb9" in commands.refused("meeting", "list", "--node", "bbb9")
+
+
 def test_an_empty_list_says_so(commands: Commands) -> None:
     assert commands.ok("meeting", "list") == "no meetings\n"
     assert commands.json("meeting", "list") == {"version": 1, "meetings": []}

@@ -116,7 +116,7 @@ def test_a_known_or_malformed_node_is_refused_and_changes_nothing(
         ["--weight", "nan"],
         ["--weight", "many"],
         ["--tag", "a b"],
-        ["--tag", "none"],
+        ["--tag", "none", "--tag", "big"],
         ["--state", "gone"],
         ["--hard-users", "-1"],
         ["--soft-meetings", "1.5"],
@@ -183,6 +183,12 @@ class TestApply:
         commands.ok(*self.WORDS, "--weight", "3", "--tag", "big", "--state", "enabled", given=NODE_SECRET)
         after = commands.json(*self.WORDS, given=NODE_SECRET)["after"]
         assert (after["weight"], after["tags"], after["admin_state"]) == (3.0, ["big"], "enabled")
+
+    def test_tags_are_taken_away_by_name(self, commands: Commands) -> None:
+        commands.ok(*self.WORDS, "--tag", "big", "--tag", "exam", given=NODE_SECRET)
+        assert commands.json(*self.WORDS, "--tag", "exam", given=NODE_SECRET)["after"]["tags"] == ["exam"]
+        assert commands.json(*self.WORDS, "--tag", "none", given=NODE_SECRET)["after"]["tags"] == []
+        assert commands.json(*self.WORDS, "--tag", "none", given=NODE_SECRET)["changed"] is False
 
     def test_limits_stay_until_they_are_changed_or_taken_away(self, commands: Commands) -> None:
         given = ("--soft-meetings", "20", "--hard-meetings", "30", "--soft-users", "200", "--hard-users", "300")

@@ -1,5 +1,7 @@
 """What operators want of nodes, and how nodes are shown."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from balancer.core.nodes import ObservedState
@@ -8,6 +10,9 @@ from balancer.storage.database import Connection
 from balancer.storage.placements import Place as Copy
 from balancer.storage.placements import Placements
 from tests.integration.cli.conftest import Commands, Observe, Place
+
+TAKES, TAKES_NONE = "takes new meetings", "takes no new meetings"
+LAST_RESORT = f"{TAKES} only while no other node is better known"
 
 
 @pytest.mark.parametrize(("verb", "state"), [("enable", "enabled"), ("drain", "draining"), ("disable", "disabled")])
@@ -107,23 +112,40 @@ def test_without_redis_nodes_are_listed_without_figures(commands: Commands, obse
     assert "stale" in result.stdout
 
 
+def test_a_stale_state_has_a_reason_and_its_own_time(commands: Commands, observe: Observe) -> None:
+    commands.add("bbb1")
+    observe("bbb1", age=100)
+    shown = commands.json("node", "show", "bbb1")["node"]
+    assert (shown["observed_state"], shown["reason"]) == ("stale", "not polled")
+    # Three intervals after the poll, which was 100 seconds ago.
+    went = 100 - (datetime.now(UTC) - datetime.fromisoformat(shown["since"])).total_seconds()
+    assert went == pytest.approx(30, abs=5)
+
+
 def test_no_nodes_is_said_with_the_remedy(commands: Commands) -> None:
     assert "balancer node add" in commands.ok("node", "list")
 
 
 @pytest.mark.parametrize(
-    ("admin", "state", "reason", "age", "helps"),
+    ("admin", "state", "reason", "age", "helps", "verdict"),
     [
-        ("enabled", ObservedState.ONLINE, "", 1, []),
-        ("draining", ObservedState.ONLINE, "", 1, ["balancer node enable bbb1"]),
-        ("enabled", ObservedState.SUSPECT, "tls", 1, ["certificate"]),
-        ("enabled", ObservedState.UNREACHABLE, "checksum", 1, ["secret"]),
-        ("disabled", ObservedState.UNREACHABLE, "dns", 1, ["balancer node enable bbb1", "does not resolve"]),
-        ("enabled", ObservedState.ONLINE, "", 100, ["balancer-poller.service"]),
+        ("enabled", ObservedState.ONLINE, "", 1, [], TAKES),
+        ("draining", ObservedState.ONLINE, "", 1, ["balancer node enable bbb1"], TAKES_NONE),
+        ("enabled", ObservedState.SUSPECT, "tls", 1, ["certificate"], LAST_RESORT),
+        ("enabled", ObservedState.UNREACHABLE, "checksum", 1, ["secret"], TAKES_NONE),
+        ("disabled", ObservedState.UNREACHABLE, "dns", 1, ["balancer node enable bbb1", "resolve"], TAKES_NONE),
+        ("enabled", ObservedState.ONLINE, "", 100, ["balancer-poller.service"], LAST_RESORT),
     ],
 )
 def test_explain_says_why_not_and_what_helps(
-    commands: Commands, observe: Observe, admin: str, state: ObservedState, reason: str, age: float, helps: list[str]
+    commands: Commands,
+    observe: Observe,
+    admin: str,
+    state: ObservedState,
+    reason: str,
+    age: float,
+    helps: list[str],
+    verdict: str,
 ) -> None:
     commands.add("bbb1", "--state", admin)
     observe("bbb1", state, reason, age=age)
@@ -132,8 +154,10 @@ def test_explain_says_why_not_and_what_helps(
     assert len(answer["reasons"]) == len(helps)
     for said, part in zip(answer["reasons"], helps, strict=True):
         assert part in said
-    text = commands.ok("node", "explain", "bbb1")
-    assert ("takes no new meetings" in text) is bool(helps)
+    assert commands.ok("node", "explain", "bbb1").splitlines()[0] == f"bbb1 {verdict}"
+    assert answer["last_resort"] is (verdict == LAST_RESORT)
+    # A create has only this node to choose from, and agrees.
+    assert (commands.json("place", "--explain")["chosen"] == "bbb1") is (verdict != TAKES_NONE)
 
 
 def test_a_refused_digest_is_told_from_a_wrong_secret(commands: Commands, observe: Observe) -> None:

@@ -277,7 +277,7 @@ async def test_a_node_that_returns_brings_its_meetings_back(
     await poller.run_once()
     assert fleet.causes(twin) == [TWIN]
     (told,) = [call for call in logger.calls if call.kwargs.get("row") == twin]
-    assert (told.args, told.kwargs["node"], told.kwargs["cause"]) == (("meeting state",), "bbb1", TWIN)
+    assert (told.args, told.kwargs["node"], told.kwargs["cause"]) == (("meeting changed",), "bbb1", TWIN)
     fleet.rows.execute("UPDATE meetings SET state = 'ended', finished_at = now() WHERE id = %s", [successor])
     await poller.run_once()
     assert fleet.states(twin) == ["running"]
