@@ -8,7 +8,18 @@ import sys
 import click
 
 #: In the order in which they are asked.
-QUESTIONS = ("web", "hung_node", "class_start", "memory", "recordings", "fleet", "poller", "placement", "choices")
+QUESTIONS = (
+    "web",
+    "bursts",
+    "hung_node",
+    "class_start",
+    "memory",
+    "recordings",
+    "fleet",
+    "poller",
+    "placement",
+    "choices",
+)
 #: Prints figures of its own form.
 WITHOUT_BASELINE = ("poller",)
 #: Seconds after which a question is given up.

@@ -99,9 +99,10 @@ def test_long_request_lines_and_odd_ones(edge: Client, cluster: Cluster) -> None
     long_join = edge.get(_line("join", 65_500, meetingID="course-1", fullName="Ann", redirect="false"))
     assert long_join.startswith(b"HTTP/1.1 200 ")
     assert b"The join link is too long for the server" in long_join
-    too_long = edge.get(_line("create", 70_000, meetingID="course-2", name="Algebra"))
-    assert too_long.startswith(b"HTTP/1.1 414 ")
-    assert len(too_long) < 1000
+    for length in (70_000, *[100_000] * 20):  # answered while it is still being sent, and no reset overtakes that
+        too_long = edge.get(_line("create", length, meetingID="course-2", name="Algebra"))
+        assert too_long.startswith(b"HTTP/1.1 414 ")
+        assert len(too_long) < 1000
     # What a browser is sent to: byte for byte, brackets and all.
     query = f"meetingID=course-1&fullName=A+B%20%c3%a9&role=VIEWER&userdata-x[y]=*'()!~&fill={'x' * 5000}"
     joined = edge.get(path("join", query).encode())
