@@ -1,6 +1,6 @@
 """``balancer node``: registration, and what operators want of a node."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +11,7 @@ from balancer.cli.node_apply import apply
 from balancer.cli.node_options import declared_limits, declared_options, read_secret, secret_options
 from balancer.cli.output import format_option, show, table
 from balancer.cli.session import Session
-from balancer.core.nodes import AdminState, Limits, Node, api_url, checked_name
+from balancer.core.nodes import AdminState, Limits, Node, ObservedState, api_url, checked_name
 from balancer.core.pools import Pool
 from balancer.core.selection import Candidate, full, unfit
 from balancer.errors import BalancerError, StorageUnavailableError
@@ -71,7 +71,8 @@ def show_node(session: Session, name: str, form: str) -> None:
 @click.pass_obj
 def explain(session: Session, name: str, form: str) -> None:
     """Tell whether a node takes new meetings, and if not, why and what helps."""
-    view = _view(session, name)
+    found = _views(session)
+    view = _named(found, name)
     reasons = _reasons(view, session.settings)
     # Placement falls back to such a node where it knows of no better one.
     last_resort = (
@@ -82,7 +83,7 @@ def explain(session: Session, name: str, form: str) -> None:
         verdict += " only while no other node is better known"
     elif reasons:
         verdict = f"{name} takes no new meetings"
-    notes = _notes(view)
+    notes = _notes(view) + _common_fault(view, found)
     takes = {"takes_new_meetings": not reasons, "last_resort": last_resort}
     content = {"node": view.public(), **takes, "reasons": reasons, "notes": notes}
     show(form, content, [verdict, *(f"- {line}" for line in (*reasons, *notes))])
@@ -174,7 +175,11 @@ def _views(session: Session) -> list[NodeView]:
 
 
 def _view(session: Session, name: str) -> NodeView:
-    for view in _views(session):
+    return _named(_views(session), name)
+
+
+def _named(found: Iterable[NodeView], name: str) -> NodeView:
+    for view in found:
         if view.node.name == name:
             return view
     raise nodes.NodeUnknownError(f"no node is named {name}")
@@ -239,6 +244,16 @@ def _notes(view: NodeView) -> list[str]:
     if known:
         notes.append("limits: " + ", ".join(f"{limit} {name}" for name, limit in known.items()))
     return notes
+
+
+def _common_fault(view: NodeView, found: Iterable[NodeView]) -> list[str]:
+    """Why it is not taken for unreachable, where that is so since most nodes fail (core.health)."""
+    states = [each.observed for each in found if each.observed is not ObservedState.UNREACHABLE]
+    failing = states.count(ObservedState.SUSPECT)
+    if view.observed is not ObservedState.SUSPECT or len(states) < 2 or failing * 2 <= len(states):
+        return []
+    told = f"{failing} of {len(states)} nodes fail together, which is taken for a fault of the balancer's own network"
+    return [f"{told}: joins of its meetings go there still"]
 
 
 def _held(view: NodeView) -> str:

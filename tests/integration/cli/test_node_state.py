@@ -160,6 +160,18 @@ def test_explain_says_why_not_and_what_helps(
     assert (commands.json("place", "--explain")["chosen"] == "bbb1") is (verdict != TAKES_NONE)
 
 
+def test_explain_says_where_most_nodes_fail_together(commands: Commands, observe: Observe) -> None:
+    said = []
+    for name in ("bbb1", "bbb2", "bbb3"):
+        commands.add(name, "--state", "enabled")
+        observe(name)
+    for name in ("bbb1", "bbb2"):
+        observe(name, ObservedState.SUSPECT, "connect")
+        said.append(commands.json("node", "explain", "bbb1")["notes"])
+    assert said[0] == []
+    assert said[1][0].startswith("2 of 3 nodes fail together")
+
+
 def test_a_refused_digest_is_told_from_a_wrong_secret(commands: Commands, observe: Observe) -> None:
     commands.add("bbb1", "--state", "enabled")
     observe("bbb1", ObservedState.UNREACHABLE, "checksum", digests=("sha1", "sha512"))
