@@ -92,7 +92,7 @@ class NodeClient:
 
     def list_meetings(self, node: Node, timeout: float) -> Answer:
         """getMeetings; timeout: seconds. Raises NodeError, also where the node says FAILED."""
-        answer = self._send(node, "getMeetings", b"", None, timeout)
+        answer = self._send(node, "getMeetings", b"", None, timeout, question=True)
         if not answer.success:
             raise NodeError(f"{node.name} answered getMeetings with {answer.message_key}")
         return answer
@@ -127,9 +127,11 @@ class NodeClient:
             return query, None
         return b"", _Body(io.BytesIO(query), len(query), _FORM)
 
-    def _send(self, node: Node, name: str, query: bytes, body: _Body | None, timeout: float) -> Answer:
+    def _send(
+        self, node: Node, name: str, query: bytes, body: _Body | None, timeout: float, *, question: bool = False
+    ) -> Answer:
         try:
-            with _naming(node), self._patience.call(node.url):
+            with _naming(node), self._patience.call(node.url, question=question):
                 return _read(node, name, *self._exchange(node, self._url(node, name, query), body, timeout))
         finally:
             self._questions.outdate(node.url)

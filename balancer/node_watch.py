@@ -83,11 +83,13 @@ class Watch:
         self._probed: dict[int, _Probed] = {}
         self._listed: dict[int, frozenset[str]] = {}
         self._away: set[str] = set()
-        self._holding_back = False  #: whether nodes are not declared unreachable since most fail together
+        self._together = False  #: whether nodes are not declared unreachable since most fail together
 
     async def remember(self) -> None:
         """Begin from what is stored, as a process that polls from now on. Raises StorageUnavailableError."""
         known = await self._stored(self._stores.observations)
+        # What changed while another process polled is that one's to tell.
+        self._nodes = {}
         self._health = {node_id: Health.remembered(observation) for node_id, observation in known.items()}
         self._written = {
             node_id: (one.state, one.reason, one.bbb_version, one.digests) for node_id, one in known.items()
@@ -239,10 +241,11 @@ class Watch:
 
     async def _reconsider(self, poll: _Poll) -> None:
         """This answer shows that our own network works: what other nodes' failures were held back for."""
-        for node_id, health in list(self._health.items()):
-            if health.failures < self._thresholds.fail or node_id not in self._nodes:
+        for node_id in list(self._health):
+            # Looked up anew each time: another poll may end while this one's news are stored.
+            health, node = self._health.get(node_id), self._nodes.get(node_id)
+            if health is None or node is None or health.failures < self._thresholds.fail:
                 continue
-            node = self._nodes[node_id]
             after = reconsidered(health, now=poll.ended(), thresholds=self._thresholds, sisters=self._sisters(node))
             if after is not health:
                 await self._record_health(node, poll.fencing, after, "others answered meanwhile")
@@ -279,17 +282,16 @@ class Watch:
 
     def _note_held_back(self) -> None:
         """Log when most nodes begin to fail together, and when that is over."""
-        held = any(held_back(health, self._thresholds) for health in self._health.values())
-        if held == self._holding_back:
+        counting = [health for health in self._health.values() if health.state is not ObservedState.UNREACHABLE]
+        failing = sum(health.failures > 0 for health in counting)
+        held = any(held_back(health, self._thresholds) for health in counting)
+        # One alone is held back too, until the others were polled since it began to fail.
+        together = held and failing * 2 > len(counting)
+        if together is self._together or (held and self._together):
             return
-        self._holding_back = held
-        failing = sum(health.failures > 0 for health in self._health.values())
-        if held:
-            logger.warning(
-                "most nodes fail together: none is declared unreachable", failing=failing, of=len(self._health)
-            )
-        else:
-            logger.info("nodes fail together no more", failing=failing, of=len(self._health))
+        self._together = together
+        told = "most nodes fail together: none is declared unreachable" if together else "nodes fail together no more"
+        logger.warning(told, failing=failing, of=len(counting))
 
     async def _settle_meetings(self, poll: _Poll, listed: Listed) -> None:
         if not poll.started.exact:

@@ -1,7 +1,7 @@
 """How long a process waits for slow nodes: a node that answers slowly must not hold the threads that others need.
 
-Questions have a circuit of their own: they are given so little time that a busy node may answer none of them, and still
-take every create in good time.
+Questions are calls that change nothing and have little time. A busy node may answer none of them, and still take every
+create in good time: so they have a circuit of their own, and nobody but they counts how many of them wait.
 """
 
 import threading
@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from balancer import log
 from balancer.core.circuit import FAILURES, Circuit
@@ -24,6 +25,13 @@ _NO_ANSWER = frozenset({"dns", "connect", "tls", "slow"})
 logger = log.get(__name__)
 
 
+class _Call(NamedTuple):
+    """One that is under way."""
+
+    began: float
+    question: bool
+
+
 class Patience:
     """Calls under way and the circuit, by node. Threads share it."""
 
@@ -32,22 +40,19 @@ class Patience:
         self._limit = limit
         self._clock = clock
         self._changed = threading.Condition()
-        self._under_way: dict[str, list[float]] = defaultdict(list)
+        self._under_way: dict[str, list[_Call]] = defaultdict(list)
         self._circuits: dict[tuple[str, bool], Circuit] = {}  #: of nodes that failed last; True: for questions
 
     @contextmanager
-    def call(self, node: str) -> Iterator[None]:
+    def call(self, node: str, *, question: bool = False) -> Iterator[None]:
         """One call to the node. Raises NodeUnreachableError, before anything is sent, where too many wait for it or
         the last ones all went without an answer."""
-        with self.wait(node), self.judge(node):
+        with self.wait(node, question=question), self.judge(node, question=question):
             yield
 
     @contextmanager
     def judge(self, node: str, *, question: bool = False) -> Iterator[None]:
-        """What is sent to the node: whether it is answered decides over the calls that follow.
-
-        question: a call that changes nothing, and whose time is short.
-        """
+        """What is sent to the node: whether it is answered decides over the calls that follow."""
         try:
             yield
         except NodeError as error:
@@ -59,17 +64,17 @@ class Patience:
     @contextmanager
     def wait(self, node: str, *, question: bool = False) -> Iterator[None]:
         """A thread that waits for the node, maybe for what another one sent. Raises as ``call``."""
-        began = self._begin(node, question)
+        call = self._begin(node, question)
         try:
             yield
         finally:
             with self._changed:
-                self._under_way[node].remove(began)
+                self._under_way[node].remove(call)
                 if not self._under_way[node]:
                     del self._under_way[node]
                 self._changed.notify_all()
 
-    def _begin(self, node: str, question: bool) -> float:
+    def _begin(self, node: str, question: bool) -> "_Call":
         with self._changed:
             # Of a burst to a node that has just begun to hang, not everybody may find out for himself: who comes late
             # waits for room, and when there is none those before him have waited for so long that they count.
@@ -79,13 +84,16 @@ class Patience:
             if circuit and not circuit.admits(began):
                 told = f"the last {circuit.failures} calls went without an answer"
                 raise NodeUnreachableError(told, circuit.reason)
-            waiting = sum(began - since > WAITING for since in self._under_way.get(node, ()))
+            waiting = sum(
+                began - each.began > WAITING for each in self._under_way.get(node, ()) if question or not each.question
+            )
             if waiting >= self._limit:
                 raise NodeUnreachableError(f"{waiting} calls wait for its answer already", "slow")
             if circuit:
                 self._circuits[node, question] = circuit.tried(began)
-            self._under_way[node].append(began)
-        return began
+            call = _Call(began, question)
+            self._under_way[node].append(call)
+        return call
 
     def _learn(self, about: tuple[str, bool], reason: str) -> None:
         """reason: why there was no answer; "" where there was one."""

@@ -35,6 +35,8 @@ LEASE_INTERVALS = 2.0
 #: Name servers may hang: each name that is being resolved takes one thread.
 RESOLVER_THREADS = 64
 STORE_THREADS = 4
+#: Seconds that a transaction may take: three of its statements at their limit.
+STORE_PATIENCE = 30.0
 #: Seconds between two looks for somebody who wants a poll; below the time limit of a Redis command.
 WISH_WAIT = 1.0
 #: The first round is spread over so many seconds a node, so that 500 nodes do not answer in one moment.
@@ -228,7 +230,9 @@ async def opened(settings: Settings, *, chance: Callable[[], float] = random.ran
     """A poller with its connections; chance: numbers from 0 to 1 for the jitter."""
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(RESOLVER_THREADS, "resolver"))
     with ExitStack() as stack:
-        database = Database(settings.database_url, application_name="balancer-poller", size=STORE_THREADS + 1)
+        database = Database(
+            settings.database_url, application_name="balancer-poller", size=STORE_THREADS + 1, patience=STORE_PATIENCE
+        )
         database.open()
         stack.callback(database.close)
         client = stack.enter_context(cache.connect(settings.redis_url))

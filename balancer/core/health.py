@@ -30,7 +30,7 @@ class Health:
     passes: int = 0  #: in a row
     failed_at: datetime | None = None  #: end of the first of the failures in a row
     failing_poll: datetime | None = None  #: start of the last of them
-    passing_since: datetime | None = None  #: start of the first of the good polls in a row; None while it fails
+    passing_since: datetime | None = None  #: end of the first of the good polls in a row; None while it fails
     passed_at: datetime | None = None  #: start of the last of them
 
     @classmethod
@@ -54,7 +54,7 @@ def after_pass(before: Health | None, *, started: datetime, ended: datetime, thr
     """The health after a good poll. A node seen for the first time is online at once."""
     if before is None:
         return Health(
-            state=ObservedState.ONLINE, reason="", since=ended, passes=1, passing_since=started, passed_at=started
+            state=ObservedState.ONLINE, reason="", since=ended, passes=1, passing_since=ended, passed_at=started
         )
     counted = replace(
         before,
@@ -62,7 +62,7 @@ def after_pass(before: Health | None, *, started: datetime, ended: datetime, thr
         failed_at=None,
         failing_poll=None,
         passes=before.passes + 1,
-        passing_since=before.passing_since or started,
+        passing_since=before.passing_since or ended,
         passed_at=started,
     )
     if before.state is ObservedState.ONLINE or counted.passes < thresholds.passes:
@@ -113,9 +113,9 @@ def fault_is_ours(failed_at: datetime, started: datetime, sisters: Iterable[Heal
     """Whether fewer than half of the nodes that count answered while this one failed.
 
     failed_at: end of the first of its failures; started: start of its last poll. A sister answered if it did so since
-    then, and did already when that poll began: else our network may have come back in the middle of it. The failing
-    node counts too. Nodes known to be unreachable tell nothing about us and do not count; where no other node counts,
-    there is nobody to ask and the failure is taken as the node's.
+    then, and had done already when that poll began: else our network may have come back in the middle of it. The
+    failing node counts too. Nodes known to be unreachable tell nothing about us and do not count; where no other node
+    counts, there is nobody to ask and the failure is taken as the node's.
     """
     counting = [sister for sister in sisters if sister.state is not ObservedState.UNREACHABLE]
     answered = sum(1 for sister in counting if _answered(sister, failed_at, started))

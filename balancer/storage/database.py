@@ -61,7 +61,7 @@ class Database:
     """A pool of connections. Nothing connects before open()."""
 
     def __init__(self, url: str, *, application_name: str, size: int = 8, patience: float = math.inf) -> None:
-        """url: a libpq URI; size: connections at most; patience: seconds that a server may hang for one block."""
+        """url: a libpq URI; size: connections at most; patience: seconds that one block may take."""
         self._away_until = 0.0  #: of time.monotonic()
         self._overdue = Overdue(patience, self._note_away)
         self._pool: ConnectionPool[Connection] = ConnectionPool(
@@ -118,21 +118,19 @@ class Database:
         try:
             connection = self._pool.getconn()
             try:
-                with self._overdue.watching(connection):
+                with self._overdue.watching(connection), _rolled_back(connection):
                     if connection.autocommit is not autocommit:
                         connection.autocommit = autocommit
                     yield connection
                     if connection.pgconn.transaction_status != TransactionStatus.IDLE:
                         connection.commit()
                 connection.used = time.monotonic()
-            except BaseException:
-                # Where that fails the connection is broken, and the pool replaces it.
-                with suppress(psycopg.Error):
-                    connection.rollback()
-                raise
             finally:
                 self._pool.putconn(connection)
         except _UNAVAILABLE as error:
+            if isinstance(error, PoolTimeout):
+                # All connections are held for seconds already: who comes next need not wait as long to learn it.
+                self._note_away()
             raise _as_ours(error) from error
 
     def _check(self, connection: Connection) -> None:
@@ -154,6 +152,18 @@ class Database:
         """Raises StorageUnavailableError unless a query is answered."""
         with self.single() as connection:
             connection.execute("SELECT 1")
+
+
+@contextmanager
+def _rolled_back(connection: Connection) -> Iterator[None]:
+    """Where the block raises."""
+    try:
+        yield
+    except BaseException:
+        # Where that fails the connection is broken, and the pool replaces it.
+        with suppress(psycopg.Error):
+            connection.rollback()
+        raise
 
 
 @contextmanager

@@ -41,7 +41,7 @@ class NodeView:
             "url": self.node.url,
             "admin_state": self.node.admin_state.value,
             "observed_state": self.observed.value,
-            "reason": "not polled" if self.observed is ObservedState.STALE else known.reason if known else "",
+            "reason": "no fresh figures" if self.observed is ObservedState.STALE else known.reason if known else "",
             "since": self.since.isoformat() if self.since else None,
             "load": round(self.load.score(self.node.weight), 2) if self.fresh else None,
             "meetings": self.load.meetings if self.fresh else self.placed,

@@ -23,7 +23,7 @@ class Overdue:
     """Breaks connections that are held for too long, whatever their thread waits for. Threads share it."""
 
     def __init__(self, patience: float, struck: Callable[[], None]) -> None:
-        """patience: seconds; struck: called after connections were broken."""
+        """patience: seconds; struck: called before connections are broken."""
         self._patience = patience
         self._struck = struck
         self._held: dict[psycopg.Connection[object], float] = {}  #: since when, of time.monotonic()
@@ -53,12 +53,13 @@ class Overdue:
             # Under the lock: whoever gives a connection back, and so to others, waits until this is done.
             with self._lock:
                 late = [connection for connection, since in self._held.items() if since < before]
+                if late:
+                    self._struck()
                 for connection in late:
                     del self._held[connection]
                     _break(connection)
             if late:
-                logger.warning("PostgreSQL hangs: connections given up", count=len(late), seconds=self._patience)
-                self._struck()
+                logger.warning("PostgreSQL takes too long: given up", connections=len(late), seconds=self._patience)
 
 
 def _break(connection: psycopg.Connection[object]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from balancer import log
 from balancer.errors import StorageUnavailableError
 from balancer.settings import Settings
-from balancer.storage.database import Database
+from balancer.storage.database import POOL_TIMEOUT, Database
 from balancer.storage.placing import Outlook, outlook
 from balancer.storage.snapshots import Snapshots
 
@@ -52,8 +52,10 @@ class RecentSnapshots:
             return known.outlook
         # One looks, and the others go on with what there is: a store that is slow holds up one create.
         usable = known is not None and known.serves(after, _OLD)
-        if not self._lock.acquire(blocking=not usable) and known:
-            return known.outlook
+        if not self._lock.acquire(timeout=0 if usable else POOL_TIMEOUT):
+            if known and usable:
+                return known.outlook
+            raise StorageUnavailableError("PostgreSQL: another look at the nodes takes long")
         try:
             known = self._known
             if known is None or not known.serves(after, _LIFE):

@@ -50,7 +50,7 @@ class Services:
         database = Database(
             settings.database_url,
             application_name="bbb-fleet web",
-            # Where PostgreSQL hangs, half of the threads are left for joins, which need none.
+            # Where PostgreSQL hangs, half of the threads wait for it at most, but for the first seconds.
             size=max(1, min(settings.web_threads // 2, 16)),
             patience=_PATIENCE,
         )

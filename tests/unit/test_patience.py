@@ -154,6 +154,22 @@ def test_questions_without_an_answer_keep_nobody_from_a_create(patience: Patienc
         pass
 
 
+def test_questions_that_wait_keep_nobody_from_a_create(patience: Patience, clock: Clock) -> None:
+    with patience.wait("bbb1", question=True), patience.wait("bbb1", question=True):
+        clock.now += WAITING + 0.1
+        with pytest.raises(NodeUnreachableError, match="wait for its answer"), patience.wait("bbb1", question=True):
+            pass
+        with patience.call("bbb1"):
+            pass
+
+
+def test_creates_that_wait_leave_no_thread_to_questions(patience: Patience, clock: Clock) -> None:
+    with enter(patience, "bbb1", 2):
+        clock.now += WAITING + 0.1
+        with pytest.raises(NodeUnreachableError, match="wait for its answer"), patience.wait("bbb1", question=True):
+            pass
+
+
 def test_a_node_that_answers_with_an_error_gets_calls_still(patience: Patience) -> None:
     fail(patience, "bbb1", NodeTimeoutError("hangs"), FAILURES - 1)
     fail(patience, "bbb1", NodeError("HTTP 500"), 1)

@@ -116,7 +116,7 @@ def test_a_stale_state_has_a_reason_and_its_own_time(commands: Commands, observe
     commands.add("bbb1")
     observe("bbb1", age=100)
     shown = commands.json("node", "show", "bbb1")["node"]
-    assert (shown["observed_state"], shown["reason"]) == ("stale", "not polled")
+    assert (shown["observed_state"], shown["reason"]) == ("stale", "no fresh figures")
     # Three intervals after the poll, which was 100 seconds ago.
     went = 100 - (datetime.now(UTC) - datetime.fromisoformat(shown["since"])).total_seconds()
     assert went == pytest.approx(30, abs=5)

@@ -139,8 +139,9 @@ def test_redis_is_wiped_and_then_postgresql_is_gone(site: Site, known: str) -> N
 
 
 def test_postgresql_hangs(site: Site, known: str) -> None:
-    """With more creates at once than it has connections; each is answered, and joins do not wait for them."""
-    names = [f"{known}-{number}" for number in range(40)]
+    """With more creates at once than there are threads; each is answered, and joins go on."""
+    names = [f"{known}-{number}" for number in range(80)]
+    time.sleep(6)  # what was looked at for placing serves no more, and no connection was used a moment ago
     with ThreadPoolExecutor(len(names)) as front_ends:
         with site.postgresql.hanging():
             creating = [front_ends.submit(site.create, name) for name in names]

@@ -150,6 +150,16 @@ def test_most_nodes_failing_together_is_our_fault(sisters: list[Health], ours: b
     assert fault_is_ours(at(0), at(8), sisters) is ours
 
 
+def test_a_node_answers_from_the_end_of_its_first_good_poll_on() -> None:
+    """That poll may have begun before our network came back, and its question have been sent again since."""
+    drive = Drive()
+    drive.fail()
+    drive.ok()
+    drive.ok()
+    assert drive.health
+    assert (drive.health.passing_since, drive.health.passed_at) == (at(20), at(29))
+
+
 def test_while_the_fault_is_ours_nobody_is_declared_lost() -> None:
     drive = Drive()
     drive.ok()
