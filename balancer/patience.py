@@ -1,7 +1,7 @@
 """How long a process waits for slow nodes: a node that answers slowly must not hold the threads that others need.
 
 Questions are calls that change nothing and have little time. A busy node may answer none of them, and still take every
-create in good time: so they have a circuit of their own, and nobody but they counts how many of them wait.
+create in good time: so they have a circuit of their own, and those that wait stand in the way of no other call.
 """
 
 import threading

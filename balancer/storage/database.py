@@ -117,15 +117,21 @@ class Database:
             raise StorageUnavailableError("PostgreSQL: could not be reached a moment ago")
         try:
             connection = self._pool.getconn()
+            self._overdue.begin(connection)
             try:
-                with self._overdue.watching(connection), _rolled_back(connection):
-                    if connection.autocommit is not autocommit:
-                        connection.autocommit = autocommit
-                    yield connection
-                    if connection.pgconn.transaction_status != TransactionStatus.IDLE:
-                        connection.commit()
+                if connection.autocommit is not autocommit:
+                    connection.autocommit = autocommit
+                yield connection
+                if connection.pgconn.transaction_status != TransactionStatus.IDLE:
+                    connection.commit()
                 connection.used = time.monotonic()
+            except BaseException:
+                # Where that fails the connection is broken, and the pool replaces it.
+                with suppress(psycopg.Error):
+                    connection.rollback()
+                raise
             finally:
+                self._overdue.end(connection)
                 self._pool.putconn(connection)
         except _UNAVAILABLE as error:
             if isinstance(error, PoolTimeout):
@@ -142,8 +148,11 @@ class Database:
         silent = select.poll()
         silent.register(connection.fileno(), select.POLLIN)
         if time.monotonic() - connection.used > _TRUSTED or silent.poll(0):
-            with self._overdue.watching(connection):
+            self._overdue.begin(connection)
+            try:
                 ConnectionPool.check_connection(connection)
+            finally:
+                self._overdue.end(connection)
 
     def _note_away(self, _pool: ConnectionPool[Connection] | None = None) -> None:
         self._away_until = time.monotonic() + _PAUSE
@@ -152,18 +161,6 @@ class Database:
         """Raises StorageUnavailableError unless a query is answered."""
         with self.single() as connection:
             connection.execute("SELECT 1")
-
-
-@contextmanager
-def _rolled_back(connection: Connection) -> Iterator[None]:
-    """Where the block raises."""
-    try:
-        yield
-    except BaseException:
-        # Where that fails the connection is broken, and the pool replaces it.
-        with suppress(psycopg.Error):
-            connection.rollback()
-        raise
 
 
 @contextmanager

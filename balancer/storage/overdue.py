@@ -7,8 +7,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
 import psycopg
 
@@ -36,16 +36,15 @@ class Overdue:
     def stop(self) -> None:
         self._stopped.set()
 
-    @contextmanager
-    def watching(self, connection: psycopg.Connection[object]) -> Iterator[None]:
-        """A block that uses the connection. What waits for the server in it raises psycopg.OperationalError in time."""
+    def begin(self, connection: psycopg.Connection[object]) -> None:
+        """From here to ``end``, what waits for the server raises psycopg.OperationalError in time."""
         with self._lock:
             self._held[connection] = time.monotonic()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._held.pop(connection, None)
+
+    def end(self, connection: psycopg.Connection[object]) -> None:
+        """The connection may be given to others."""
+        with self._lock:
+            self._held.pop(connection, None)
 
     def _look(self) -> None:
         while not self._stopped.wait(_LOOK_EVERY):
