@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from balancer.core.nodes import Snapshot
+from balancer.errors import StorageUnavailableError
 from balancer.settings import Settings
 from balancer.storage import cache, recent_snapshots
 from balancer.storage.database import Database
@@ -34,6 +35,30 @@ def test_a_store_that_is_slow_holds_up_one_create(
         assert recent.outlook() is before
         go.set()
         assert looks.result(10) is not before
+
+
+def test_nobody_waits_for_long_for_a_look_that_hangs(
+    settings: Settings, client: cache.Redis, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go = threading.Event(), threading.Event()
+    recent = RecentSnapshots(settings, Snapshots(client), database)
+    monkeypatch.setattr(recent_snapshots, "POOL_TIMEOUT", 0.1)
+
+    def hang(snapshots: Snapshots) -> dict[int, Snapshot]:
+        begun.set()
+        assert go.wait(10)
+        return {}
+
+    monkeypatch.setattr(Snapshots, "all", hang)
+    with ThreadPoolExecutor(1) as pool:
+        looks = pool.submit(recent.outlook)
+        try:
+            assert begun.wait(10)
+            with pytest.raises(StorageUnavailableError, match="another look"):
+                recent.outlook()
+        finally:
+            go.set()
+        assert recent.outlook() is looks.result(10)
 
 
 def test_an_outlook_that_did_not_serve_is_replaced_once_for_all_that_had_it(
