@@ -8,6 +8,7 @@ import psycopg.errors
 import pytest
 
 from balancer.errors import StorageUnavailableError
+from balancer.storage import database as database_module
 from balancer.storage.database import Database, committing, connect
 
 
@@ -74,6 +75,22 @@ def test_a_server_that_hangs_is_not_waited_for(own_postgresql: Any) -> None:
         until_back(impatient, 8)
     finally:
         impatient.close()
+
+
+def test_where_all_connections_are_held_one_waits_and_the_next_are_refused(
+    own_postgresql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "POOL_TIMEOUT", 0.5)
+    small = Database(own_postgresql.url(), application_name="test", size=1)
+    small.open()
+    try:
+        with small.single():
+            waits = [seconds_to_fail(small) for _ in range(3)]
+        assert waits[0] > 0.4
+        assert max(waits[1:]) < 0.1, waits
+        until_back(small, 6)
+    finally:
+        small.close()
 
 
 def test_a_connection_that_is_idle_for_long_is_not_waited_for_either(own_postgresql: Any) -> None:
