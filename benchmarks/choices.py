@@ -28,9 +28,9 @@ from redis.connection import PythonRespSerializer
 from redis.utils import HIREDIS_AVAILABLE
 
 from balancer.core import node_call
-from balancer.node_connection import NodeConnection
-from balancer.storage import cache
-from balancer.storage.placements import Place, Placements
+from balancer.nodes.connection import NodeConnection
+from balancer.storage.redis import client as redis_client
+from balancer.storage.redis.whereabouts import Place, Whereabouts
 from benchmarks.figures import Figure, answer
 from benchmarks.listing_nodes import listing
 from lab.services import Redis
@@ -185,21 +185,21 @@ def compare_xml() -> Iterator[Figure]:
 
 
 @contextmanager
-def placements() -> Iterator[dict[str, Placements]]:
+def placements() -> Iterator[dict[str, Whereabouts]]:
     """By protocol reader, placements in one Redis that holds 100."""
     assert HIREDIS_AVAILABLE
     with tempfile.TemporaryDirectory(prefix="bbb-fleet-") as directory:
         server = Redis(Path(directory)).start()
         try:
-            fast, plain = cache.connect(server.url()), cache.connect(server.url())
+            fast, plain = redis_client.connect(server.url()), redis_client.connect(server.url())
             encoder = plain.connection_pool.get_encoder()
             plain.connection_pool.connection_kwargs |= {
                 "parser_class": _RESP3Parser,
                 "command_packer": PythonRespSerializer(6000, encoder.encode),
             }
             for number in range(100):
-                Placements(fast).note(1, f"room-{number}", Place(number, 1, "0" * 40 + "-1748000000000"))
-            yield {"hiredis": Placements(fast), "Python's": Placements(plain)}
+                Whereabouts(fast).note(1, f"room-{number}", Place(number, 1, "0" * 40 + "-1748000000000"))
+            yield {"hiredis": Whereabouts(fast), "Python's": Whereabouts(plain)}
             fast.close()
             plain.close()
         finally:

@@ -24,8 +24,8 @@ import psutil
 import redis
 
 from balancer.core.nodes import AdminState
-from balancer.storage import database, nodes, schema
-from balancer.storage.snapshots import Snapshots
+from balancer.storage.postgresql import database, nodes, schema
+from balancer.storage.redis.snapshots import Snapshots
 from benchmarks.listing_nodes import address, internal_id
 from lab.services import PostgreSQL, Process, Redis
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 import redis
 
-from balancer.storage import database, schema
+from balancer.storage.postgresql import database, schema
 from lab.services import PostgreSQL, Redis
 
 _TEMPLATE = "bbb_fleet_template"

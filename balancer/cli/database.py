@@ -4,7 +4,7 @@ import click
 
 from balancer.cli.output import format_option, show
 from balancer.cli.session import Session
-from balancer.storage import schema
+from balancer.storage.postgresql import schema
 
 
 @click.group()

@@ -15,6 +15,6 @@ def importer() -> None:
 def run(session: Session) -> None:
     """Take archives from the spool; SIGTERM ends it after the one at hand."""
     # Only this command needs it: the others start faster without.
-    from balancer import importer as process
+    from balancer.importing import importer as process
 
     process.main(session.settings)

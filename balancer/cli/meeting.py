@@ -10,9 +10,9 @@ from balancer.cli.output import format_option, printable, show, table
 from balancer.cli.session import Session
 from balancer.core.nodes import ObservedState, Snapshot, observed_state
 from balancer.errors import BalancerError
-from balancer.storage import clock, ledger, nodes
-from balancer.storage.database import Connection
-from balancer.storage.snapshots import Snapshots
+from balancer.storage.postgresql import clock, nodes, operator_queries
+from balancer.storage.postgresql.database import Connection
+from balancer.storage.redis.snapshots import Snapshots
 
 Row = dict[str, Any]
 _LIVE = ("creating", "running")
@@ -39,7 +39,7 @@ def list_meetings(session: Session, node_name: str | None, form: str) -> None:
     """List the meetings that are being created or running."""
     snapshots = session.snapshots()
     with session.transaction() as connection:
-        rows = [row for row in ledger.live(connection) if node_name in (None, row["node"])]
+        rows = [row for row in operator_queries.live(connection) if node_name in (None, row["node"])]
         if node_name is not None and not rows:
             nodes.by_name(connection, node_name)  # raises where a name is misspelt
         current = _current(session, connection, snapshots)
@@ -60,7 +60,7 @@ def where(session: Session, meeting_id: str, form: str) -> None:
     """Tell which node a running meeting is on; MEETING_ID is the front end's or BBB's internal one."""
     snapshots = session.snapshots()
     with session.transaction() as connection:
-        rows = ledger.history(connection, meeting_id)
+        rows = operator_queries.history(connection, meeting_id)
         current = _current(session, connection, snapshots)
     found = [_public(row, current) for row in rows if row["state"] in _LIVE]
     if not found:
@@ -81,8 +81,8 @@ def where(session: Session, meeting_id: str, form: str) -> None:
 def trace(session: Session, meeting_id: str, form: str) -> None:
     """Tell everything that became of a meeting, with times and causes; newest placement first."""
     with session.transaction() as connection:
-        rows = ledger.history(connection, meeting_id)
-        events = ledger.events(connection, [row["id"] for row in rows])
+        rows = operator_queries.history(connection, meeting_id)
+        events = operator_queries.events(connection, [row["id"] for row in rows])
     if not rows:
         raise MeetingUnknownError(f"no meeting {meeting_id!r} was ever placed here")
     for row in rows:
@@ -103,7 +103,7 @@ def twins(session: Session, form: str) -> None:
     snapshots = Snapshots(session.redis).all()
     listed = [(node_id, internal) for node_id, snapshot in snapshots.items() for internal in snapshot.participants]
     with session.transaction() as connection:
-        rows = ledger.twins(connection, listed)
+        rows = operator_queries.twins(connection, listed)
     found = [_twin(row, snapshots[row["listed_by"]]) for row in rows]
     head = ("MEETING", "TENANT", "OLDER ON", "USERS", "SEEN", "INTERNAL ID", "LIVES ON", "SINCE")
     names = ("meeting_id", "tenant", "node", "users", "seen_at", "internal_meeting_id", "live_node", "live_since")

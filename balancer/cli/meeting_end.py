@@ -11,11 +11,11 @@ from balancer.cli.session import Session
 from balancer.core.ending import end_at
 from balancer.core.nodes import Node, ObservedState, Snapshot, observed_state
 from balancer.errors import BalancerError, NodeError, StorageUnavailableError
-from balancer.node_client import NodeClient
-from balancer.storage import clock, ledger, nodes
-from balancer.storage.database import Connection
-from balancer.storage.placements import Placements
-from balancer.storage.poll_requests import PollRequests
+from balancer.nodes.client import NodeClient
+from balancer.storage.postgresql import clock, nodes, operator_queries
+from balancer.storage.postgresql.database import Connection
+from balancer.storage.redis.poll_requests import PollRequests
+from balancer.storage.redis.whereabouts import Whereabouts
 
 _CAUSE = "an operator gave it up"
 _END_CAUSE = "an operator had its node end it"
@@ -46,7 +46,7 @@ def end(session: Session, meeting_id: str, tenant: str | None, form: str) -> Non
     ended = _end_at(session, node, row)
     if ended:
         with session.transaction() as connection:
-            ledger.note_end(connection, row["id"], _END_CAUSE)
+            operator_queries.note_end(connection, row["id"], _END_CAUSE)
     _poll(session, node.id)
     about = {"tenant_id": row["tenant_id"], "meeting_id": row["meeting_id"], "row": row["id"]}
     logger.info("meeting end by an operator", **about, node=node.name, ended=ended)
@@ -73,11 +73,11 @@ def give_up(session: Session, meeting_id: str, tenant: str | None, form: str) ->
             raise MeetingRefusedError(
                 f"{row['node']} answers, so {row['meeting_id']} is not lost: `balancer meeting end` ends it"
             )
-        ledger.give_up(connection, row["id"], _CAUSE)
+        operator_queries.give_up(connection, row["id"], _CAUSE)
     about = {"tenant_id": row["tenant_id"], "meeting_id": row["meeting_id"], "row": row["id"]}
     logger.info("meeting changed", **about, to_state="lost", cause=_CAUSE)
     try:
-        Placements(session.redis).forget(row["tenant_id"], row["meeting_id"], row["id"])
+        Whereabouts(session.redis).forget(row["tenant_id"], row["meeting_id"], row["id"])
     except StorageUnavailableError as error:
         click.echo(f"balancer: {error}: joins may still be sent to {row['node']}", err=True)
     lines = [f"{row['meeting_id']} on {row['node']} is given up: the next create places it anew"]
@@ -96,7 +96,7 @@ def _observed(
 
 def _only(connection: Connection, meeting_id: str, tenant: str | None) -> dict[str, Any]:
     """The one live meeting that is meant. Raises MeetingRefusedError."""
-    found = ledger.named(connection, meeting_id, tenant)
+    found = operator_queries.named(connection, meeting_id, tenant)
     if not found:
         raise MeetingRefusedError(f"no meeting {meeting_id!r} is running")
     if len(found) > 1:

@@ -16,10 +16,10 @@ from balancer.core.pools import Pool
 from balancer.core.selection import Candidate, full, unfit
 from balancer.errors import BalancerError, StorageUnavailableError
 from balancer.settings import Settings
-from balancer.storage import ledger, nodes
-from balancer.storage.database import Connection
-from balancer.storage.node_views import NodeView, views
-from balancer.storage.placements import Placements
+from balancer.storage.postgresql import nodes, operator_queries
+from balancer.storage.postgresql.database import Connection
+from balancer.storage.postgresql.node_views import NodeView, views
+from balancer.storage.redis.whereabouts import Whereabouts
 
 #: Meetings named in a refusal; `meeting list --node` names all.
 _NAMED = 10
@@ -129,7 +129,7 @@ def remove(session: Session, name: str, force: bool, form: str) -> None:
         # From here on no placement chooses it: whatever is placed there is seen below.
         nodes.set_admin_state(connection, name, AdminState.DISABLED)
         _refuse_if_busy(connection, known, "remove", force)
-        lost = ledger.lose_all(connection, known.id, _REMOVED)
+        lost = operator_queries.lose_all(connection, known.id, _REMOVED)
         nodes.remove(connection, known)
     for row in lost:
         about = {"tenant_id": row["tenant_id"], "meeting_id": row["meeting_id"], "row": row["id"]}
@@ -188,7 +188,7 @@ def _named(found: Iterable[NodeView], name: str) -> NodeView:
 def _refuse_if_busy(connection: Connection, known: Node, verb: str, force: bool) -> None:
     if force:
         return
-    rows = ledger.live(connection, known.id)
+    rows = operator_queries.live(connection, known.id)
     if rows:
         named = ", ".join(row["meeting_id"] for row in rows[:_NAMED])
         more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
@@ -201,7 +201,7 @@ def _refuse_if_busy(connection: Connection, known: Node, verb: str, force: bool)
 
 def _forget_copies(session: Session, lost: list[dict[str, Any]]) -> None:
     try:
-        placements = Placements(session.redis)
+        placements = Whereabouts(session.redis)
         for row in lost:
             placements.forget(row["tenant_id"], row["meeting_id"], row["id"])
     except StorageUnavailableError as error:

@@ -9,8 +9,8 @@ from balancer.cli.node_options import declared_limits, declared_options, read_se
 from balancer.cli.output import format_option, show
 from balancer.cli.session import Session
 from balancer.core.nodes import AdminState, Limits, Node, api_url, checked_name
-from balancer.storage import nodes
-from balancer.storage.database import Connection
+from balancer.storage.postgresql import nodes
+from balancer.storage.postgresql.database import Connection
 
 
 @click.command()

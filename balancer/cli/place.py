@@ -11,7 +11,7 @@ from balancer.core.meetings import Wanted
 from balancer.core.parameters import Parameters
 from balancer.core.pools import Pool
 from balancer.core.selection import Candidate, unplaced
-from balancer.storage.placing import decide, outlook
+from balancer.storage.postgresql.placement import decide, outlook
 
 #: A score is their sum, and the users of the new meeting, over the node's weight.
 _PARTS = ("users", "filling", "reserved", "video")

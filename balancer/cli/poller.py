@@ -21,6 +21,6 @@ def run(session: Session) -> None:
     with suppress(StorageUnavailableError), session.transaction():
         pass
     # Only this command needs it: the others start faster without.
-    from balancer import poller as process
+    from balancer.polling import loop as process
 
     process.main(session.settings)

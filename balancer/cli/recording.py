@@ -9,7 +9,7 @@ from balancer.cli.output import format_option, printable, show, table
 from balancer.cli.session import Session
 from balancer.core.recordings import DEFAULT_STATES, STATES
 from balancer.errors import BalancerError
-from balancer.storage import imports, ledger, recordings
+from balancer.storage.postgresql import imports, operator_queries, recordings
 
 #: Columns of table recordings that only the program understands.
 _INTERNAL = ("id", "tenant_id", "imported_metadata", "edited_metadata")
@@ -35,7 +35,7 @@ def recording() -> None:
 def list_recordings(session: Session, meeting_id: str | None, states: tuple[str, ...], limit: int, form: str) -> None:
     """List recordings, the last taken in first."""
     with session.transaction() as connection:
-        found = ledger.recordings(connection, states=states, meeting_id=meeting_id, limit=limit)
+        found = operator_queries.recordings(connection, states=states, meeting_id=meeting_id, limit=limit)
     head = ("RECORDING", "MEETING", "TENANT", "STATE", "FORMATS", "BEGAN", "NAME")
     names = ("record_id", "meeting_id", "tenant", "state")
     rows = [(*(row[name] for name in names), " ".join(row["formats"]), _began(row), row["name"]) for row in found]

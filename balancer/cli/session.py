@@ -8,13 +8,14 @@ import click
 
 from balancer import log
 from balancer.core.nodes import Snapshot
+from balancer.directory import Directory
 from balancer.errors import BalancerError, StorageUnavailableError
-from balancer.registry import Registry
 from balancer.settings import Settings, load
-from balancer.storage import cache, schema
-from balancer.storage.database import Connection, Database, connect, unavailable_as_ours
-from balancer.storage.poll_requests import PollRequests
-from balancer.storage.snapshots import Snapshots
+from balancer.storage.postgresql import schema
+from balancer.storage.postgresql.database import Connection, Database, connect, unavailable_as_ours
+from balancer.storage.redis import client as redis_client
+from balancer.storage.redis.poll_requests import PollRequests
+from balancer.storage.redis.snapshots import Snapshots
 
 
 class SchemaPendingError(BalancerError):
@@ -32,8 +33,8 @@ class Session:
         return settings
 
     @cached_property
-    def redis(self) -> cache.Redis:
-        return cache.connect(self.settings.redis_url)
+    def redis(self) -> redis_client.Redis:
+        return redis_client.connect(self.settings.redis_url)
 
     def close(self) -> None:
         if "redis" in vars(self):
@@ -74,7 +75,7 @@ class Session:
         database = Database(self.settings.database_url, application_name="balancer-cli", size=1)
         database.open()
         try:
-            Registry(self.settings, database, self.redis).refresh()
+            Directory(self.settings, database, self.redis).refresh()
         finally:
             database.close()
         try:

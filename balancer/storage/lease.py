@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 from typing import cast
 
-from balancer.storage import keys
-from balancer.storage.cache import Redis, unavailable_as_ours
-from balancer.storage.database import Database
-from balancer.storage.sql import queries
+from balancer.storage.postgresql.database import Database
+from balancer.storage.postgresql.sql import queries
+from balancer.storage.redis import keys
+from balancer.storage.redis.client import Redis, unavailable_as_ours
 
 # Only the holder may prolong or give up: the key may have run out and be another's by now.
 _RENEW = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"

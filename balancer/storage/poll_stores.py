@@ -8,13 +8,13 @@ from psycopg.rows import args_row
 from balancer.core.health import Health
 from balancer.core.nodes import Node, Observation
 from balancer.core.reconciliation import Listing, Placed
-from balancer.storage import clock, nodes, reconciliation
-from balancer.storage.cache import Redis
-from balancer.storage.database import Database
-from balancer.storage.placements import Place, Placements, Running
-from balancer.storage.reconciliation import Change, Outcome
-from balancer.storage.snapshots import Snapshots
-from balancer.storage.sql import queries
+from balancer.storage.postgresql import clock, nodes, reconciliation
+from balancer.storage.postgresql.database import Database
+from balancer.storage.postgresql.reconciliation import Change, Outcome
+from balancer.storage.postgresql.sql import queries
+from balancer.storage.redis.client import Redis
+from balancer.storage.redis.snapshots import Snapshots
+from balancer.storage.redis.whereabouts import Place, Running, Whereabouts
 
 
 class PollStores:
@@ -22,7 +22,7 @@ class PollStores:
 
     def __init__(self, database: Database, client: Redis) -> None:
         self._database = database
-        self._placements = Placements(client)
+        self._placements = Whereabouts(client)
         self.snapshots = Snapshots(client)
 
     def now(self) -> datetime:
@@ -78,4 +78,4 @@ class PollStores:
 
     def _running(self) -> set[Running]:
         with self._database.single() as connection, connection.cursor(row_factory=args_row(Running.read)) as cursor:
-            return set(cursor.execute(queries("placements")["running"]))
+            return set(cursor.execute(queries("meetings")["all_running"]))

@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, jsonify
 
 from balancer.errors import BalancerError, StorageUnavailableError
-from balancer.storage import schema
+from balancer.storage.postgresql import schema
 from balancer.web.services import Services, services
 
 blueprint = Blueprint("health", __name__)

@@ -11,7 +11,7 @@ from flask import Blueprint, Response
 from balancer import log
 from balancer.core.listing import Listed, Part, external_ids, merge, unseen, young_meeting
 from balancer.errors import StorageUnavailableError
-from balancer.storage import clock
+from balancer.storage.postgresql import clock
 from balancer.web import xml
 from balancer.web.bbb_call import Call, bbb_call
 from balancer.web.services import services

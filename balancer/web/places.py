@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from balancer.core.nodes import Node
 from balancer.errors import ServerUnavailableError
-from balancer.storage.placements import Place
+from balancer.storage.redis.whereabouts import Place
 from balancer.web.services import services
 
 

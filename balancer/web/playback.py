@@ -6,7 +6,7 @@ from balancer import log
 from balancer.core.playback import Media, PlayerFile, resolve
 from balancer.core.recordings import PUBLISHED
 from balancer.errors import StorageUnavailableError
-from balancer.storage import recordings
+from balancer.storage.postgresql import recordings
 from balancer.web.services import services
 
 blueprint = Blueprint("playback", __name__)

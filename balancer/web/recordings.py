@@ -22,8 +22,8 @@ from balancer.core.recordings import (
     Recording,
 )
 from balancer.errors import BBBError, RecordingChecksumError, RecordingNotFoundError
-from balancer.storage import recordings
-from balancer.storage.recordings import Page
+from balancer.storage.postgresql import recordings
+from balancer.storage.postgresql.recordings import Page
 from balancer.web import xml
 from balancer.web.bbb_call import Call, bbb_call
 from balancer.web.services import services

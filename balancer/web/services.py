@@ -8,18 +8,18 @@ from flask import Flask, current_app
 
 from balancer.core.creation import Creation
 from balancer.core.tenants import Tenant
-from balancer.live_listing import LiveListing
-from balancer.node_client import NodeClient
-from balancer.registry import Registry
+from balancer.directory import Directory
+from balancer.nodes.client import NodeClient
+from balancer.nodes.live_listing import LiveListing
 from balancer.settings import Settings
-from balancer.storage import cache
-from balancer.storage.database import Database
-from balancer.storage.meetings import Meetings
-from balancer.storage.placements import Placements
-from balancer.storage.poll_requests import PollRequests
-from balancer.storage.recent_snapshots import RecentSnapshots
+from balancer.storage.meeting_store import Meetings
+from balancer.storage.outlook_cache import OutlookCache
+from balancer.storage.postgresql.database import Database
 from balancer.storage.recording_counts import RecordingCounts
-from balancer.storage.snapshots import Snapshots
+from balancer.storage.redis import client as redis_client
+from balancer.storage.redis.poll_requests import PollRequests
+from balancer.storage.redis.snapshots import Snapshots
+from balancer.storage.redis.whereabouts import Whereabouts
 
 EXTENSION = "balancer"
 #: Seconds that a request waits for PostgreSQL where it hangs: longer than any statement may take (statement_timeout).
@@ -32,11 +32,11 @@ class Services:
 
     settings: Settings
     database: Database
-    redis: cache.Redis
-    registry: Registry
-    placements: Placements
+    redis: redis_client.Redis
+    registry: Directory
+    placements: Whereabouts
     snapshots: Snapshots
-    recent: RecentSnapshots  #: for placement
+    recent: OutlookCache  #: for placement
     polls: PollRequests
     meetings: Meetings
     nodes: NodeClient
@@ -54,9 +54,9 @@ class Services:
             size=max(1, min(settings.web_threads // 2, 16)),
             patience=_PATIENCE,
         )
-        redis = cache.connect(settings.redis_url)
-        placements, snapshots = Placements(redis), Snapshots(redis)
-        recent = RecentSnapshots(settings, snapshots, database)
+        redis = redis_client.connect(settings.redis_url)
+        placements, snapshots = Whereabouts(redis), Snapshots(redis)
+        recent = OutlookCache(settings, snapshots, database)
         polls = PollRequests(redis)
         meetings = Meetings(settings, database, placements, recent, polls)
         nodes = NodeClient(settings)
@@ -64,7 +64,7 @@ class Services:
             settings=settings,
             database=database,
             redis=redis,
-            registry=Registry(settings, database, redis),
+            registry=Directory(settings, database, redis),
             placements=placements,
             snapshots=snapshots,
             recent=recent,

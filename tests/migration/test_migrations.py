@@ -10,8 +10,8 @@ import pytest
 
 from balancer.core.nodes import AdminState, ObservedState
 from balancer.core.recordings import Query
-from balancer.storage import nodes, recordings, schema
-from balancer.storage.database import connect
+from balancer.storage.postgresql import nodes, recordings, schema
+from balancer.storage.postgresql.database import connect
 from balancer.storage.recording_counts import RecordingCounts
 from tools import schema_dump
 

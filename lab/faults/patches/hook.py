@@ -51,7 +51,7 @@ def place_with(*changes: tuple[str, str]) -> None:
     """Has meetings placed by a changed copy of function choose_node, which only this process's connections know."""
     values = [each for change in changes for each in change]
 
-    @after_import("balancer.storage.placing")
+    @after_import("balancer.storage.postgresql.placement")
     def replace_function(module: ModuleType) -> None:
         decide = module.decide
         query = module._SQL["place"].replace("choose_node(", "pg_temp.choose_node(")

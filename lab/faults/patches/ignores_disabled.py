@@ -21,7 +21,7 @@ if "gunicorn" in sys.argv[0]:
     def read_disabled_as_enabled(module: ModuleType) -> None:
         module.AdminState._value2member_map_["disabled"] = module.AdminState.ENABLED
 
-    @after_import("balancer.storage.sql")
+    @after_import("balancer.storage.postgresql.sql")
     def place_anyway(module: ModuleType) -> None:
         read = module.queries
 

@@ -11,9 +11,10 @@ from click.testing import CliRunner, Result
 
 from balancer.cli import balancer
 from balancer.core.nodes import ObservedState, Snapshot
-from balancer.storage import cache, clock, nodes
-from balancer.storage.database import Connection, connect
-from balancer.storage.snapshots import Snapshots
+from balancer.storage.postgresql import clock, nodes
+from balancer.storage.postgresql.database import Connection, connect
+from balancer.storage.redis import client as redis_client
+from balancer.storage.redis.snapshots import Snapshots
 
 NODE_SECRET = "the-secret-of-a-node-0123456789"
 FRONT_END_SECRET = "front-end-secret-0123456789"
@@ -85,8 +86,8 @@ def rows(database_url: str) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def client(redis_url: str) -> Iterator[cache.Redis]:
-    with cache.connect(redis_url) as client:
+def client(redis_url: str) -> Iterator[redis_client.Redis]:
+    with redis_client.connect(redis_url) as client:
         yield client
 
 
@@ -125,7 +126,7 @@ Observe = Callable[..., None]
 
 
 @pytest.fixture
-def observe(rows: Connection, client: cache.Redis) -> Observe:
+def observe(rows: Connection, client: redis_client.Redis) -> Observe:
     """Writes what a poller would have written of a node."""
 
     def observe(

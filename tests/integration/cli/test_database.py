@@ -2,8 +2,8 @@
 
 import pytest
 
-from balancer.storage.database import connect
-from balancer.storage.schema import migrations
+from balancer.storage.postgresql.database import connect
+from balancer.storage.postgresql.schema import migrations
 from tests.integration.cli.conftest import NODE_SECRET, Commands
 
 NAMES = [migration.name for migration in migrations()]

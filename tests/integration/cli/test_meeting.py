@@ -3,7 +3,7 @@
 import pytest
 
 from balancer.core.nodes import ObservedState
-from balancer.storage.database import Connection
+from balancer.storage.postgresql.database import Connection
 from tests.integration.cli.conftest import Commands, Observe, Place
 
 

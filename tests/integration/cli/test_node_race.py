@@ -8,8 +8,8 @@ from click.testing import Result
 from balancer.core.meetings import Wanted
 from balancer.core.parameters import Parameters
 from balancer.settings import Settings, load
-from balancer.storage.database import Connection, connect
-from balancer.storage.placing import decide, outlook
+from balancer.storage.postgresql.database import Connection, connect
+from balancer.storage.postgresql.placement import decide, outlook
 from tests.integration.cli.conftest import Commands, Observe
 
 COURSE = Wanted(tenant_id=1, meeting_id="course", parameters=Parameters())

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from balancer.storage import cache, keys
-from balancer.storage.database import Connection
+from balancer.storage.postgresql.database import Connection
+from balancer.storage.redis import client as redis_client
+from balancer.storage.redis import keys
 from tests.integration.cli.conftest import NODE_SECRET, Commands
 
 URL = "https://bbb1.example.org/bigbluebutton/api/"
@@ -136,7 +137,7 @@ def test_two_nodes_may_share_a_secret_and_a_host(commands: Commands) -> None:
 
 
 def test_the_registry_file_follows_and_the_poller_is_told(
-    commands: Commands, client: cache.Redis, tmp_path: Path
+    commands: Commands, client: redis_client.Redis, tmp_path: Path
 ) -> None:
     commands.add("bbb1")
     path = tmp_path / "registry.json"
@@ -171,7 +172,7 @@ class TestApply:
             },
         }
 
-    def test_a_second_time_changes_nothing(self, commands: Commands, client: cache.Redis) -> None:
+    def test_a_second_time_changes_nothing(self, commands: Commands, client: redis_client.Redis) -> None:
         commands.ok(*self.WORDS, given=NODE_SECRET)
         client.delete(keys.POLL_REQUESTS)
         answer = commands.json(*self.WORDS, given=f"{NODE_SECRET}\n")

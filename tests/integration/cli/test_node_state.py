@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 import pytest
 
 from balancer.core.nodes import ObservedState
-from balancer.storage import cache, nodes
-from balancer.storage.database import Connection
-from balancer.storage.placements import Place as Copy
-from balancer.storage.placements import Placements
+from balancer.storage.postgresql import nodes
+from balancer.storage.postgresql.database import Connection
+from balancer.storage.redis import client as redis_client
+from balancer.storage.redis.whereabouts import Place as Copy
+from balancer.storage.redis.whereabouts import Whereabouts
 from tests.integration.cli.conftest import Commands, Observe, Place
 
 TAKES, TAKES_NONE = "takes new meetings", "takes no new meetings"
@@ -65,15 +66,15 @@ def test_removing_wants_a_node_out_of_service_and_empty(commands: Commands, plac
 
 
 def test_a_forced_removal_gives_its_meetings_up(
-    commands: Commands, place: Place, rows: Connection, client: cache.Redis
+    commands: Commands, place: Place, rows: Connection, client: redis_client.Redis
 ) -> None:
     commands.add("bbb1", "--state", "enabled")
     row = place("bbb1", "course", "aaa-1")
     node = nodes.by_name(rows, "bbb1")
-    Placements(client).note(1, "course", Copy(row, node.id, "aaa-1"))
+    Whereabouts(client).note(1, "course", Copy(row, node.id, "aaa-1"))
     answer = commands.json("node", "remove", "bbb1", "--force")
     assert answer["lost_meetings"] == ["course"]
-    assert Placements(client).find(1, "course") is None
+    assert Whereabouts(client).find(1, "course") is None
     (trace,) = commands.json("meeting", "trace", "course")["placements"]
     assert trace["state"] == "lost"
     assert trace["events"][-1]["cause"] == "its node was removed"

@@ -1,7 +1,7 @@
 """``balancer place --explain``."""
 
 from balancer.core.nodes import ObservedState
-from balancer.storage.database import Connection
+from balancer.storage.postgresql.database import Connection
 from tests.integration.cli.conftest import Commands, Observe, Place
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from balancer.storage.database import Connection
+from balancer.storage.postgresql.database import Connection
 from tests.integration.cli.conftest import Commands
 
 RECORD = "f" * 40 + "-1757000000123"

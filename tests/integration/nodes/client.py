@@ -4,7 +4,7 @@ from pathlib import Path
 
 from balancer.core.nodes import AdminState, Node
 from balancer.core.parameters import Parameters
-from balancer.node_client import NodeClient
+from balancer.nodes.client import NodeClient
 from balancer.settings import Settings
 
 

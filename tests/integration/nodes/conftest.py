@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer.node_client import NodeClient
+from balancer.nodes.client import NodeClient
 from tests.integration.nodes.client import make
 from tests.integration.nodes.peer import Peer
 

@@ -6,11 +6,12 @@ import threading
 
 import pytest
 
-from balancer import node_client, node_connection
 from balancer.core.meetings import Upload
 from balancer.core.parameters import Parameters
 from balancer.errors import NodeError, NodeUnreachableError
-from balancer.node_client import NodeClient
+from balancer.nodes import client as client_module
+from balancer.nodes import connection
+from balancer.nodes.client import NodeClient
 from tests.integration.nodes.client import call, node
 from tests.integration.nodes.peer import SUCCESS, Peer, answer, send
 
@@ -60,7 +61,7 @@ def test_a_connection_idle_for_too_long_is_not_used_again(
     client: NodeClient, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     call(client, peer.port)
-    monkeypatch.setattr(node_client, "IDLE", 0.0)
+    monkeypatch.setattr(client_module, "IDLE", 0.0)
     call(client, peer.port)
     assert peer.connections == 2
 
@@ -144,7 +145,7 @@ def test_an_answer_that_ends_too_soon_is_an_error(client: NodeClient, peer: Peer
 def test_an_endless_answer_is_not_read_to_its_end(
     client: NodeClient, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_connection, "ANSWER_LIMIT", 1000)
+    monkeypatch.setattr(connection, "ANSWER_LIMIT", 1000)
     peer.script = send(answer(b"x" * 2000))
     with pytest.raises(NodeError, match="longer than 1000"):
         call(client, peer.port)

@@ -11,8 +11,8 @@ import pytest
 from balancer.core.circuit import FAILURES
 from balancer.core.nodes import AdminState, Node
 from balancer.core.parameters import Parameters
-from balancer.live_listing import LiveListing
-from balancer.node_client import NodeClient
+from balancer.nodes.client import NodeClient
+from balancer.nodes.live_listing import LiveListing
 from balancer.settings import Settings
 from tests.integration.nodes.peer import Peer, answer
 from tests.integration.web.conftest import settings_for

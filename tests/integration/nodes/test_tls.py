@@ -10,7 +10,7 @@ import pytest
 from balancer.core.meetings import Upload
 from balancer.core.parameters import Parameters
 from balancer.errors import NodeUnreachableError
-from balancer.node_client import NodeClient
+from balancer.nodes.client import NodeClient
 from tests.integration.nodes.client import make, node
 from tests.integration.nodes.peer import Peer, answer, send
 

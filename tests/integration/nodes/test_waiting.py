@@ -11,11 +11,11 @@ from typing import TypeVar
 
 import pytest
 
-from balancer import patience, shared_answers
 from balancer.core import circuit
 from balancer.core.parameters import Parameters
 from balancer.errors import NodeTimeoutError, NodeUnreachableError
-from balancer.node_client import NodeClient
+from balancer.nodes import limits, shared_answers
+from balancer.nodes.client import NodeClient
 from tests.integration.nodes.client import call, make, node
 from tests.integration.nodes.peer import Peer, Script, answer, send
 
@@ -105,7 +105,7 @@ def test_a_name_server_that_is_silent_holds_a_call_no_longer_than_a_node(
 def test_a_node_that_hangs_gets_no_further_call_and_holds_no_further_thread(
     tmp_path: Path, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "WAITING", 0.0)
+    monkeypatch.setattr(limits, "WAITING", 0.0)
     client = make(tmp_path, web_threads=8, node_read_timeout=30.0)
     release = threading.Event()
     peer.script = held(release)

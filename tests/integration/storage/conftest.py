@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from balancer.settings import Settings
-from balancer.storage import cache
-from balancer.storage.database import Database
+from balancer.storage.postgresql.database import Database
+from balancer.storage.redis import client as redis_client
 from tests.integration.web.conftest import settings_for
 
 
 @pytest.fixture
-def client(redis_url: str) -> Iterator[cache.Redis]:
-    with cache.connect(redis_url) as client:
+def client(redis_url: str) -> Iterator[redis_client.Redis]:
+    with redis_client.connect(redis_url) as client:
         yield client
 
 

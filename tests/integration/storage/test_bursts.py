@@ -12,13 +12,14 @@ from balancer.core.meetings import Identity, Wanted
 from balancer.core.nodes import AdminState, ObservedState, Snapshot
 from balancer.core.parameters import Parameters
 from balancer.settings import Settings
-from balancer.storage import cache, clock, nodes
-from balancer.storage.database import Connection, Database, connect
-from balancer.storage.meetings import Meetings
-from balancer.storage.placements import Placements
-from balancer.storage.poll_requests import PollRequests
-from balancer.storage.recent_snapshots import RecentSnapshots
-from balancer.storage.snapshots import Snapshots
+from balancer.storage.meeting_store import Meetings
+from balancer.storage.outlook_cache import OutlookCache
+from balancer.storage.postgresql import clock, nodes
+from balancer.storage.postgresql.database import Connection, Database, connect
+from balancer.storage.redis import client as redis_client
+from balancer.storage.redis.poll_requests import PollRequests
+from balancer.storage.redis.snapshots import Snapshots
+from balancer.storage.redis.whereabouts import Whereabouts
 
 NODES, PROCESSES, THREADS, CREATES = 10, 4, 4, 200
 
@@ -38,14 +39,14 @@ def create_all(settings: Settings, names: list[str]) -> None:
     """What a web process does with these creates, in several threads; the nodes answer at once."""
     database, redis = (
         Database(settings.database_url, application_name="test", size=THREADS),
-        cache.connect(settings.redis_url),
+        redis_client.connect(settings.redis_url),
     )
     database.open()
     meetings = Meetings(
         settings,
         database,
-        Placements(redis),
-        RecentSnapshots(settings, Snapshots(redis), database),
+        Whereabouts(redis),
+        OutlookCache(settings, Snapshots(redis), database),
         PollRequests(redis),
     )
 
@@ -73,7 +74,7 @@ def burst(settings: Settings, word: str) -> None:
 def poll(settings: Settings, rows: Connection, users: dict[str, int]) -> None:
     """A poll of every node that finds these users, by internalMeetingID."""
     now = clock.now(rows)
-    with cache.connect(settings.redis_url) as redis:
+    with redis_client.connect(settings.redis_url) as redis:
         for node in nodes.all_nodes(rows):
             found = rows.execute("SELECT internal_meeting_id AS id FROM meetings WHERE node_id = %s", [node.id])
             participants = {row["id"]: users[row["id"]] for row in found}

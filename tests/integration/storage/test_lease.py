@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from balancer.errors import StorageUnavailableError
-from balancer.storage import cache, keys
-from balancer.storage.database import Database
 from balancer.storage.lease import Lease, LeaseWatch
+from balancer.storage.postgresql.database import Database
+from balancer.storage.redis import client as redis_client
+from balancer.storage.redis import keys
 from lab.services import PostgreSQL, Redis
 
 TTL = 30.0
@@ -24,7 +25,7 @@ from balancer.storage.database import Database
 from balancer.storage.lease import Lease
 database = Database(sys.argv[1], application_name="holder")
 database.open()
-lease = Lease("poller", cache.connect(sys.argv[2]), database, ttl=float(sys.argv[3]))
+lease = Lease("poller", redis_client.connect(sys.argv[2]), database, ttl=float(sys.argv[3]))
 while True:
     print(lease.hold(), flush=True)
     time.sleep(float(sys.argv[3]) / 10)
@@ -45,12 +46,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def first(client: cache.Redis, database: Database, clock: Clock) -> Lease:
+def first(client: redis_client.Redis, database: Database, clock: Clock) -> Lease:
     return Lease("poller", client, database, ttl=TTL, clock=clock)
 
 
 @pytest.fixture
-def second(client: cache.Redis, database: Database, clock: Clock) -> Lease:
+def second(client: redis_client.Redis, database: Database, clock: Clock) -> Lease:
     return Lease("poller", client, database, ttl=TTL, clock=clock)
 
 
@@ -75,7 +76,7 @@ def test_every_new_holder_has_a_greater_number(first: Lease, second: Lease) -> N
     assert len(set(numbers)) == 3
 
 
-def test_a_wiped_redis_never_lowers_the_number(first: Lease, second: Lease, client: cache.Redis) -> None:
+def test_a_wiped_redis_never_lowers_the_number(first: Lease, second: Lease, client: redis_client.Redis) -> None:
     before = first.hold()
     assert before is not None
     client.flushall()
@@ -88,7 +89,7 @@ def test_a_wiped_redis_never_lowers_the_number(first: Lease, second: Lease, clie
     assert second.hold() == after
 
 
-def test_a_holder_alone_takes_a_wiped_lease_again_under_a_new_number(first: Lease, client: cache.Redis) -> None:
+def test_a_holder_alone_takes_a_wiped_lease_again_under_a_new_number(first: Lease, client: redis_client.Redis) -> None:
     before = first.hold()
     client.flushall()
     after = first.hold()
@@ -105,20 +106,20 @@ def test_a_holder_that_froze_stops_believing_by_its_own_clock(first: Lease, cloc
     assert first.fencing is None
 
 
-def test_releasing_what_another_holds_changes_nothing(first: Lease, second: Lease, client: cache.Redis) -> None:
+def test_releasing_what_another_holds_changes_nothing(first: Lease, second: Lease, client: redis_client.Redis) -> None:
     first.hold()
     second.release()
     assert client.exists(keys.lease("poller"))
     assert first.hold() is not None
 
 
-def test_the_lease_runs_out_in_redis_too(first: Lease, client: cache.Redis) -> None:
+def test_the_lease_runs_out_in_redis_too(first: Lease, client: redis_client.Redis) -> None:
     first.hold()
     assert 0 < client.pttl(keys.lease("poller")) <= TTL * 1000
 
 
 def test_without_postgresql_nobody_takes_the_lease_and_nobody_blocks_it(
-    client: cache.Redis, own_postgresql: PostgreSQL
+    client: redis_client.Redis, own_postgresql: PostgreSQL
 ) -> None:
     database = Database(own_postgresql.url(), application_name="test")
     database.open()
@@ -132,7 +133,7 @@ def test_without_postgresql_nobody_takes_the_lease_and_nobody_blocks_it(
 
 
 def test_who_watches_is_patient_while_it_changes_hands(
-    first: Lease, second: Lease, client: cache.Redis, clock: Clock
+    first: Lease, second: Lease, client: redis_client.Redis, clock: Clock
 ) -> None:
     watch = LeaseWatch("poller", client, patience=90, clock=clock)
     watch.look()
@@ -153,7 +154,7 @@ def test_who_watches_is_patient_while_it_changes_hands(
 
 
 def test_who_watches_is_patient_with_a_redis_that_is_away(database: Database, clock: Clock, own_redis: Redis) -> None:
-    with cache.connect(own_redis.url()) as client:
+    with redis_client.connect(own_redis.url()) as client:
         watch = LeaseWatch("poller", client, patience=90, clock=clock)
         Lease("poller", client, database, ttl=TTL).hold()
         watch.look()
@@ -175,7 +176,7 @@ def holder(database_url: str, redis_url: str) -> Iterator["subprocess.Popen[str]
 
 
 def test_killing_the_holder_hands_the_lease_on(
-    holder: "subprocess.Popen[str]", client: cache.Redis, database: Database
+    holder: "subprocess.Popen[str]", client: redis_client.Redis, database: Database
 ) -> None:
     assert holder.stdout is not None
     theirs = int(holder.stdout.readline())

@@ -10,13 +10,14 @@ from balancer.core.nodes import AdminState, ObservedState
 from balancer.core.parameters import Parameters
 from balancer.errors import NoNodeAvailableError
 from balancer.settings import Settings
-from balancer.storage import cache, nodes
-from balancer.storage.database import Connection, Database, connect
-from balancer.storage.meetings import Meetings
-from balancer.storage.placements import Placements
-from balancer.storage.poll_requests import PollRequests
-from balancer.storage.recent_snapshots import RecentSnapshots
-from balancer.storage.snapshots import Snapshots
+from balancer.storage.meeting_store import Meetings
+from balancer.storage.outlook_cache import OutlookCache
+from balancer.storage.postgresql import nodes
+from balancer.storage.postgresql.database import Connection, Database, connect
+from balancer.storage.redis import client as redis_client
+from balancer.storage.redis.poll_requests import PollRequests
+from balancer.storage.redis.snapshots import Snapshots
+from balancer.storage.redis.whereabouts import Whereabouts
 
 RIVALS = 4
 
@@ -32,12 +33,12 @@ def rows(database_url: str) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def meetings(rows: Connection, settings: Settings, database: Database, client: cache.Redis) -> Meetings:
+def meetings(rows: Connection, settings: Settings, database: Database, client: redis_client.Redis) -> Meetings:
     for _ in range(20):  # as the registry does, every few seconds: psycopg prepares what comes again and again
         with database.single() as connection:
             nodes.all_nodes(connection)
-    snapshots = RecentSnapshots(settings, Snapshots(client), database)
-    return Meetings(settings, database, Placements(client), snapshots, PollRequests(client))
+    snapshots = OutlookCache(settings, Snapshots(client), database)
+    return Meetings(settings, database, Whereabouts(client), snapshots, PollRequests(client))
 
 
 def wanted(name: str) -> Wanted:

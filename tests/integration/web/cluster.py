@@ -19,11 +19,11 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from balancer.core.nodes import AdminState, Node, ObservedState
-from balancer.poller import opened
+from balancer.polling.loop import opened
 from balancer.settings import Settings
-from balancer.storage import nodes as node_rows
-from balancer.storage.database import connect
 from balancer.storage.lease import POLLER, Lease
+from balancer.storage.postgresql import nodes as node_rows
+from balancer.storage.postgresql.database import connect
 from balancer.web.services import Services, of
 from lab.simulator.node import Node as SimulatedNode
 from lab.simulator.server import NodeServer

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from balancer.settings import Settings, load
-from balancer.storage import database, schema
+from balancer.storage.postgresql import database, schema
 from balancer.web.app import create_app
 from balancer.web.services import of
 from lab.services import PostgreSQL, Redis

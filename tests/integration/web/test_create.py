@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from balancer.core.nodes import AdminState
-from balancer.storage.database import connect
-from balancer.storage.poll_requests import PollRequests
+from balancer.storage.postgresql.database import connect
+from balancer.storage.redis.poll_requests import PollRequests
 from tests.integration.web.cluster import Answer, Cluster
 from tests.integration.web.conftest import ClusterMaker
 from tests.integration.web.site import until

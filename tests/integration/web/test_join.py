@@ -7,10 +7,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from balancer import registry
+from balancer import directory
 from balancer.core.nodes import AdminState, ObservedState
-from balancer.storage import nodes
-from balancer.storage.database import connect
+from balancer.storage.postgresql import nodes
+from balancer.storage.postgresql.database import connect
 from tests.integration.web.cluster import NODE_SECRET, Cluster, path, read, sign
 from tests.integration.web.conftest import ClusterMaker
 
@@ -122,7 +122,7 @@ def test_a_disabled_node_takes_no_joins(cluster: Cluster) -> None:
 
 
 def test_a_node_enabled_a_moment_ago_takes_joins(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_AT_ONCE", 0)
+    monkeypatch.setattr(directory, "_AT_ONCE", 0)
     cluster.create("course-1")
     home = cluster.home("course-1")
     cluster.set_state(home, AdminState.DISABLED)

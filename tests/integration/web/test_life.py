@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from balancer import log
-from balancer.storage.placements import Place
+from balancer.storage.redis.whereabouts import Place
 from tests.integration.web.cluster import Cluster, read
 
 

@@ -10,7 +10,7 @@ import redis
 import requests
 
 from balancer.core.nodes import ObservedState
-from balancer.storage import keys
+from balancer.storage.redis import keys
 from tests.integration.web.cluster import NODE_SECRET, Cluster, sign
 from tests.integration.web.conftest import ClusterMaker
 from tests.integration.web.site import until

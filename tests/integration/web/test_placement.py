@@ -5,7 +5,7 @@ import json
 import pytest
 
 from balancer import log
-from balancer.storage import placing
+from balancer.storage.postgresql import placement
 from tests.integration.web.cluster import Cluster
 
 TAG = "meta_server-tag"
@@ -206,7 +206,7 @@ def test_every_decision_is_one_line_with_its_reasons(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log.configure("info", "json")
-    monkeypatch.setattr(placing, "logger", log.get(placing.__name__))
+    monkeypatch.setattr(placement, "logger", log.get(placement.__name__))
     cluster.execute("UPDATE nodes SET tags = '{exam}', soft_meetings = 1 WHERE name = 'bbb2'")
     cluster.create("exam-1", **{TAG: "exam"})
     cluster.create("exam-2", **{TAG: "exam!"})
@@ -214,7 +214,7 @@ def test_every_decision_is_one_line_with_its_reasons(
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if "refusals" in line]
     for line in lines:
         assert line.pop("time")
-        assert (line.pop("level"), line.pop("module")) == ("info", "balancer.storage.placing")
+        assert (line.pop("level"), line.pop("module")) == ("info", "balancer.storage.postgresql.placement")
     common = {"tenant_id": 1, "expected_users": 10}
     others = {"without the tag asked for": ["bbb1"]}
     placed = common | {"event": "meeting placed", "node": "bbb2", "refusals": others}

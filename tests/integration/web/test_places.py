@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from balancer.storage.placements import Place
+from balancer.storage.redis.whereabouts import Place
 from tests.integration.cli.conftest import Commands
 from tests.integration.web.cluster import Answer, Cluster, path, read
 from tests.integration.web.conftest import ClusterMaker

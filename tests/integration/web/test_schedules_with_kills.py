@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer.storage.database import connect
+from balancer.storage.postgresql.database import connect
 from tests.integration.web.cluster import Cluster
 from tests.integration.web.kills.aimed import Aimed
 from tests.integration.web.kills.chronicle import OPERATOR_LOG

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from balancer.storage.database import connect
+from balancer.storage.postgresql.database import connect
 from tests.integration.web.cluster import SECRET, path
 from tests.integration.web.server import Server, serving
 

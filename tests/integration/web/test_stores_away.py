@@ -17,7 +17,7 @@ import psycopg
 import pytest
 import redis
 
-from balancer.storage import keys
+from balancer.storage.redis import keys
 from tests.integration.web.site import Site, until
 
 

@@ -1,4 +1,4 @@
-"""Rules for what may stand in an archive. Each hostile archive meets them for real in tests/integration/recordings."""
+"""Rules for what may stand in an archive. Each hostile archive meets them for real in tests/integration/importing."""
 
 import pytest
 from hypothesis import given

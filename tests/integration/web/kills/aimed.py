@@ -1,7 +1,7 @@
 """Schedules without chance: one create, and the one thing at its side that a mistake would get wrong."""
 
 from balancer.core.nodes import AdminState
-from balancer.storage import nodes as node_rows
+from balancer.storage.postgresql import nodes as node_rows
 from tests.integration.web.kills.schedule import NODES, Ground, Schedule
 from tests.integration.web.kills.workers import FIRST_TENANT, Order, Worker
 from tests.integration.web.site import until

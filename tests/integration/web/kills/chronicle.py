@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
-from balancer.storage.database import Connection
+from balancer.storage.postgresql.database import Connection
 from tests.integration.web.kills.workers import Meant, Report
 
 #: Every change of an operator, numbered in one row with the changes of meetings. Both lock the node's row before they

@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 from balancer.core.reconciliation import Findings, Listing, Placed, compare
-from balancer.storage.reconciliation import Outcome, reconcile
+from balancer.storage.postgresql.reconciliation import Outcome, reconcile
 from tests.unit.core.mistakes import end_whatever_has_the_name, settle_whatever_the_operator_wants
 
 #: More than a poll takes.
@@ -32,10 +32,12 @@ def _never_doubt(rows: Iterable[Placed], listing: Listing, *, create_grace: time
 
 
 _MISTAKES: dict[str, dict[str, Callable[..., object]]] = {
-    "settles whatever the operator wants": {"balancer.storage.meetings.settle": settle_whatever_the_operator_wants},
+    "settles whatever the operator wants": {
+        "balancer.storage.meeting_store.settle": settle_whatever_the_operator_wants
+    },
     "ends what was created after the poll began": {
-        "balancer.storage.reconciliation.reconcile": _reconcile_at_any_time,
-        "balancer.storage.reconciliation.compare": _never_doubt,
+        "balancer.storage.postgresql.reconciliation.reconcile": _reconcile_at_any_time,
+        "balancer.storage.postgresql.reconciliation.compare": _never_doubt,
     },
     "ends whatever has the name": {"balancer.cli.meeting_end.end_at": end_whatever_has_the_name},
 }

@@ -14,8 +14,8 @@ from urllib.parse import parse_qs
 import redis
 
 from balancer.core.nodes import AdminState
-from balancer.storage import nodes as node_rows
-from balancer.storage.database import Connection
+from balancer.storage.postgresql import nodes as node_rows
+from balancer.storage.postgresql.database import Connection
 from lab.simulator.journal import Seen
 from lab.simulator.meetings import Meeting, User
 from tests.integration.web.cluster import Cluster

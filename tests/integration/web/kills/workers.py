@@ -26,7 +26,7 @@ from balancer.core.meetings import NodeCalls, Wanted
 from balancer.core.nodes import Node
 from balancer.core.parameters import Parameters
 from balancer.errors import BalancerError
-from balancer.poller import opened
+from balancer.polling.loop import opened
 from balancer.settings import Settings
 from balancer.web.app import create_app
 from balancer.web.services import Services, of

@@ -1,0 +1,70 @@
+"""The copies of placements in Redis, written in any order."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from balancer.errors import StorageUnavailableError
+from balancer.storage.redis import client as redis_client
+from balancer.storage.redis.whereabouts import Place, Whereabouts
+
+OLD, NEW = Place(5, 1, "sha-1"), Place(6, 2, "sha-2")
+
+
+@pytest.fixture
+def placements(redis_url: str) -> Iterator[Whereabouts]:
+    with redis_client.connect(redis_url) as client:
+        yield Whereabouts(client)
+
+
+def test_what_was_noted_is_found_for_its_tenant_and_id_alone(placements: Whereabouts) -> None:
+    placements.note(1, "course 1: a b", OLD)
+    assert placements.find(1, "course 1: a b") == OLD
+    assert placements.find(2, "course 1: a b") is None
+    assert placements.find(1, "course 1") is None
+    assert placements.find_all(1, ["x", "course 1: a b"]) == [None, OLD]
+    assert placements.find_all(1, []) == []
+
+
+def test_a_new_meeting_s_birth_is_noted_with_its_place(placements: Whereabouts) -> None:
+    placements.note(1, "course-1", OLD, "name=Course\n<response/>")
+    assert placements.find(1, "course-1") == OLD
+    assert placements.births(1, ["x", OLD.internal_meeting_id]) == {OLD.internal_meeting_id: "name=Course\n<response/>"}
+    assert placements.births(2, [OLD.internal_meeting_id]) == {}
+    assert placements.births(1, []) == {}
+
+
+@pytest.mark.parametrize("places", [(OLD, NEW), (NEW, OLD)])
+def test_the_later_row_stays(placements: Whereabouts, places: tuple[Place, Place]) -> None:
+    for place in places:
+        placements.note(1, "course-1", place)
+    assert placements.find(1, "course-1") == NEW
+
+
+def test_an_end_that_is_told_late_takes_nothing_from_the_next_meeting(placements: Whereabouts) -> None:
+    placements.note(1, "course-1", NEW)
+    placements.forget(1, "course-1", OLD.row)
+    assert placements.find(1, "course-1") == NEW
+    placements.forget(1, "course-1", NEW.row)
+    assert placements.find(1, "course-1") is None
+
+
+def test_a_meeting_that_is_taken_back_is_known_again(placements: Whereabouts) -> None:
+    placements.note(1, "course-1", OLD)
+    placements.forget(1, "course-1", OLD.row)
+    placements.forget(1, "course-1", NEW.row)
+    placements.note(1, "course-1", OLD)
+    assert placements.find(1, "course-1") == OLD
+
+
+def test_without_redis_the_error_is_ours() -> None:
+    with redis_client.connect("unix:///nowhere.sock") as client:
+        placements = Whereabouts(client)
+        for act in (
+            placements.check,
+            lambda: placements.find(1, "x"),
+            lambda: placements.note(1, "x", OLD),
+            lambda: placements.forget(1, "x", 1),
+        ):
+            with pytest.raises(StorageUnavailableError, match="Redis"):
+                act()
