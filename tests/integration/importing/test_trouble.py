@@ -43,7 +43,7 @@ def import_all(settings: Settings, share: Path, rows: Connection, archives_there
         "BALANCER_RECORDINGS_ROOT": str(share),
         "BALANCER_IMPORT_INTERVAL": "0.1",
     }
-    code = "from balancer import importer, settings; importer.main(settings.load())"
+    code = "from balancer import settings; from balancer.importing import importer; importer.main(settings.load())"
     with connect(settings.database_url) as holding:
         # Nobody begins before all are there: one alone may have done the work before the next has started.
         holding.execute("LOCK TABLE imports")
@@ -368,7 +368,7 @@ def test_sigterm_finishes_the_item_in_hand(settings: Settings, share: Path, rows
         archives.write(share / "spool" / f"{number}.tar", files)
     code = (
         "import os, signal, sys\n"
-        "from balancer import importer, settings, tarball\n"
+        "from balancer import settings\nfrom balancer.importing import importer, tarball\n"
         "whole = tarball.unpack\n"
         "def unpack(*given):\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
