@@ -28,7 +28,7 @@ def until(importer: Importer, path: Path, seconds: float = 60) -> None:
     """Let the importer work until a path is there."""
     deadline = time.monotonic() + seconds
     while not path.exists():
-        importer.survive_once()
+        importer.try_once()
         assert time.monotonic() < deadline, f"{path} is not there after {seconds} s"
 
 
@@ -188,14 +188,14 @@ def test_a_database_that_is_restarted_in_the_middle(
 
     monkeypatch.setattr(importer._share, "place", place_while_the_database_goes)
     archives.write(share / "spool" / "a.tar", FILES)
-    assert importer.survive_once() is False
+    assert importer.try_once() is False
     # Away: nothing happens, nothing is lost, and the reason is told.
-    assert importer.survive_once() is False
+    assert importer.try_once() is False
     assert len(list((share / "spool" / ".work").iterdir())) == 1
     own_postgresql.start()
     deadline = time.monotonic() + 60
     while list((share / "spool" / ".work").iterdir()):
-        importer.survive_once()
+        importer.try_once()
         assert time.monotonic() < deadline, "not imported within 60 s of the database's return"
     with connect(own_postgresql.url()) as connection:
         states = connection.execute("SELECT state, faults FROM imports").fetchall()
