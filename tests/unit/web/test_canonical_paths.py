@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from balancer.web.paths import canonical
+from balancer.web.canonical_paths import canonical
 
 
 @pytest.mark.parametrize(

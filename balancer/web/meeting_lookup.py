@@ -1,4 +1,4 @@
-"""Where a running meeting is, and its node, for every call that needs both."""
+"""The node that a running meeting is on, for every call that needs it."""
 
 from typing import NamedTuple
 
@@ -8,15 +8,15 @@ from balancer.storage.redis.whereabouts import Place
 from balancer.web.services import services
 
 
-class Found(NamedTuple):
-    """A running meeting's place, and the node there."""
+class Located(NamedTuple):
+    """A running meeting's whereabouts and its node."""
 
     place: Place
     node: Node
 
 
-def find(tenant_id: int, meeting_id: str) -> Found | None:
-    """None where no such meeting runs. Raises StorageUnavailableError where that cannot be told."""
+def find(tenant_id: int, meeting_id: str) -> Located | None:
+    """None if no such meeting runs. Raises StorageUnavailableError if that cannot be determined."""
     meetings, registry = services().meetings, services().registry
     for _ in range(2):
         place = meetings.find(tenant_id, meeting_id)
@@ -24,7 +24,7 @@ def find(tenant_id: int, meeting_id: str) -> Found | None:
             return None
         node = registry.node(place.node_id)
         if node is not None:
-            return Found(place, node)
-        # A copy outlives its node where Redis was away at the removal, or where it was made after it: now rows tell.
+            return Located(place, node)
+        # A copy outlives its node if Redis was away at the removal or if it was made after it. Now the rows decide.
         meetings.forget_copy(tenant_id, meeting_id, place)
     raise ServerUnavailableError  # removed a moment ago

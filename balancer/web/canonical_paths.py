@@ -1,4 +1,4 @@
-"""Front ends are configured with all kinds of base URLs: every shape of a call's path becomes the routed one."""
+"""Maps every shape of a call's path to the routed one, because front ends have all kinds of configured base URLs."""
 
 import re
 from collections.abc import Iterable
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 #: Where every BBB call is routed.
 API = "/bigbluebutton/api"
 _SLASHES = re.compile("/{2,}")
-# With or without "bigbluebutton" and "api", with a slash too many or none: /bigbluebutton/api/create, /api/create,
+# With or without "bigbluebutton" and "api", with one slash too many or too few: /bigbluebutton/api/create, /api/create,
 # /bigbluebutton/create, /bigbluebuttonapi/create, /bigbluebutton/apicreate, /bigbluebutton/api/api/create/.
 _SHAPE = re.compile(r"/(?:bigbluebutton/?(?:api/?){0,2}|(?:api(?:/|$)){1,2})(?P<call>[A-Za-z]*(?:/[A-Za-z]+)?)/?")
 
 
 def canonical(path: str) -> str:
-    """The path that is routed; one that is no BBB call's stays as it is."""
+    """The routed path. A path of no BBB call is returned unchanged."""
     found = _SHAPE.fullmatch(_SLASHES.sub("/", path))
     if not found:
         return path
@@ -24,7 +24,7 @@ def canonical(path: str) -> str:
 
 
 class CanonicalPaths:
-    """WSGI middleware; nothing is redirected, since a redirect would lose a POST."""
+    """WSGI middleware. It does not redirect, because a redirect would lose a POST's body."""
 
     def __init__(self, app: "WSGIApplication") -> None:
         self._app = app
