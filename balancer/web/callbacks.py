@@ -1,4 +1,4 @@
-"""The callback by which a node reports that a meeting ended. It only causes a poll, so a repeated or lost one is safe."""
+"""The callback by which a node reports that a meeting ended. It only causes a poll, so repeating or losing it is safe."""
 
 from flask import Blueprint, Response, request
 

@@ -61,12 +61,12 @@ HOSTILE: dict[str, tuple[dict[str, bytes], list[tarfile.TarInfo], str]] = {
     "metadata.xml of another recording": (
         archives.presentation(xml=archives.presentation_xml(OTHER_ID)),
         [],
-        "but lies in the directory of",
+        "but is in the directory of",
     ),
     "metadata.xml of another format": (
         archives.presentation(xml=archives.presentation_xml(playback_format="../..")),
         [],
-        "but lies in the directory of 'presentation'",
+        "but is in the directory of 'presentation'",
     ),
     "metadata.xml without playback": (archives.presentation(xml=b"<recording/>"), [], "has no <playback>"),
     "metadata.xml that is none": (archives.presentation(xml=b"<html></html>"), [], "does not begin with <recording>"),
