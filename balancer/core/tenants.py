@@ -19,7 +19,7 @@ class Tenant:
 
 
 def signer(tenants: Iterable[Tenant], call: str, signed: Collection[bytes], given: str) -> Tenant | None:
-    """The tenant whose secret signed the request. signed: the byte strings that BBB may have signed, without checksum."""
+    """The tenant whose secret signed the request. signed: what BBB may have signed, without checksum, byte for byte."""
     for tenant in tenants:
         for reading in signed:
             if checksum.matches(call, reading, given, tenant.secrets, tenant.algorithms):

@@ -1,4 +1,4 @@
-"""The callback by which a node reports that a meeting ended. It only causes a poll, so repeating or losing it is safe."""
+"""Callback by which a node reports that a meeting ended. It only causes a poll, so losing or repeating it is harmless."""
 
 from flask import Blueprint, Response, request
 
