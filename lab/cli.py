@@ -45,7 +45,7 @@ def counts(command: Callable[..., None]) -> Callable[..., None]:
 @main.command()
 @click.argument("hosts", nargs=-1)
 @counts
-@click.option("--nfs", is_flag=True, help="Share the recordings tree by NFS also on a kernel that has none.")
+@click.option("--nfs", is_flag=True, help="Share the recordings tree by NFS also on a kernel without it, if possible.")
 def up(hosts: tuple[str, ...], nfs: bool, **numbers: int | None) -> None:
     """Bring the lab up: all of topology.yml's hosts, or only HOSTS. Hosts already there stay as they are."""
     described = topology.load()
