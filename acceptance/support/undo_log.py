@@ -1,4 +1,4 @@
-"""What a run changed and must put back, written to disk before each change, so that the next run can after a crash."""
+"""What a run must undo. Each change is written to disk before it is made, so the run after a crash can undo it."""
 
 from __future__ import annotations
 
@@ -11,58 +11,62 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 
-class JournalError(RuntimeError):
-    """The journal cannot be read or is in use; the text names the file and the remedy."""
+class UndoLogError(RuntimeError):
+    """The undo log cannot be read or is in use; the text names the file and the remedy."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One thing to put back. `kind` is node-state, meeting, recording or file; `before` is what it was, if it was."""
+    """One thing to undo.
+
+    kind: `node-state`, `meeting`, `node-meeting` or `recording`.
+    before: what undoing needs: a node's former state, a meeting's password, the Unix time of a recording.
+    """
 
     kind: str
     name: str
     before: str = ""
 
 
-class Journal:
-    """An append-only file of changes; an entry that was put back is crossed out by a second line."""
+class UndoLog:
+    """An append-only file of changes. A second line marks a change as undone."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         _drop_torn_line(path)
-        self._open: dict[tuple[str, str], Change] = dict(_read(path))
+        self._pending: dict[tuple[str, str], Change] = dict(_read(path))
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keeps a second run against the same environment out, which would put back what this one needs."""
+    def locked(self) -> Iterator[None]:
+        """Locks out a second run with the same environment, which would undo what this one needs."""
         with self.path.with_suffix(".lock").open("w", encoding="utf-8") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise JournalError(
+                raise UndoLogError(
                     f"{self.path}: another run uses this environment; wait until it has ended"
                 ) from error
             yield
 
     def will_change(self, kind: str, name: str, before: str = "") -> None:
-        """Notes a change that is about to be made; the first note of a thing wins, it holds the original value."""
-        if (kind, name) not in self._open:
+        """Records a change before it is made. Only the first change of a thing is kept: it has the original value."""
+        if (kind, name) not in self._pending:
             change = Change(kind, name, before)
             self._write({"do": asdict(change)})
-            self._open[(kind, name)] = change
+            self._pending[(kind, name)] = change
 
-    def put_back(self, kind: str, name: str) -> None:
-        """Notes that a thing is as it was; the file goes away with its last entry."""
-        if self._open.pop((kind, name), None) is None:
+    def undone(self, kind: str, name: str) -> None:
+        """Records that a change was undone; deletes the file if that was the last one."""
+        if self._pending.pop((kind, name), None) is None:
             return
-        if self._open:
+        if self._pending:
             self._write({"done": {"kind": kind, "name": name}})
         else:
             self.path.unlink(missing_ok=True)
 
     def pending(self, kind: str) -> list[Change]:
-        """What has not been put back yet, newest first."""
-        return [change for change in reversed(self._open.values()) if change.kind == kind]
+        """The changes that are not undone yet, newest first."""
+        return [change for change in reversed(self._pending.values()) if change.kind == kind]
 
     def _write(self, line: dict[str, object]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +77,7 @@ class Journal:
 
 
 def _drop_torn_line(path: Path) -> None:
-    # A crash in the middle of writing: the change that the line announces was never made.
+    # The run crashed while it wrote the line, so the change was never made.
     if path.exists() and not (content := path.read_bytes()).endswith(b"\n"):
         os.truncate(path, content.rfind(b"\n") + 1)
 
@@ -86,8 +90,8 @@ def _read(path: Path) -> Iterator[tuple[tuple[str, str], Change]]:
         try:
             entry = json.loads(line)
         except json.JSONDecodeError as error:
-            raise JournalError(
-                f"{path}, line {number}: not JSON; look at it, put things back by hand, delete it"
+            raise UndoLogError(
+                f"{path}, line {number}: not JSON; undo the changes by hand, then delete the file"
             ) from error
         if "do" in entry:
             change = Change(**entry["do"])

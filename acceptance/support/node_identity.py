@@ -1,4 +1,4 @@
-"""What makes a node that one and no other, and where two nodes share it because one is a copy of the other."""
+"""What must be unique to each node. Two nodes that share any of it are copies of one another."""
 
 from __future__ import annotations
 
@@ -18,38 +18,39 @@ from acceptance.support.hosts import Host
 #: bbb-web's own settings; the file in /etc wins over the packaged one.
 SETTINGS = "/etc/bigbluebutton/bbb-web.properties"
 
-Marks = dict[str, str]
+#: Kind of property to value; secrets and keys as digests only.
+Identity = dict[str, str]
 
 
 def host_name(host: Host) -> str:
-    """What the host calls itself, in full where it knows its domain."""
+    """The host's name, with its domain if it knows one."""
     return host.run("hostname", "--fqdn").output.strip() or host.run("hostname").succeeded().output.strip()
 
 
-def marks(host: Host, node: Node, ca_file: Path | None) -> Marks:
-    """A node's marks, secrets as digests only: kind of mark to value."""
+def read_identity(host: Host, node: Node, ca_file: Path | None) -> Identity:
+    """Reads a node's identity from its host, and its TLS key from its https endpoint."""
     machine = host.run("cat", "/etc/machine-id").succeeded().output.strip()
     keys = host.shell("cat /etc/ssh/ssh_host_*_key.pub | cut -d' ' -f1,2 | sort").succeeded().output.strip()
     settings = host.run("cat", SETTINGS).succeeded().output
-    found = {
+    identity = {
         "machine id": machine,
         "ssh host keys": _digest(keys),
         "server URL": _setting(settings, "bigbluebutton.web.serverURL"),
         "secret": _digest(_setting(settings, "securitySalt")),
     }
     if urlsplit(node.url).scheme == "https":
-        found["TLS key"] = _tls_key(node, ca_file)
-    return found
+        identity["TLS key"] = _tls_key(node, ca_file)
+    return identity
 
 
-def shared(found: dict[str, Marks]) -> list[tuple[str, list[str]]]:
-    """Kinds of marks that several hosts share, each with these hosts' names."""
+def shared(identities: dict[str, Identity]) -> list[tuple[str, list[str]]]:
+    """Each kind of property that several hosts share, with the names of these hosts."""
     result = []
-    for kind in sorted({kind for own in found.values() for kind in own}):
+    for kind in sorted({kind for identity in identities.values() for kind in identity}):
         by_value: dict[str, list[str]] = {}
-        for host, own in found.items():
-            if kind in own:
-                by_value.setdefault(own[kind], []).append(host)
+        for host, identity in identities.items():
+            if kind in identity:
+                by_value.setdefault(identity[kind], []).append(host)
         result += [(kind, names) for names in by_value.values() if len(names) > 1]
     return result
 
@@ -65,7 +66,7 @@ def _digest(text: str) -> str:
 
 
 def _tls_key(node: Node, ca_file: Path | None) -> str:
-    # Two certificates differ even where both nodes have one key, so it is the key that is compared.
+    # Two certificates differ even if their key is the same, so the keys are compared.
     key = x509.load_der_x509_certificate(fetch_certificate(node.url, ca_file)).public_key()
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
