@@ -1,4 +1,4 @@
-"""Callback by which a node reports that a meeting ended. It only causes a poll, so losing or repeating it is harmless."""
+"""The callback by which a node reports that a meeting ended. It only causes a poll, so a lost one is harmless."""
 
 from flask import Blueprint, Response, request
 
