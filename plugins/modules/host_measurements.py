@@ -10,7 +10,7 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
-module: host_survey
+module: host_measurements
 short_description: Measure free space, the clock and name resolution of a host
 description:
   - Reads only. Runs on Python 3.8 and needs nothing but the standard library.
@@ -33,7 +33,7 @@ author: [bbb-fleet]
 
 EXAMPLES = r"""
 - name: Measure the free space for recordings
-  host_survey:
+  host_measurements:
     paths: [/srv/bbb-fleet]
 """
 
