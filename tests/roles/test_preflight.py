@@ -84,7 +84,11 @@ def test_settings_of_the_wrong_kind_are_all_named_at_once(example: Fleet) -> Non
 def test_mistakes_of_every_sort_are_told_at_once(example: Fleet) -> None:
     said = refusal(example, redis_maxmemroy="1gb", postgresql_port="many", redis_password="changeme-changeme-changeme")
     verdict = said[said.index("Nothing was changed.") :]
-    for expected in ("no role has a variable redis_maxmemroy", "postgresql_port", "redis_password holds a placeholder"):
+    for expected in (
+        "no role has a variable redis_maxmemroy",
+        "postgresql_port",
+        "redis_password contains a placeholder",
+    ):
         assert expected in verdict
 
 
@@ -96,8 +100,8 @@ def test_placeholder_secrets(example: Fleet) -> None:
         balancer_secrets=["pT5sD8fJ1gH3kL6zX9cV", "short"],
     )
     for variable in ("redis_password", "balancer_secrets"):
-        assert f"{variable} holds a placeholder or fewer than 16 characters" in said
-    assert "postgresql_password holds" not in said
+        assert f"{variable} contains a placeholder or fewer than 16 characters" in said
+    assert "postgresql_password contains" not in said
 
 
 def test_no_vault_password(example: Fleet) -> None:

@@ -128,7 +128,7 @@ def test_a_check_goes_to_its_end_where_packages_are_there(fleet: LabFleet, check
         "bbb1 and bbb2 share an ssh host key: one is a copy of the other. Remedy: on the copy remove /etc/ssh/",
         "share the TLS certificate: one is a copy of the other. Remedy: give the copy a key",
         "bbb2 and bbb1 have the same host name bbb1: one may be a copy of the other. Give each its own name",
-        "bbb3 does not serve lb1 (checksum)",
+        "bbb3 does not answer lb1 (checksum)",
         "Remedy: compare securitySalt on the node (bbb-conf --secret) with bbb_node_secret",
         "bbb2 cannot resolve lb1, which it must connect to. Add the name to DNS or to its /etc/hosts",
         "lb1 has 0.1 GB for /srv/bbb-fleet",

@@ -95,7 +95,7 @@ def locked(directory: Path) -> Iterator[None]:
 
 
 def unlink_entered(directory: Path) -> None:
-    """Remove second names of archives in the inbox, which a killed gate leaves; rsync would write into those archives."""
+    """Remove second names that a killed gate left of archives in the inbox, because rsync would write into these."""
     for path in directory.iterdir():
         status = path.lstat()
         if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
