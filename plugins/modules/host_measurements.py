@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Measure on a host what preflight judges."""
+"""Measure free space, the clock and name resolution of a host."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
-module: host_survey
+module: host_measurements
 short_description: Measure free space, the clock and name resolution of a host
 description:
-  - Reads only. Runs on Python 3.8 and needs nothing but the standard library.
+  - Changes nothing. Runs on Python 3.8 with its standard library alone.
 options:
   paths:
-    description: Paths whose file system's free space is wanted; they need not exist yet.
+    description: Paths whose file systems are measured; they need not exist yet.
     type: list
     elements: path
     default: []
   names:
-    description: Names that this host should be able to resolve.
+    description: Names to resolve on this host.
     type: list
     elements: str
     default: []
@@ -33,18 +33,26 @@ author: [bbb-fleet]
 
 EXAMPLES = r"""
 - name: Measure the free space for recordings
-  host_survey:
+  host_measurements:
     paths: [/srv/bbb-fleet]
 """
 
 RETURN = r"""
 free_bytes:
-  description: Bytes that an ordinary user may still write, by path.
+  description: Bytes that an ordinary user can still write, by path.
   type: dict
   returned: always
 size_bytes:
   description: Size of the file system in bytes, by path.
   type: dict
+  returned: always
+clock_offset:
+  description: Seconds that the host's clock is ahead of the controller's.
+  type: float
+  returned: always
+clock_uncertainty:
+  description: Seconds by which clock_offset may be wrong.
+  type: float
   returned: always
 time:
   description: The host's clock, in seconds since 1970.
@@ -58,14 +66,14 @@ unresolved:
 
 
 def file_system(path):
-    """Return the state of the file system that path is or will be on."""
+    """Return the statistics of the file system that contains or will contain the path."""
     while not os.path.exists(path):
         path = os.path.dirname(path.rstrip("/")) or "/"
     return os.statvfs(path)
 
 
 def resolves(name):
-    """Tell whether this host's resolver knows an address of the name."""
+    """Whether this host resolves the name to an address."""
     try:
         socket.getaddrinfo(name, None)
     except OSError:

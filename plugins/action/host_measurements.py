@@ -1,4 +1,4 @@
-"""Runs the module of the same name and adds how far the host's clock is from the controller's."""
+"""Runs the module of the same name and adds the offset of the host's clock from the controller's."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ansible.plugins.action import ActionBase
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """Times the module's run, so that the host's clock can be compared."""
+    """Runs the module between two readings of the controller's clock."""
 
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the module's answer with ``clock_offset`` and ``clock_uncertainty`` in seconds."""
+        """Return the module's result with ``clock_offset`` and ``clock_uncertainty`` in seconds."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         before = time.time()
         result |= self._execute_module(task_vars=task_vars)
@@ -25,5 +25,5 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
 
 def offset(before: float, remote: float, after: float) -> tuple[float, float]:
-    """How far a clock is ahead, and by how much that may be wrong: it was read somewhere between the two moments."""
+    """Seconds that the remote clock is ahead, and the uncertainty: it was read at some time between the other two."""
     return remote - (before + after) / 2, (after - before) / 2
