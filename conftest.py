@@ -1,3 +1,3 @@
 """Only the list of fixture modules; each says what it offers."""
 
-pytest_plugins = ["tests.services", "tests.sandbox", "tests.cluster"]
+pytest_plugins = ["tests.services", "tests.sandbox", "tests.deployed"]

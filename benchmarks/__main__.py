@@ -15,10 +15,10 @@ QUESTIONS = (
     "class_start",
     "memory",
     "recordings",
-    "fleet",
+    "meeting_list",
     "poller",
     "placement",
-    "choices",
+    "libraries",
 )
 #: Prints figures of its own form.
 WITHOUT_BASELINE = ("poller",)

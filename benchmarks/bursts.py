@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterator
 from statistics import mean
 
-from benchmarks.cluster import front_end, running
 from benchmarks.figures import Figure, answer
 from benchmarks.front_end import FrontEnd
 from benchmarks.load import PATIENCE, Load, LoadError, drive
+from benchmarks.sandbox import front_end, running
 from lab.sandbox import Sandbox
 
 NODES, CREATES, ROUNDS, POLL_INTERVAL = 10, 200, 3, 2.0

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Iterator
 
-from benchmarks.cluster import front_end, running
 from benchmarks.figures import Figure, answer
 from benchmarks.load import Load, Outcome
+from benchmarks.sandbox import front_end, running
 
 SECONDS = 60
 JOINS, INFOS_A_SECOND, MEETINGS = 5000, 100, 100

@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from benchmarks.cluster import front_end, running
 from benchmarks.figures import Figure, answer
 from benchmarks.front_end import FrontEnd
 from benchmarks.load import PATIENCE, Load, LoadError, Outcome, drive
+from benchmarks.sandbox import front_end, running
 from lab.sandbox import Sandbox
 
 NODES, MEETINGS, REQUESTS, ROUNDS = 10, 100, 3000, 5

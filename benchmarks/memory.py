@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from benchmarks.cluster import front_end, make_recordings, running
 from benchmarks.figures import Figure, answer
 from benchmarks.front_end import FrontEnd
 from benchmarks.load import Load, drive
 from benchmarks.processes import largest_megabytes
+from benchmarks.sandbox import front_end, make_recordings, running
 
 MEETINGS, NEW = 100, 10
 

@@ -19,7 +19,7 @@ import click
 from balancer.core.load import Load, Seen, Unseen, Young, load, seen
 from balancer.core.nodes import AdminState, Node, ObservedState, Snapshot
 from balancer.core.selection import Request, candidates
-from benchmarks.days import Day, Meeting, days
+from benchmarks.placement_days import Day, Meeting, days
 
 #: Each makes one day of each kind.
 SEEDS = range(12)

@@ -4,10 +4,10 @@ import itertools
 import time
 from collections.abc import Iterator
 
-from benchmarks.cluster import front_end, make_recordings, running
 from benchmarks.figures import Figure, answer
 from benchmarks.front_end import FrontEnd
 from benchmarks.load import Load, drive
+from benchmarks.sandbox import front_end, make_recordings, running
 
 COUNT = 1_000_000
 REQUESTS = 200

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from benchmarks import bare
-from benchmarks.cluster import THREADS, WORKERS, front_end, make_recordings, running
+from benchmarks import bare_answer
 from benchmarks.figures import Figure, answer
 from benchmarks.front_end import FrontEnd
 from benchmarks.load import Load, Outcome, drive
 from benchmarks.processes import Meter
+from benchmarks.sandbox import THREADS, WORKERS, front_end, make_recordings, running
 from lab.sandbox import Sandbox
 
 ROUNDS = 5
@@ -96,7 +96,7 @@ def ask(sandbox: Sandbox) -> Iterator[Figure]:
     client = front_end(sandbox)
     ids = client.make_meetings(MEETINGS)
     make_recordings(sandbox, RECORDINGS)
-    origin = bare.start(sandbox, WORKERS, THREADS)
+    origin = bare_answer.start(sandbox, WORKERS, THREADS)
     meter = Meter({name: sandbox.processes[name] for name in ("web", "postgresql", "redis", "bare")})
     target = client.target("isMeetingRunning", meetingID=ids[0])
     nothing = Question("bare", lambda _: target)

@@ -1,6 +1,6 @@
 """gunicorn's worker classes for the balancer: CPU time a request, and what calls notice while another node hangs.
 
-As many workers of each as are deployed, before the same stores and nodes. ``uv pip install --group choices`` brings
+As many workers of each as are deployed, before the same stores and nodes. ``uv pip install --group benchmarks`` brings
 gevent; without it that class is left out.
 """
 
@@ -11,14 +11,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks import bare
-from benchmarks.choices import optional
-from benchmarks.cluster import THREADS, WORKERS, front_end, running, wait_for
+from benchmarks import bare_answer
 from benchmarks.figures import Figure, answer
 from benchmarks.front_end import FrontEnd
 from benchmarks.hung_node import beside, infos, placed
+from benchmarks.libraries import optional
 from benchmarks.load import Load, drive
 from benchmarks.processes import Meter
+from benchmarks.sandbox import THREADS, WORKERS, front_end, running, wait_for
 from lab.sandbox import BIN, PROJECT, Sandbox, free_ports
 
 DEPLOYED = "gthread"
@@ -91,7 +91,7 @@ def measure() -> Iterator[Figure]:
         client = front_end(sandbox)
         ids = client.make_meetings(MEETINGS)
         names = [DEPLOYED, "sync", *(["gevent"] if optional("gevent") else [])]
-        plain = Served("bare", bare.start(sandbox, WORKERS, THREADS))
+        plain = Served("bare", bare_answer.start(sandbox, WORKERS, THREADS))
         served = [start(sandbox, name) for name in names]
         spend(client, ids, plain, served, Meter({name: sandbox.processes[name] for name in ("bare", *names)}))
         there, elsewhere = placed(sandbox, ids)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from lab import environment, faults, lifecycle, machines, ssh, state, topology
+from lab import acceptance_environment, faults, lifecycle, machines, ssh, state, topology
 from lab.errors import LabError
 
 
@@ -95,7 +95,7 @@ def restart(host: str) -> None:
 @main.command()
 def secret() -> None:
     """Print the front ends' secret, for the acceptance suite."""
-    click.echo(environment.secret(state.existing(state.name_from_environment())))
+    click.echo(acceptance_environment.secret(state.existing(state.name_from_environment())))
 
 
 @main.command(name="break")

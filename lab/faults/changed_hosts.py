@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from lab import certificates, ssh
-from lab.faults import hanging
+from lab.faults import hanging_share
 from lab.state import Host, Lab
 
 SHARE = "/var/bigbluebutton"
@@ -86,12 +86,12 @@ def mount_share(lab: Lab) -> None:
 
 def hang_share(lab: Lab) -> None:
     for host in lab.in_group("balancer"):
-        hanging.hang(lab, host, SHARE)
+        hanging_share.hang(lab, host, SHARE)
 
 
 def free_share(lab: Lab) -> None:
     for host in lab.in_group("balancer"):
-        hanging.free(lab, host, SHARE)
+        hanging_share.free(lab, host, SHARE)
 
 
 def rename_node(lab: Lab) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from lab import state
 from lab.errors import LabError
 from lab.faults import catalogue
-from lab.faults.causes import CAUSES
+from lab.faults.actions import ACTIONS
 from lab.state import Lab
 
 
@@ -21,14 +21,14 @@ def inject(lab: Lab, name: str) -> None:
         raise LabError(f"{name} is in the lab already; take it out: python -m lab mend")
     # Noted first: a fault that fails half-way is taken out like a whole one.
     _note(lab, [*present, name])
-    CAUSES[name].inject(lab)
+    ACTIONS[name].inject(lab)
 
 
 def mend(lab: Lab) -> list[str]:
     """Takes every fault out again, the last one first, and returns their names."""
     present = broken(lab)
     for name in reversed(present):
-        CAUSES[name].mend(lab)
+        ACTIONS[name].mend(lab)
         _note(lab, [other for other in broken(lab) if other != name])
     return present
 

@@ -91,7 +91,7 @@ class Control:
             return web.json_response({"error": f"{type(error).__name__}: {error}"}, status=400)
 
     async def _state(self, wish: dict[str, Any]) -> object:
-        node, journal = self._node, self._node.journal
+        node, log = self._node, self._node.request_log
         return {
             "server_url": node.settings.server_url,
             "release": node.settings.profile.release,
@@ -99,9 +99,9 @@ class Control:
             "users": sum(len(meeting.online()) for meeting in node.meetings),
             "skew_seconds": node.clock.skew,
             "faults": [fault.described() for fault in node.misbehaviour],
-            "calls": journal.totals,
-            "running": +journal.running,
-            "most_at_once": journal.most_at_once,
+            "calls": log.totals,
+            "running": +log.running,
+            "most_at_once": log.most_at_once,
         }
 
     async def _meetings(self, wish: dict[str, Any]) -> object:
@@ -135,11 +135,11 @@ class Control:
         return {"attempts": [{"url": url, "outcome": outcome} for url, outcome in self._node.delivery.attempts]}
 
     async def _requests(self, wish: dict[str, Any]) -> object:
-        found = self._node.journal.requests(wish.get("call"), int(wish.get("after", 0)))
+        found = self._node.request_log.requests(wish.get("call"), int(wish.get("after", 0)))
         return {"requests": [seen.described() for seen in found]}
 
     async def _forget_requests(self, wish: dict[str, Any]) -> object:
-        self._node.journal.clear()
+        self._node.request_log.clear()
         return {}
 
     async def _faults(self, wish: dict[str, Any]) -> object:

@@ -4,7 +4,7 @@ import logging
 
 from lab.simulator.answers import Answer, CallError, failed, page
 from lab.simulator.calls.table import Rule, rule_for
-from lab.simulator.freezing import frozen_answer
+from lab.simulator.frozen_statistics import frozen_answer
 from lab.simulator.node import Node
 from lab.simulator.request import Call
 

@@ -2,12 +2,11 @@
 
 from lab.simulator.answers import CallError
 from lab.simulator.background import Background
-from lab.simulator.callbacks import EndCallbacks
 from lab.simulator.checksum import matches
 from lab.simulator.clock import Clock
 from lab.simulator.delivery import Delivery
+from lab.simulator.end_callbacks import EndCallbacks
 from lab.simulator.hooks import Hooks
-from lab.simulator.journal import Journal
 from lab.simulator.life import Life
 from lab.simulator.meetings import Meeting, MeetingTable, Presence, User
 from lab.simulator.misbehaviour import Misbehaviour
@@ -15,8 +14,9 @@ from lab.simulator.recorder import Recorder
 from lab.simulator.recordings.catalogue import Format
 from lab.simulator.recordings.tree import Tree
 from lab.simulator.request import Call
+from lab.simulator.request_log import RequestLog
 from lab.simulator.settings import NodeSettings
-from lab.simulator.tracks import Tracks
+from lab.simulator.text_tracks import TextTracks
 
 
 class Node:
@@ -30,13 +30,13 @@ class Node:
         self.life = Life(lambda: self.settings, self.clock, self.meetings)
         #: sessionToken -> who joined with it.
         self.sessions: dict[str, tuple[Meeting, User]] = {}
-        self.journal = Journal(settings.journal_length)
+        self.request_log = RequestLog(settings.request_log_length)
         self.misbehaviour = Misbehaviour()
         self.background = Background()
         self.delivery = Delivery()
         self.hooks = Hooks(self.background, self.delivery, self.clock, lambda: self.settings)
         self.tree = Tree(settings.root)
-        self.tracks = Tracks(self.tree)
+        self.text_tracks = TextTracks(self.tree)
         self.recorder = Recorder(self.background, lambda: self.settings, self.tree)
         #: Callbacks in waiting: they live in bbb-web's memory and die with it.
         self._callbacks = Background()

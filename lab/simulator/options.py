@@ -90,7 +90,7 @@ def _settings(given: argparse.Namespace, host: str, port: int, number: int, many
         requests_without_session=given.requests_without_session,
         formats=dict(given.format or DEFAULT_FORMATS),
         processes_recordings=not given.no_processing,
-        journal_length=given.journal,
+        request_log_length=given.request_log,
     )
 
 
@@ -157,4 +157,6 @@ def _add_behaviour(group: "argparse._ArgumentGroup") -> None:
         "--format", action="append", type=playback_format, metavar="NAME[=SECONDS]", help="playback formats to make"
     )
     group.add_argument("--no-processing", action="store_true", help="leave recordings to another process")
-    group.add_argument("--journal", type=int, default=1000, metavar="N", help="requests kept for /simulator/requests")
+    group.add_argument(
+        "--request-log", type=int, default=1000, metavar="N", help="requests kept for /simulator/requests"
+    )

@@ -14,15 +14,15 @@ from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
-from lab.simulator import faults
+from lab.simulator import fault_effects
 from lab.simulator.answers import page
 from lab.simulator.control import Control
-from lab.simulator.freezing import freeze
+from lab.simulator.frozen_statistics import freeze
 from lab.simulator.gate import answer, call_name
-from lab.simulator.journal import Seen
 from lab.simulator.misbehaviour import Fault
 from lab.simulator.node import Node
 from lab.simulator.request import Call, Parameters
+from lab.simulator.request_log import LoggedRequest
 from lab.simulator.site import Site
 
 #: aiohttp itself must read any line that the node is to refuse with a 414.
@@ -151,38 +151,38 @@ class NodeServer:
             return await self._control.handle(request, path)
         if not request.raw_path.isascii():
             # Older aiohttp lets such bytes through, newer does not, and neither does a Java web server.
-            return faults.written(page("400 Bad Request", "bbb-web", 400))
+            return fault_effects.written(page("400 Bad Request", "bbb-web", 400))
         if len(request.raw_path) + len(request.method) + 10 > self.node.settings.max_request_line:
-            return faults.written(page("414 Request-URI Too Large", "nginx", 414))
+            return fault_effects.written(page("414 Request-URI Too Large", "nginx", 414))
         name = call_name(path)
         if name is None:
             return await self._site.handle(request, path)
         return await self._call(request, name)
 
     async def _call(self, request: web.BaseRequest, name: str) -> web.StreamResponse:
-        journal = self.node.journal
-        seen = journal.arrive(name, request.method, request.raw_path, request.raw_headers)
+        log = self.node.request_log
+        logged = log.arrive(name, request.method, request.raw_path, request.raw_headers)
         try:
-            struck = await faults.before(self.node, request, name)
+            struck = await fault_effects.before(self.node, request, name)
             if struck is not None:
                 return struck
-            finished = answer(self.node, await _read(request, name, seen))
+            finished = answer(self.node, await _read(request, name, logged))
             if self.node.clock.header_skew:
                 finished.headers["Date"] = self.node.clock.header()
-            return await faults.after(self.node, request, name, finished)
+            return await fault_effects.after(self.node, request, name, finished)
         finally:
-            journal.leave(name)
+            log.leave(name)
 
 
-async def _read(request: web.BaseRequest, name: str, seen: Seen) -> Call:
+async def _read(request: web.BaseRequest, name: str, logged: LoggedRequest) -> Call:
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         # The interim answer is not part of the response's size.
         request.writer.output_size = 0
     body = await request.read() if request.can_read_body else b""
     if body:
-        seen.note_body(body)
-    query = (seen.query or "").encode("utf-8", "surrogateescape")
+        logged.note_body(body)
+    query = (logged.query or "").encode("utf-8", "surrogateescape")
     content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     form = body if content_type == "application/x-www-form-urlencoded" else b""
     return Call(

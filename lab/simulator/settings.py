@@ -61,5 +61,5 @@ class NodeSettings:
     formats: dict[str, float] = field(default_factory=lambda: {"presentation": 3.0, "video": 5.0})
     #: Recordings are processed here; on a host a unit of its own does it.
     processes_recordings: bool = True
-    #: How many requests the journal keeps; 0 keeps none.
-    journal_length: int = 1000
+    #: How many requests the request log keeps; 0 keeps none.
+    request_log_length: int = 1000

@@ -6,10 +6,10 @@ from pathlib import Path
 from aiohttp import web
 
 from lab.simulator.answers import HTML, Answer, page
-from lab.simulator.faults import written
+from lab.simulator.client_pages import ClientPages
+from lab.simulator.fault_effects import written
 from lab.simulator.node import Node
-from lab.simulator.presence import ClientPages
-from lab.simulator.published import file_for, player_page
+from lab.simulator.published_files import file_for, player_page
 
 _TRACK = "/bigbluebutton/textTrack/"
 #: Content types that Python's table lacks on some systems.
@@ -56,7 +56,7 @@ class Site:
     def _text_track(self, path: str) -> Answer | None:
         given, _, rest = path.removeprefix(_TRACK).partition("/")
         record_id, _, name = rest.partition("/")
-        content = self._node.tracks.fetch(given, record_id, name)
+        content = self._node.text_tracks.fetch(given, record_id, name)
         return None if content is None else Answer(content, "text/vtt")
 
     async def close(self) -> None:

@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 from lab.faults import load
+from lab.faults.actions import ACTIONS
 from lab.faults.catalogue import Fault
-from lab.faults.causes import CAUSES
-from tests.cluster import PROJECT, Cluster
+from tests.deployed import PROJECT, DeployedCluster
 
 FAULTS = load()
 #: Seconds. A recording takes a quarter of it when nothing is wrong.
@@ -34,7 +34,7 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def broken_cluster(cluster: Cluster) -> Iterator[Cluster]:
+def broken_cluster(cluster: DeployedCluster) -> Iterator[DeployedCluster]:
     """A deployed cluster in which nothing is broken yet."""
     cluster.lab("mend")
     yield cluster
@@ -43,7 +43,7 @@ def broken_cluster(cluster: Cluster) -> Iterator[Cluster]:
 
 def test_every_fault_can_be_injected() -> None:
     """The catalogue and the code have the same names."""
-    assert set(FAULTS) == set(CAUSES)
+    assert set(FAULTS) == set(ACTIONS)
 
 
 def test_every_fault_names_scenarios_that_are_run() -> None:
@@ -75,7 +75,7 @@ def scenarios() -> list[str]:
 @pytest.mark.browser
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_the_right_scenario_fails(broken_cluster: Cluster, fault: Fault, tmp_path: Path) -> None:
+def test_the_right_scenario_fails(broken_cluster: DeployedCluster, fault: Fault, tmp_path: Path) -> None:
     """One scenario fails with cause and host in its message, the blocked ones prove nothing, all others pass."""
     broken_cluster.lab("break", fault.name)
     try:
@@ -92,7 +92,7 @@ def test_the_right_scenario_fails(broken_cluster: Cluster, fault: Fault, tmp_pat
     assert any(result.outcome == "passed" for result in results)
 
 
-def accept(cluster: Cluster, fault: Fault, report: Path) -> list[Outcome]:
+def accept(cluster: DeployedCluster, fault: Fault, report: Path) -> list[Outcome]:
     """Runs the part of the suite that the fault names; a run that is accepted although something is broken fails."""
     where = ["--environment", str(environment(cluster)), "--report", str(report)]
     done = subprocess.run(
@@ -113,7 +113,7 @@ def parts(fault: Fault) -> list[str]:
     return ["acceptance/infra" if part == "infra" else f"acceptance/test_{part}.py" for part in fault.run]
 
 
-def environment(cluster: Cluster) -> Path:
+def environment(cluster: DeployedCluster) -> Path:
     """The lab's environment with a shorter deadline for recordings; beside the other, since paths are relative."""
     content = yaml.safe_load((cluster.directory / "acceptance.yml").read_text())
     path = cluster.directory / "acceptance-faults.yml"

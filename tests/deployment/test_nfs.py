@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from acceptance.support.eventually import eventually
-from tests.cluster import PROJECT, Cluster, changes, deployed
+from tests.deployed import PROJECT, DeployedCluster, changes, deployed
 
 pytestmark = [pytest.mark.lab, pytest.mark.nfs, pytest.mark.slow]
 #: As few as have every way in them: bbb1 hands over through NFS, bbb2 over ssh.
@@ -25,24 +25,26 @@ SOON = 90.0
 
 
 @pytest.fixture(scope="module")
-def nfs_cluster() -> Iterator[Cluster]:
+def nfs_cluster() -> Iterator[DeployedCluster]:
     """Five hosts whose share is NFS, deployed by the roles."""
     with deployed("checknfs", "--nfs", *HOSTS) as cluster:
         yield cluster
 
 
-def test_the_share_is_mounted_by_nfs_on_balancer_and_node(nfs_cluster: Cluster) -> None:
+def test_the_share_is_mounted_by_nfs_on_balancer_and_node(nfs_cluster: DeployedCluster) -> None:
     assert mounted(nfs_cluster, "lb1", SHARE) == "nfs4 storage1:/srv/bbb-fleet"
     assert mounted(nfs_cluster, "bbb1", SPOOL) == "nfs4 storage1:/srv/bbb-fleet/spool"
     assert mounted(nfs_cluster, "bbb2", SPOOL) == ""
 
 
 @pytest.mark.parametrize("stage", ["storage", "nodes"])
-def test_a_second_run_of_what_differs_with_nfs_changes_nothing(nfs_cluster: Cluster, stage: str) -> None:
+def test_a_second_run_of_what_differs_with_nfs_changes_nothing(nfs_cluster: DeployedCluster, stage: str) -> None:
     assert changes(nfs_cluster.play_quietly(f"playbooks/{stage}.yml")) == {}
 
 
-def test_without_its_mount_a_balancer_host_writes_nothing_and_goes_on_when_it_is_back(nfs_cluster: Cluster) -> None:
+def test_without_its_mount_a_balancer_host_writes_nothing_and_goes_on_when_it_is_back(
+    nfs_cluster: DeployedCluster,
+) -> None:
     nfs_cluster.on("lb1", f"systemctl stop bbb-fleet-share.timer && umount {SHARE}")
     try:
         nfs_cluster.on("storage1", "tar -C /etc -cf /srv/bbb-fleet/spool/probe.tar hostname")
@@ -66,7 +68,7 @@ def test_without_its_mount_a_balancer_host_writes_nothing_and_goes_on_when_it_is
     )
 
 
-def test_without_its_mount_a_node_keeps_a_recording_and_delivers_it_later(nfs_cluster: Cluster) -> None:
+def test_without_its_mount_a_node_keeps_a_recording_and_delivers_it_later(nfs_cluster: DeployedCluster) -> None:
     folder = f"{SHARE}/published/notes/{RECORD}"
     make = f"mkdir -p {folder} && echo '<recording/>' > {folder}/metadata.xml && chown -R bigbluebutton: {folder}"
     nfs_cluster.on("bbb1", f"systemctl stop bbb-fleet-handover.timer {MOUNT_UNIT}")
@@ -89,7 +91,7 @@ def test_without_its_mount_a_node_keeps_a_recording_and_delivers_it_later(nfs_cl
 
 @pytest.mark.browser
 def test_a_recording_of_each_way_is_accepted_and_mounts_return_after_a_restart(
-    nfs_cluster: Cluster, tmp_path: Path
+    nfs_cluster: DeployedCluster, tmp_path: Path
 ) -> None:
     groups = [f"acceptance/infra/test_{group}.py" for group in ("storage", "balancer", "nodes")]
     where = ["--environment", str(nfs_cluster.directory / "acceptance.yml"), "--report", str(tmp_path)]
@@ -107,7 +109,7 @@ def test_a_recording_of_each_way_is_accepted_and_mounts_return_after_a_restart(
     assert sorted(ways) == ["bbb1", "bbb2"], ways
 
 
-def test_a_node_s_spool_is_back_after_the_node_restarts(nfs_cluster: Cluster) -> None:
+def test_a_node_s_spool_is_back_after_the_node_restarts(nfs_cluster: DeployedCluster) -> None:
     """Of balancer hosts the acceptance suite itself proves it, above."""
     nfs_cluster.lab("restart", "bbb1")
     eventually(
@@ -119,25 +121,25 @@ def test_a_node_s_spool_is_back_after_the_node_restarts(nfs_cluster: Cluster) ->
     )
 
 
-def mounted(cluster: Cluster, host: str, path: str) -> str:
+def mounted(cluster: DeployedCluster, host: str, path: str) -> str:
     """Type and source of what is mounted at a path; empty where nothing is."""
     return " ".join(
         cluster.on(host, f"findmnt --noheadings --output FSTYPE,SOURCE --mountpoint {path} || true").split()
     )
 
 
-def importer_says(cluster: Cluster, since: str) -> str:
+def importer_says(cluster: DeployedCluster, since: str) -> str:
     """The importer's lines in the journal of lb1, from a time in seconds of the epoch."""
     return cluster.on("lb1", f"journalctl --quiet --output=cat --unit=balancer-importer --since=@{since}")
 
 
-def assert_takes_no_file(cluster: Cluster, host: str, path: str) -> None:
+def assert_takes_no_file(cluster: DeployedCluster, host: str, path: str) -> None:
     """A mount point without its mount is empty, and even root cannot put anything there."""
     answer = cluster.on(host, f"ls -A {path}; touch {path}/stray 2>&1 || true; ls -A {path}").strip()
     assert re.fullmatch("touch: [^\n]*: Operation not permitted", answer), answer
 
 
-def queue(cluster: Cluster) -> dict[str, Any]:
+def queue(cluster: DeployedCluster) -> dict[str, Any]:
     """What waits on bbb1, and what it has delivered."""
     content: dict[str, Any] = json.loads(cluster.on("bbb1", "bbb-fleet-handover status --format json"))
     return content

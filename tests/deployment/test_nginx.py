@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from lab import state
-from tests.cluster import Cluster
+from tests.deployed import DeployedCluster
 
 pytestmark = pytest.mark.lab
 
@@ -37,7 +37,7 @@ class Edge:
 
 
 @pytest.fixture(scope="module")
-def edge(cluster: Cluster) -> Edge:
+def edge(cluster: DeployedCluster) -> Edge:
     lab = state.load(cluster.name)
     return Edge(lab.host("lb1").address, lab.public_host, str(cluster.directory / "ca.pem"))
 
@@ -67,7 +67,7 @@ def test_old_tls_is_refused(edge: Edge, version: str, spoken: bool) -> None:
 
 
 @pytest.mark.parametrize("tls", [True, False])
-def test_a_challenge_is_served_before_any_proxying(cluster: Cluster, edge: Edge, tls: bool) -> None:
+def test_a_challenge_is_served_before_any_proxying(cluster: DeployedCluster, edge: Edge, tls: bool) -> None:
     path = "/var/www/acme/.well-known/acme-challenge/token"
     cluster.on("lb1", f"echo proof > {path}")
     try:
@@ -106,14 +106,14 @@ def test_pages_may_stand_in_an_lms_and_tell_it_little(edge: Edge) -> None:
     assert "frame-ancestors" in headers["Content-Security-Policy"]
 
 
-def test_no_log_holds_a_query(cluster: Cluster, edge: Edge) -> None:
+def test_no_log_holds_a_query(cluster: DeployedCluster, edge: Edge) -> None:
     edge.get("/bigbluebutton/api/getMeetings?checksum=never-in-a-log")
     logs = cluster.on("lb1", "cat /var/log/nginx/access.log /var/log/nginx/error.log")
     assert "/bigbluebutton/api/getMeetings" in logs
     assert "never-in-a-log" not in logs
 
 
-def test_without_the_balancer_a_call_gets_bbbs_failure(cluster: Cluster, edge: Edge) -> None:
+def test_without_the_balancer_a_call_gets_bbbs_failure(cluster: DeployedCluster, edge: Edge) -> None:
     cluster.on("lb1", "systemctl stop balancer-web.socket balancer-web.service")
     try:
         response = edge.get("/bigbluebutton/api/getMeetings")
@@ -124,7 +124,7 @@ def test_without_the_balancer_a_call_gets_bbbs_failure(cluster: Cluster, edge: E
         cluster.on("lb1", "systemctl start balancer-web.socket balancer-web.service")
 
 
-def test_the_recordings_nginx_is_a_service_of_its_own(cluster: Cluster) -> None:
+def test_the_recordings_nginx_is_a_service_of_its_own(cluster: DeployedCluster) -> None:
     shown = cluster.on("lb1", "systemctl show nginx-recordings.service --property=ActiveState,User,NoNewPrivileges")
     assert sorted(shown.split()) == ["ActiveState=active", "NoNewPrivileges=yes", "User=www-data"]
     ready = json.loads(cluster.on("lb1", "balancer database check --format json"))

@@ -5,19 +5,19 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import Cluster, changes
+from tests.deployed import DeployedCluster, changes
 
 pytestmark = pytest.mark.lab
 NODES = "playbooks/nodes.yml"
 
 
-def node(cluster: Cluster, name: str) -> dict[str, Any]:
+def node(cluster: DeployedCluster, name: str) -> dict[str, Any]:
     """A node as the balancer shows it."""
     found: dict[str, Any] = json.loads(cluster.on("lb1", "balancer", "node", "show", name, "--format", "json"))["node"]
     return found
 
 
-def test_the_inventory_may_decide_weight_and_state_and_no_output_holds_a_secret(cluster: Cluster) -> None:
+def test_the_inventory_may_decide_weight_and_state_and_no_output_holds_a_secret(cluster: DeployedCluster) -> None:
     secret = (cluster.directory / "secrets/bbb3").read_text().strip()
     decided = ("--extra-vars", '{"bbb_node_weight": 2, "balancer_node_state": "draining"}')
     try:
@@ -33,7 +33,7 @@ def test_the_inventory_may_decide_weight_and_state_and_no_output_holds_a_secret(
         cluster.on("lb1", "balancer", "node", "enable", "bbb3")
 
 
-def test_a_removed_node_is_registered_and_enabled_again(cluster: Cluster) -> None:
+def test_a_removed_node_is_registered_and_enabled_again(cluster: DeployedCluster) -> None:
     cluster.on("lb1", "balancer", "node", "remove", "--force", "bbb2")
     cluster.play_quietly(NODES, "--limit", "bbb2")
     again = node(cluster, "bbb2")

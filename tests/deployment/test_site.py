@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import SITE, Cluster, changes
+from tests.deployed import SITE, DeployedCluster, changes
 
 pytestmark = pytest.mark.lab
 #: A node that an operator registered and the inventory lacks.
@@ -32,19 +32,19 @@ class SecondRun:
         ]
 
 
-def nodes(cluster: Cluster) -> dict[str, dict[str, Any]]:
+def nodes(cluster: DeployedCluster) -> dict[str, dict[str, Any]]:
     """The nodes as the balancer lists them, by name."""
     listed = json.loads(cluster.on("lb1", "balancer", "node", "list", "--format", "json"))["nodes"]
     return {node["name"]: node for node in listed}
 
 
-def test_every_node_is_enabled_and_online(cluster: Cluster) -> None:
+def test_every_node_is_enabled_and_online(cluster: DeployedCluster) -> None:
     states = {name: (node["admin_state"], node["observed_state"]) for name, node in nodes(cluster).items()}
     assert states == dict.fromkeys(("bbb1", "bbb2", "bbb3"), ("enabled", "online"))
 
 
 @pytest.fixture(scope="module")
-def second_run(cluster: Cluster) -> SecondRun:
+def second_run(cluster: DeployedCluster) -> SecondRun:
     """site.yml once more, after an operator drained a node, disabled one and registered another."""
     add = f"balancer node add {STRANGER} https://{STRANGER}.invalid/bigbluebutton/api --secret-stdin"
     cluster.on("lb1", f"echo {secrets.token_urlsafe(24)} | {add}")
@@ -76,9 +76,9 @@ def test_a_node_that_the_inventory_lacks_is_reported_and_stays(second_run: Secon
     assert STRANGER in second_run.admin_states
 
 
-def test_check_mode_is_clean_on_a_deployed_site(cluster: Cluster) -> None:
+def test_check_mode_is_clean_on_a_deployed_site(cluster: DeployedCluster) -> None:
     assert changes(cluster.play_quietly(SITE, "--check", "--diff")) == {}
 
 
-def test_the_cluster_passes_its_acceptance(cluster: Cluster) -> None:
+def test_the_cluster_passes_its_acceptance(cluster: DeployedCluster) -> None:
     cluster.play("playbooks/acceptance.yml")

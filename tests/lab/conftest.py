@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import nodes, ssh, state, topology
+from lab import simulated_nodes, ssh, state, topology
 from lab.state import Lab
 from lab.topology import Topology
 
@@ -23,7 +23,7 @@ def paper_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: Topolo
     lab.save()
     ssh.make_keys(lab)
     for host in lab.in_group("nodes"):
-        nodes.make_secret(lab, host)
+        simulated_nodes.make_secret(lab, host)
     return lab
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from lab import network, processes
 from lab.command import wait_until
-from tests.lab.real import RealLab, kill
+from tests.lab.real_lab import RealLab, kill
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 

@@ -9,7 +9,7 @@ import pytest
 from lab import machines, network, ssh, state
 from lab.errors import LabError
 from lab.state import Host, Lab
-from tests.lab.real import RealLab
+from tests.lab.real_lab import RealLab
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 

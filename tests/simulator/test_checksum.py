@@ -6,7 +6,7 @@ import pytest
 
 from lab.simulator.checksum import digest, matches, without_checksum
 from tests.simulator.conftest import StartNode
-from tests.simulator.front import SECRET, Front, sign
+from tests.simulator.front_end import SECRET, FrontEnd, sign
 
 # call, raw query without checksum, sha1, sha256; the secret is s3cretForTests.
 VECTORS = [
@@ -50,7 +50,7 @@ def test_digests_are_the_references(call: str, query: str, sha1: str, sha256: st
 
 
 @pytest.mark.parametrize(("call", "query", "sha1", "sha256"), VECTORS)
-async def test_a_node_takes_each_vector_as_sent(front: Front, call: str, query: str, sha1: str, sha256: str) -> None:
+async def test_a_node_takes_each_vector_as_sent(front: FrontEnd, call: str, query: str, sha1: str, sha256: str) -> None:
     await front.create("abc-2-5[0]")
     for checksum in (sha1, sha256):
         said = await front.fetch(f"/bigbluebutton/api/{call}?{query}&checksum={checksum}")
@@ -58,7 +58,7 @@ async def test_a_node_takes_each_vector_as_sent(front: Front, call: str, query: 
 
 
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha384", "sha512"])
-async def test_all_four_digests_are_taken(front: Front, algorithm: str) -> None:
+async def test_all_four_digests_are_taken(front: FrontEnd, algorithm: str) -> None:
     assert (await front.raw("getMeetings", algorithm=algorithm)).ok
 
 
@@ -85,7 +85,7 @@ def test_the_checksum_is_cut_out_wherever_it_stands(query: str, left: str) -> No
     assert without_checksum(query.encode(), "X") == left.encode()
 
 
-async def test_the_checksum_may_stand_first_or_in_the_middle(front: Front) -> None:
+async def test_the_checksum_may_stand_first_or_in_the_middle(front: FrontEnd) -> None:
     query = "name=Algebra&meetingID=course-77"
     checksum = sign("create", query)
     first = await front.fetch(f"/bigbluebutton/api/create?checksum={checksum}&{query}")
@@ -113,19 +113,19 @@ async def test_the_same_checksum_twice_is_refused_from_3_0_37(
     assert said.ok is accepted
 
 
-async def test_a_form_carries_parameters_and_checksum_while_the_hash_covers_the_empty_query(front: Front) -> None:
+async def test_a_form_carries_parameters_and_checksum_while_the_hash_covers_the_empty_query(front: FrontEnd) -> None:
     form = {"name": "Algebra", "meetingID": "course-77", "checksum": sign("create", "")}
     assert (await front.fetch("/bigbluebutton/api/create", "POST", data=form)).ok
     assert (await front.call("getMeetingInfo", meetingID="course-77")).get("meetingName") == "Algebra"
 
 
 @pytest.mark.parametrize("path", ["getMeetings", "getMeetings?checksum=" + "0" * 64, "getMeetings?checksum=short"])
-async def test_a_missing_or_wrong_checksum_is_refused_with_200(front: Front, path: str) -> None:
+async def test_a_missing_or_wrong_checksum_is_refused_with_200(front: FrontEnd, path: str) -> None:
     said = await front.fetch(f"/bigbluebutton/api/{path}")
     assert (said.status, said.key) == (200, "checksumError")
 
 
-async def test_recording_calls_word_it_differently(front: Front) -> None:
+async def test_recording_calls_word_it_differently(front: FrontEnd) -> None:
     said = await front.fetch("/bigbluebutton/api/getRecordings?checksum=0")
     assert said.get("message") == "You did not pass the checksum security check"
     # Missing parameters come before a wrong checksum there.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.simulator.host import conf, record
+from lab.simulator.host import bbb_conf, bbb_record
 from lab.simulator.host.bundle import bundle
 from lab.simulator.host.layout import Identity, files, nginx
 from lab.simulator.host.properties import assign, playback_origin, properties, read
@@ -42,21 +42,21 @@ def test_two_hosts_never_share_the_packaged_salt() -> None:
 
 
 def test_secret_prints_what_people_and_scripts_read(root: Path) -> None:
-    printed = conf.show_secret(root)
+    printed = bbb_conf.show_secret(root)
     assert "\n    URL: https://bbb1.fleet.test/bigbluebutton/\n    Secret: s3cret\n" in printed
 
 
 def test_check_is_quiet_about_a_sound_node_and_names_a_stale_host(root: Path) -> None:
-    assert conf.check(root).rstrip().endswith("# Potential problems described below")
+    assert bbb_conf.check(root).rstrip().endswith("# Potential problems described below")
     assign(root / "usr/local/bigbluebutton/core/scripts/bigbluebutton.yml", ": ", {"playback_host": "template.test"})
-    assert "# Warning: playback_host is template.test, serverURL says bbb1.fleet.test" in conf.check(root)
+    assert "# Warning: playback_host is template.test, serverURL says bbb1.fleet.test" in bbb_conf.check(root)
 
 
 def test_setip_moves_every_name_and_published_links(root: Path) -> None:
     published = root / f"var/bigbluebutton/unpublished/presentation/{RECORD_ID}/metadata.xml"
     published.parent.mkdir(parents=True)
     published.write_text("<link>https://bbb1.fleet.test/playback/x</link><link>https://other.test/y</link>")
-    conf.set_ip(root, "bbb9.fleet.test")
+    bbb_conf.set_ip(root, "bbb9.fleet.test")
     assert properties(root)["bigbluebutton.web.serverURL"] == "https://bbb9.fleet.test"
     assert properties(root)["securitySalt"] == "s3cret"
     assert playback_origin(root) == "https://bbb9.fleet.test"
@@ -66,7 +66,7 @@ def test_setip_moves_every_name_and_published_links(root: Path) -> None:
 
 
 def test_setsecret_changes_the_overrides_alone(root: Path) -> None:
-    conf.set_secret(root, "another")
+    bbb_conf.set_secret(root, "another")
     assert properties(root)["securitySalt"] == "another"
     assert 'sharedSecret = "another"' in (root / "etc/bigbluebutton/bbb-apps-akka.conf").read_text()
 
@@ -115,9 +115,9 @@ def test_bbb_record_deletes_what_belongs_to_one_recording(root: Path) -> None:
         for path in (tree.raw(record_id), tree.place("published", "video", record_id)):
             path.mkdir(parents=True)
         tree.status("published", record_id, "video").touch()
-    assert record.listed(tree) == [f"{RECORD_ID}  video", f"{other}  video"]
-    record.delete(tree, RECORD_ID)
-    assert record.listed(tree) == [f"{other}  video"]
+    assert bbb_record.listed(tree) == [f"{RECORD_ID}  video", f"{other}  video"]
+    bbb_record.delete(tree, RECORD_ID)
+    assert bbb_record.listed(tree) == [f"{other}  video"]
     assert not list(root.rglob(f"*{RECORD_ID}*"))
 
 
@@ -139,7 +139,7 @@ def test_the_bundle_runs_from_anywhere_without_the_project(tmp_path: Path) -> No
 
 
 def test_nothing_here_knows_the_balancer() -> None:
-    package = Path(conf.__file__).parents[1]
+    package = Path(bbb_conf.__file__).parents[1]
     for path in package.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []

@@ -2,9 +2,9 @@
 
 import pytest
 
+from tests.eventually import until_async
 from tests.simulator.conftest import StartNode
-from tests.simulator.eventually import eventually
-from tests.simulator.front import Front
+from tests.simulator.front_end import FrontEnd
 
 INFO = [
     *("returncode", "meetingName", "meetingID", "internalMeetingID", "createTime", "createDate", "voiceBridge"),
@@ -17,7 +17,7 @@ ATTENDEE = [
 ]
 
 
-async def test_info_describes_a_meeting_with_its_users_in_order(front: Front) -> None:
+async def test_info_describes_a_meeting_with_its_users_in_order(front: FrontEnd) -> None:
     await front.create(maxParticipants=1000, duration=30)
     await front.add_users(1, role="MODERATOR", voice=True, video=True)
     await front.add_users(2, listening=True)
@@ -34,25 +34,25 @@ async def test_info_describes_a_meeting_with_its_users_in_order(front: Front) ->
     assert presenters == ["true", "false", "false"]
 
 
-async def test_start_time_comes_just_after_create_time(front: Front) -> None:
+async def test_start_time_comes_just_after_create_time(front: FrontEnd) -> None:
     created = await front.create()
 
     async def started() -> int:
         return int((await front.call("getMeetingInfo", meetingID="course-77")).get("startTime") or 0)
 
-    start = await eventually(started)
+    start = await until_async(started)
     assert isinstance(start, int)
     assert 0 < start - int(created.get("createTime") or 0) < 2000
 
 
-async def test_a_meeting_is_found_by_its_internal_id_too(front: Front) -> None:
+async def test_a_meeting_is_found_by_its_internal_id_too(front: FrontEnd) -> None:
     created = await front.create()
     said = await front.call("getMeetingInfo", meetingID=created.get("internalMeetingID"))
     assert said.get("meetingID") == "course-77"
 
 
 @pytest.mark.parametrize("query", ["meetingID=nope", "meetingID=", ""])
-async def test_unknown_meetings_are_not_found(front: Front, query: str) -> None:
+async def test_unknown_meetings_are_not_found(front: FrontEnd, query: str) -> None:
     said = await front.raw("getMeetingInfo", query)
     assert (said.status, said.key, said.get("message")) == (200, "notFound", "A meeting with that ID does not exist")
 
@@ -60,7 +60,7 @@ async def test_unknown_meetings_are_not_found(front: Front, query: str) -> None:
 @pytest.mark.parametrize(
     ("query", "running"), [("meetingID=nope", "false"), ("", "false"), ("meetingID=course-77", "true")]
 )
-async def test_running_means_that_somebody_is_in(front: Front, query: str, running: str) -> None:
+async def test_running_means_that_somebody_is_in(front: FrontEnd, query: str, running: str) -> None:
     await front.create()
     await front.add_users(1)
     said = await front.raw("isMeetingRunning", query)
@@ -68,17 +68,17 @@ async def test_running_means_that_somebody_is_in(front: Front, query: str, runni
     assert said.get("running") == running
 
 
-async def test_an_empty_meeting_id_is_a_size_error_for_is_meeting_running(front: Front) -> None:
+async def test_an_empty_meeting_id_is_a_size_error_for_is_meeting_running(front: FrontEnd) -> None:
     assert (await front.raw("isMeetingRunning", "meetingID=")).key == "sizeError"
 
 
-async def test_no_meetings_keep_the_empty_element(front: Front) -> None:
+async def test_no_meetings_keep_the_empty_element(front: FrontEnd) -> None:
     said = await front.raw("getMeetings")
     assert "<meetings/>" in said.text
     assert (said.ok, said.key, said.get("message")) == (True, "noMeetings", "no meetings were found on this server")
 
 
-async def test_get_meetings_lists_all_with_the_elements_of_info(front: Front) -> None:
+async def test_get_meetings_lists_all_with_the_elements_of_info(front: FrontEnd) -> None:
     for number in range(3):
         await front.create(f"room-{number}")
     said = await front.raw("getMeetings")
@@ -134,7 +134,7 @@ async def test_3_0_still_lists_users_that_just_left(start_node: StartNode, profi
     assert info.get("endTime") != "0"
 
 
-async def test_sessions_name_internal_ids(front: Front) -> None:
+async def test_sessions_name_internal_ids(front: FrontEnd) -> None:
     assert (await front.raw("getSessions")).get("message") == "no sessions were found on this serverr"
     created = await front.create()
     await front.add_users(1, name="Ada")
@@ -144,7 +144,7 @@ async def test_sessions_name_internal_ids(front: Front) -> None:
 
 
 @pytest.mark.parametrize("path", ["/bigbluebutton/api", "/bigbluebutton/api/", "/bigbluebutton/", "/bigbluebutton"])
-async def test_the_index_needs_no_signature(front: Front, path: str) -> None:
+async def test_the_index_needs_no_signature(front: FrontEnd, path: str) -> None:
     said = await front.fetch(f"{path}?&checksum=whatever")
     assert (said.get("version"), said.get("apiVersion"), said.get("bbbVersion")) == ("2.0", "2.0", "")
     assert said.get("graphqlWebsocketUrl") == front.base.replace("http", "ws") + "/graphql"
@@ -157,13 +157,13 @@ async def test_the_index_speaks_json_when_asked_and_reveals_the_version_when_all
     assert "graphql" not in said.text
 
 
-async def test_unknown_calls_and_methods_are_the_web_servers_business(front: Front) -> None:
+async def test_unknown_calls_and_methods_are_the_web_servers_business(front: FrontEnd) -> None:
     assert (await front.raw("noSuchCall")).status == 404
     assert (await front.raw("publishRecordings", method="POST")).status == 405
     assert (await front.raw("insertDocument")).status == 405
     assert (await front.raw("getMeetings", method="PUT")).status == 405
 
 
-async def test_failures_are_json_when_negotiated(front: Front) -> None:
+async def test_failures_are_json_when_negotiated(front: FrontEnd) -> None:
     said = await front.raw("getMeetingInfo", "meetingID=nope", headers={"Accept": "application/json"})
     assert '"messageKey": "notFound"' in said.text

@@ -7,12 +7,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.simulator.conftest import StartNode
-from tests.simulator.front import Front, Said
+from tests.simulator.front_end import Answer, FrontEnd
 
 ENDED = "You can not join a meeting that has already been forcibly ended"
 
 
-def errors(said: Said) -> list[dict[str, str]]:
+def errors(said: Answer) -> list[dict[str, str]]:
     """The errors that a redirect carries."""
     assert said.status == 302, said.text
     found: list[dict[str, str]] = json.loads(parse_qs(urlsplit(str(said.headers["Location"])).query)["errors"][0])
@@ -42,7 +42,7 @@ async def test_a_browser_is_sent_to_the_client_page_with_a_cookie(
     assert cookie["path"] == "/"
 
 
-async def test_redirect_false_answers_xml_in_order(front: Front) -> None:
+async def test_redirect_false_answers_xml_in_order(front: FrontEnd) -> None:
     created = await front.create()
     said = await front.call("join", meetingID="course-77", fullName="Ada", role="VIEWER", redirect="false")
     assert [each.tag for each in said.xml] == [
@@ -54,7 +54,7 @@ async def test_redirect_false_answers_xml_in_order(front: Front) -> None:
     assert (said.get("url") or "").endswith(f"/html5client?sessionToken={said.get('session_token')}")
 
 
-async def test_a_registered_user_whose_page_never_came_is_not_in_the_meeting(front: Front) -> None:
+async def test_a_registered_user_whose_page_never_came_is_not_in_the_meeting(front: FrontEnd) -> None:
     await front.create()
     await front.call("join", meetingID="course-77", fullName="Ada", role="VIEWER")
     info = await front.call("getMeetingInfo", meetingID="course-77")
@@ -73,7 +73,7 @@ async def test_a_registered_user_whose_page_never_came_is_not_in_the_meeting(fro
         ({"role": "nonsense", "password": "mm"}, "MODERATOR"),
     ],
 )
-async def test_the_role_wins_over_the_password(front: Front, parameters: dict[str, str], role: str) -> None:
+async def test_the_role_wins_over_the_password(front: FrontEnd, parameters: dict[str, str], role: str) -> None:
     await front.create(attendeePW="aa", moderatorPW="mm")
     said = await front.call("join", meetingID="course-77", fullName="Ada", redirect="false", **parameters)
     assert said.ok, said.text
@@ -104,7 +104,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("policy", "role", "guest", "auth", "outcome"), TABLE)
 async def test_the_guest_policy_decides(
-    front: Front, policy: str, role: str, guest: str | None, auth: str | None, outcome: str
+    front: FrontEnd, policy: str, role: str, guest: str | None, auth: str | None, outcome: str
 ) -> None:
     await front.create(guestPolicy=policy)
     optional = {name: value for name, value in (("guest", guest), ("auth", auth)) if value is not None}
@@ -135,7 +135,7 @@ async def test_without_authenticated_guests_even_a_moderator_waits(start_node: S
         ({"meetingID": "course-77", "fullName": "Ada", "createTime": "1"}, "mismatchCreateTimeParam"),
     ],
 )
-async def test_a_refusal_is_xml_or_a_redirect_as_asked(front: Front, parameters: dict[str, str], key: str) -> None:
+async def test_a_refusal_is_xml_or_a_redirect_as_asked(front: FrontEnd, parameters: dict[str, str], key: str) -> None:
     await front.create()
     asked = {"role": "VIEWER"} | parameters
     assert (await front.call("join", **asked, redirect="false")).key == key
@@ -144,7 +144,7 @@ async def test_a_refusal_is_xml_or_a_redirect_as_asked(front: Front, parameters:
     assert str(said.headers["Location"]).startswith("https://lms.example.org/back?x=1&errors=")
 
 
-async def test_a_wrong_signature_never_redirects_to_an_address_of_the_callers_choice(front: Front) -> None:
+async def test_a_wrong_signature_never_redirects_to_an_address_of_the_callers_choice(front: FrontEnd) -> None:
     said = await front.fetch(
         "/bigbluebutton/api/join?meetingID=a&fullName=b&logoutURL=https%3A%2F%2Fevil.example&checksum=0"
     )
@@ -152,7 +152,7 @@ async def test_a_wrong_signature_never_redirects_to_an_address_of_the_callers_ch
     assert str(said.headers["Location"]).startswith(front.base)
 
 
-async def test_late_refusals_go_to_error_redirect_url(front: Front) -> None:
+async def test_late_refusals_go_to_error_redirect_url(front: FrontEnd) -> None:
     await front.create(guestPolicy="ALWAYS_DENY")
     said = await front.call(
         "join",
@@ -171,14 +171,14 @@ async def test_2_6_redirects_refusals_even_without_redirect(start_node: StartNod
     assert errors(said) == [{"key": "meetingForciblyEnded", "message": ENDED}]
 
 
-async def test_a_join_without_any_name_is_a_crash(front: Front) -> None:
+async def test_a_join_without_any_name_is_a_crash(front: FrontEnd) -> None:
     await front.create()
     said = await front.call("join", meetingID="course-77", role="VIEWER")
     assert said.status == 500
     assert said.headers["Content-Type"].startswith("text/html")
 
 
-async def test_a_join_with_neither_role_nor_password_is_xml_even_with_redirect(front: Front) -> None:
+async def test_a_join_with_neither_role_nor_password_is_xml_even_with_redirect(front: FrontEnd) -> None:
     await front.create()
     said = await front.call("join", meetingID="course-77", fullName="Ada")
     assert (said.status, said.key) == (200, "Params required")
@@ -192,7 +192,7 @@ async def test_join_by_post_ended_with_2_6_18(start_node: StartNode, profile: st
     assert said.status == status
 
 
-async def test_a_full_meeting_takes_only_whom_it_knows(front: Front) -> None:
+async def test_a_full_meeting_takes_only_whom_it_knows(front: FrontEnd) -> None:
     await front.create(maxParticipants=1)
     known = (await front.add_users(1))[0]["userID"]
     join = {"meetingID": "course-77", "fullName": "Ada", "role": "VIEWER", "redirect": "false"}
@@ -200,7 +200,7 @@ async def test_a_full_meeting_takes_only_whom_it_knows(front: Front) -> None:
     assert (await front.call("join", **join, userID=known)).ok
 
 
-async def test_a_fourth_session_of_one_person_ejects_the_first(front: Front) -> None:
+async def test_a_fourth_session_of_one_person_ejects_the_first(front: FrontEnd) -> None:
     await front.create()
     joined = [
         await front.call("join", meetingID="course-77", fullName="Ada", role="VIEWER", userID="ada", redirect="false")

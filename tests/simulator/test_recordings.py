@@ -16,11 +16,11 @@ import defusedxml.ElementTree
 import pytest
 
 from lab.simulator.recordings.media import media
+from tests.eventually import until_async
+from tests.simulator.callback_receiver import Receiver
+from tests.simulator.callback_receiver import receiver as receiver
 from tests.simulator.conftest import StartNode
-from tests.simulator.eventually import eventually
-from tests.simulator.front import SECRET, Front, sign
-from tests.simulator.receiver import Receiver
-from tests.simulator.receiver import receiver as receiver
+from tests.simulator.front_end import SECRET, FrontEnd, sign
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="media is made by ffmpeg")
 QUICK = {"presentation": 0.05, "video": 0.3}
@@ -37,7 +37,7 @@ def done(root: Path, record_id: str, playback: str) -> bool:
     return (base(root) / f"recording/status/published/{record_id}-{playback}.done").exists()
 
 
-async def meet(front: Front, meeting_id: str = "course-77", *, users: int = 2, **parameters: str) -> str:
+async def meet(front: FrontEnd, meeting_id: str = "course-77", *, users: int = 2, **parameters: str) -> str:
     """Hold a meeting with slides and end it; returns its internal id."""
     options = {"method": "POST", "data": SLIDES, "headers": {"Content-Type": "application/xml"}}
     wish = {"name": "Algèbra & <more>", "meetingID": meeting_id, "record": "true", **parameters}
@@ -48,10 +48,10 @@ async def meet(front: Front, meeting_id: str = "course-77", *, users: int = 2, *
     return record_id
 
 
-async def record(front: Front, root: Path, meeting_id: str = "course-77", **parameters: str) -> str:
+async def record(front: FrontEnd, root: Path, meeting_id: str = "course-77", **parameters: str) -> str:
     """Hold a recorded meeting and wait for both formats."""
     record_id = await meet(front, meeting_id, autoStartRecording="true", **parameters)
-    await eventually(lambda: all(done(root, record_id, playback) for playback in QUICK), within=30)
+    await until_async(lambda: all(done(root, record_id, playback) for playback in QUICK), within=30)
     return record_id
 
 
@@ -61,7 +61,7 @@ def metadata(root: Path, playback: str, record_id: str, state: str = "published"
 
 
 @pytest.fixture
-async def node(start_node: StartNode) -> Front:
+async def node(start_node: StartNode) -> FrontEnd:
     return await start_node(formats=QUICK)
 
 
@@ -69,9 +69,9 @@ async def test_each_format_appears_at_its_own_time_and_metadata_is_true(start_no
     media()  # made already, so that the formats need the time that they are given and no more
     front = await start_node(formats={"presentation": 0.05, "video": 2})
     record_id = await meet(front, autoStartRecording="true", meta_course="7")
-    await eventually(lambda: done(tmp_path, record_id, "presentation"), within=30)
+    await until_async(lambda: done(tmp_path, record_id, "presentation"), within=30)
     assert not (base(tmp_path) / "published/video").exists()
-    await eventually(lambda: done(tmp_path, record_id, "video"), within=30)
+    await until_async(lambda: done(tmp_path, record_id, "video"), within=30)
 
     about = metadata(tmp_path, "presentation", record_id)
     tags = "id state published start_time end_time participants meeting meta playback raw_size"
@@ -96,7 +96,7 @@ async def test_each_format_appears_at_its_own_time_and_metadata_is_true(start_no
     assert video.findtext("state") == "available"
 
 
-async def test_every_file_that_a_player_asks_for_is_served(node: Front, tmp_path: Path) -> None:
+async def test_every_file_that_a_player_asks_for_is_served(node: FrontEnd, tmp_path: Path) -> None:
     record_id = await record(node, tmp_path)
     names = (
         "metadata.xml shapes.svg panzooms.xml cursor.xml slides_new.xml deskshare.xml presentation_text.json"
@@ -123,7 +123,7 @@ async def test_every_file_that_a_player_asks_for_is_served(node: Front, tmp_path
     ("path", "codecs"),
     [("presentation/{}/video/webcams.webm", ["vp8", "opus"]), ("video/{}/video-0.m4v", ["h264", "aac"])],
 )
-async def test_media_is_real(node: Front, tmp_path: Path, path: str, codecs: list[str]) -> None:
+async def test_media_is_real(node: FrontEnd, tmp_path: Path, path: str, codecs: list[str]) -> None:
     record_id = await record(node, tmp_path)
     command = ["ffprobe", "-v", "error", "-show_entries", "stream=codec_name:format=duration", "-of", "json"]
     media = base(tmp_path) / "published" / path.format(record_id)
@@ -136,28 +136,28 @@ async def test_media_is_real(node: Front, tmp_path: Path, path: str, codecs: lis
     ("parameters", "users"), [({}, 2), ({"autoStartRecording": "true"}, 0), ({"autoStartRecording": "false"}, 1)]
 )
 async def test_without_a_mark_or_a_user_nothing_is_published(
-    node: Front, tmp_path: Path, parameters: dict[str, str], users: int
+    node: FrontEnd, tmp_path: Path, parameters: dict[str, str], users: int
 ) -> None:
     record_id = await meet(node, users=users, **parameters)
     norecord = base(tmp_path) / f"recording/status/archived/{record_id}.norecord"
-    await eventually(norecord.exists)
+    await until_async(norecord.exists)
     assert not list(base(tmp_path).glob("published/*/*"))
     assert (await node.call("getRecordings", state="any")).key == "noRecordings"
 
 
-async def test_a_meeting_that_is_not_recorded_leaves_nothing(node: Front, tmp_path: Path) -> None:
+async def test_a_meeting_that_is_not_recorded_leaves_nothing(node: FrontEnd, tmp_path: Path) -> None:
     await meet(node, record="false", autoStartRecording="true")
 
     async def over() -> bool:
         return (await node.raw("getMeetings")).key == "noMeetings"
 
-    await eventually(over)
+    await until_async(over)
     assert not base(tmp_path).exists()
 
 
-async def test_kept_events_are_there_without_a_recording(node: Front, tmp_path: Path) -> None:
+async def test_kept_events_are_there_without_a_recording(node: FrontEnd, tmp_path: Path) -> None:
     record_id = await meet(node, record="false", meetingKeepEvents="true")
-    await eventually((base(tmp_path) / f"recording/status/ended/{record_id}.done").exists)
+    await until_async((base(tmp_path) / f"recording/status/ended/{record_id}.done").exists)
     assert (base(tmp_path) / f"events/{record_id}/events.xml").is_file()
 
 
@@ -173,7 +173,7 @@ async def test_post_scripts_run_once_a_format_in_order_and_failures_stop_nothing
     (scripts / "post_publish/ignored.txt").write_text("not a script")
     front = await start_node(formats=QUICK)
     record_id = await record(front, tmp_path)
-    await eventually(lambda: log.exists() and len(log.read_text().splitlines()) == 4)
+    await until_async(lambda: log.exists() and len(log.read_text().splitlines()) == 4)
     expected = [
         [f"{script} -m {record_id} -f {playback} {scripts}" for script in ("a_first.rb", "b_second.rb")]
         for playback in ("presentation", "video")
@@ -184,10 +184,10 @@ async def test_post_scripts_run_once_a_format_in_order_and_failures_stop_nothing
 
 
 async def test_the_front_end_is_told_once_a_format_under_the_nodes_signature(
-    node: Front, tmp_path: Path, receiver: Receiver
+    node: FrontEnd, tmp_path: Path, receiver: Receiver
 ) -> None:
     record_id = await record(node, tmp_path, **{"meta_bbb-recording-ready-url": f"{receiver.url}/ready?a=1&b=2"})
-    await eventually(lambda: len(receiver.seen) == 2)
+    await until_async(lambda: len(receiver.seen) == 2)
     method, path, body = receiver.seen[0]
     assert (method, path) == ("POST", "/ready?a=1&b=2")
     head, payload, signature = parse_qs(body)["signed_parameters"][0].split(".")
@@ -201,21 +201,21 @@ async def test_the_front_end_is_told_once_a_format_under_the_nodes_signature(
 async def test_a_new_process_finishes_what_an_old_one_left(start_node: StartNode, tmp_path: Path) -> None:
     first = await start_node(processes_recordings=False)
     record_id = await meet(first, autoStartRecording="true")
-    await eventually((base(tmp_path) / f"recording/status/recorded/{record_id}.done").exists)
+    await until_async((base(tmp_path) / f"recording/status/recorded/{record_id}.done").exists)
     await start_node(formats=QUICK)
-    await eventually(lambda: all(done(tmp_path, record_id, playback) for playback in QUICK), within=30)
+    await until_async(lambda: all(done(tmp_path, record_id, playback) for playback in QUICK), within=30)
 
 
-async def test_rebuild_publishes_the_same_id_again(node: Front, tmp_path: Path) -> None:
+async def test_rebuild_publishes_the_same_id_again(node: FrontEnd, tmp_path: Path) -> None:
     record_id = await record(node, tmp_path)
     path = base(tmp_path) / f"published/presentation/{record_id}/metadata.xml"
     before = path.stat().st_mtime_ns
     await node.control("POST", "/rebuild", recordID=record_id)
-    await eventually(lambda: path.exists() and path.stat().st_mtime_ns > before, within=30)
-    await eventually(lambda: all(done(tmp_path, record_id, playback) for playback in QUICK), within=30)
+    await until_async(lambda: path.exists() and path.stat().st_mtime_ns > before, within=30)
+    await until_async(lambda: all(done(tmp_path, record_id, playback) for playback in QUICK), within=30)
 
 
-async def test_get_recordings_merges_formats_in_the_fixed_order(node: Front, tmp_path: Path) -> None:
+async def test_get_recordings_merges_formats_in_the_fixed_order(node: FrontEnd, tmp_path: Path) -> None:
     record_id = await record(node, tmp_path, meta_course="7")
     said = await node.call("getRecordings", meetingID="course-77")
     recordings = said.xml.findall("recordings/recording")
@@ -255,7 +255,7 @@ async def test_get_recordings_merges_formats_in_the_fixed_order(node: Front, tmp
         ("state=processing,published", True),
     ],
 )
-async def test_filters(node: Front, tmp_path: Path, query: str, found: bool) -> None:
+async def test_filters(node: FrontEnd, tmp_path: Path, query: str, found: bool) -> None:
     record_id = await record(node, tmp_path, meta_course="7", meta_title="Linear algebra")
     said = await node.raw("getRecordings", query.format(id=record_id, prefix=record_id.partition("-")[0]))
     assert (said.xml.find("recordings/recording") is not None) is found
@@ -288,7 +288,7 @@ async def test_fetching_everything_may_be_forbidden(start_node: StartNode) -> No
     assert (said.ok, said.key, said.xml.find("recordings")) == (True, "noRecordings", None)
 
 
-async def test_publication_moves_directories_and_deletion_is_for_ever(node: Front, tmp_path: Path) -> None:
+async def test_publication_moves_directories_and_deletion_is_for_ever(node: FrontEnd, tmp_path: Path) -> None:
     record_id = await record(node, tmp_path)
     said = await node.call("publishRecordings", recordID=record_id, publish="false")
     assert said.get("published") == "false"
@@ -304,7 +304,7 @@ async def test_publication_moves_directories_and_deletion_is_for_ever(node: Fron
     assert (await node.call("getRecordings", state="deleted")).get("recordings/recording/recordID") == record_id
 
 
-async def test_metadata_is_changed_added_and_removed(node: Front, tmp_path: Path) -> None:
+async def test_metadata_is_changed_added_and_removed(node: FrontEnd, tmp_path: Path) -> None:
     record_id = await record(node, tmp_path, meta_course="7", meta_title="old")
     said = await node.call("updateRecordings", recordID=record_id, meta_title="new", meta_course="", meta_Extra="x")
     assert said.get("updated") == "true"
@@ -325,11 +325,11 @@ async def test_metadata_is_changed_added_and_removed(node: Front, tmp_path: Path
         ("updateRecordings", {"recordID": "x"}, "notFound"),
     ],
 )
-async def test_refusals(front: Front, call: str, parameters: dict[str, str], key: str) -> None:
+async def test_refusals(front: FrontEnd, call: str, parameters: dict[str, str], key: str) -> None:
     assert (await front.call(call, **parameters)).key == key
 
 
-async def test_text_tracks_are_listed_fetched_once_and_uploaded(node: Front, tmp_path: Path) -> None:
+async def test_text_tracks_are_listed_fetched_once_and_uploaded(node: FrontEnd, tmp_path: Path) -> None:
     record_id = await record(node, tmp_path)
     listed = json.loads((await node.call("getRecordingTextTracks", recordID=record_id)).text)["response"]
     assert [track["lang"] for track in listed["tracks"]] == ["en-US"]
@@ -348,7 +348,7 @@ async def test_text_tracks_are_listed_fetched_once_and_uploaded(node: Front, tmp
     assert [(track["lang"], track["source"]) for track in again] == [("en-US", "live"), ("de-DE", "upload")]
 
 
-async def test_a_track_that_cannot_be_stored_is_told(node: Front, tmp_path: Path) -> None:
+async def test_a_track_that_cannot_be_stored_is_told(node: FrontEnd, tmp_path: Path) -> None:
     record_id = await record(node, tmp_path)
     inbox = base(tmp_path) / "captions/inbox"
     inbox.rmdir()
@@ -367,7 +367,7 @@ async def test_a_track_that_cannot_be_stored_is_told(node: Front, tmp_path: Path
         ("recordID=x&kind=captions&lang=de", "noRecordings"),
     ],
 )
-async def test_text_track_refusals_are_json(front: Front, query: str, key: str) -> None:
+async def test_text_track_refusals_are_json(front: FrontEnd, query: str, key: str) -> None:
     said = await front.raw("putRecordingTextTrack", query, method="POST")
     assert json.loads(said.text)["response"]["messageKey"] == key
     said = await front.call("getRecordingTextTracks", recordID="x")
@@ -378,7 +378,7 @@ async def test_text_track_refusals_are_json(front: Front, query: str, key: str) 
     }
 
 
-async def test_documents_and_chat_reach_a_running_meeting(front: Front) -> None:
+async def test_documents_and_chat_reach_a_running_meeting(front: FrontEnd) -> None:
     await front.create()
     options = {"method": "POST", "data": SLIDES, "headers": {"Content-Type": "application/xml"}}
     said = await front.call("insertDocument", options, meetingID="course-77")
@@ -394,7 +394,7 @@ async def test_documents_and_chat_reach_a_running_meeting(front: Front) -> None:
     assert (await front.call("sendChatMessage", meetingID="course-77", message="x" * 501)).key == "sizeError"
 
 
-async def test_insert_document_fails_in_its_own_shape(front: Front) -> None:
+async def test_insert_document_fails_in_its_own_shape(front: FrontEnd) -> None:
     options = {"method": "POST", "data": SLIDES, "headers": {"Content-Type": "application/xml"}}
     said = await front.call("insertDocument", options, meetingID="nope")
     assert [each.tag for each in said.xml] == ["returncode", "message"]
@@ -415,14 +415,14 @@ async def test_a_worker_of_its_own_publishes_under_the_hosts_playback_name(
 ) -> None:
     front = await start_node(processes_recordings=False)
     record_id = await meet(front, autoStartRecording="true")
-    await eventually((base(tmp_path) / f"recording/status/recorded/{record_id}.done").exists)
+    await until_async((base(tmp_path) / f"recording/status/recorded/{record_id}.done").exists)
     settings = tmp_path / "usr/local/bigbluebutton/core/scripts/bigbluebutton.yml"
     settings.write_text("playback_host: bbb1.example.org\nplayback_protocol: https\n")
     command = ["-m", "lab.simulator.recordings", "--root", str(tmp_path), "--format", "podcast=0.1"]
     project = Path(__file__).parents[2]
     worker = await asyncio.create_subprocess_exec(sys.executable, *command, cwd=project)
     try:
-        await eventually(lambda: done(tmp_path, record_id, "podcast"), within=30)
+        await until_async(lambda: done(tmp_path, record_id, "podcast"), within=30)
     finally:
         worker.terminate()
     assert await worker.wait() == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
-from .hook import after_import, place_with
+from .import_hook import after_import, place_with
 
 
 def _believing(query: str) -> str:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .hook import place_with
+from .import_hook import place_with
 
 place_with(("score, meetings / weight, weight DESC, id", "id"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from .hook import after_import
+from .import_hook import after_import
 
 
 @after_import("balancer.web.app")

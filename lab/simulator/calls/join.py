@@ -5,7 +5,7 @@ import re
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from lab.simulator.answers import Answer, CallError, element, failed, message, response
-from lab.simulator.guests import guest_status
+from lab.simulator.guest_policy import guest_status
 from lab.simulator.meetings import Meeting, Presence, User
 from lab.simulator.node import Node
 from lab.simulator.request import Call, Parameters

@@ -7,7 +7,7 @@ from lab.simulator.answers import Answer, CallError, element, message, response
 from lab.simulator.node import Node
 from lab.simulator.recordings import catalogue
 from lab.simulator.recordings.catalogue import Format
-from lab.simulator.recordings.xml import recording_element
+from lab.simulator.recordings.recording_xml import recording_element
 from lab.simulator.request import Call, Parameters, is_integer
 
 _META = re.compile(r"meta_([a-zA-Z][a-zA-Z0-9-]*)")

@@ -22,11 +22,11 @@ def get_text_tracks(node: Node, call: Call) -> Answer:
         raise CallError("checksumError", "You did not pass the checksum security check")
     if not catalogue.exists(node.tree, [record_id]):
         return _failed("noRecordings", f"No recording found for {record_id}")
-    tracks = node.tracks.of(record_id)
+    tracks = node.text_tracks.of(record_id)
     if not tracks:
         return _failed("noCaptionsFound", f"No captions found for {record_id}")
     origin = node.settings.server_url
-    listed = [{"href": node.tracks.address(origin, record_id, track), **track} for track in tracks]
+    listed = [{"href": node.text_tracks.address(origin, record_id, track), **track} for track in tracks]
     return json_response(returncode="SUCCESS", tracks=listed)
 
 
@@ -51,7 +51,7 @@ def put_text_track(node: Node, call: Call) -> Answer:
     language = language.replace("_", "-")
     about = {"kind": kind, "label": sent.text("label", language), "lang": language}
     try:
-        node.tracks.put(record_id, about, content, node.clock.milliseconds())
+        node.text_tracks.put(record_id, about, content, node.clock.milliseconds())
     except OSError:
         return _failed("upload_text_track_failed", "Text track upload failed.")
     return json_response(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RECORD_ID = re.compile(r"[0-9a-f]+-[0-9]+")
-_SHIPPED = Path(__file__).parent / "scripts_of_bbb"
+_SHIPPED = Path(__file__).parent / "bbb_scripts"
 _STEPS = ("recorded", "ended", "archived", "sanity", "processed", "published")
 _PLACES = ("published", "unpublished", "deleted", "recording/raw", "recording/process", "recording/publish")
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from lab.simulator.recordings import archive, formats, metadata, scripts
+from lab.simulator.recordings import archive, formats, metadata, post_scripts
 from lab.simulator.recordings.media import MediaError
 from lab.simulator.recordings.tree import Tree
 
@@ -104,7 +104,7 @@ class Worker:
             self._tree.status("published", record_id, playback, "fail").touch()
             return
         async with self._scripts:
-            await scripts.run_post_publish(self._tree, record_id, playback)
+            await post_scripts.run_post_publish(self._tree, record_id, playback)
 
     async def _process(self, record_id: str, playback: str, seconds: float) -> None:
         tree, found = self._tree, archive.read(self._tree.raw(record_id) / "events.xml")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from flask import Flask, Response
 
-from benchmarks.cluster import wait_for
+from benchmarks.sandbox import wait_for
 from lab.sandbox import BIN, PROJECT, Sandbox, free_ports
 
 app = Flask(__name__, static_folder=None)
@@ -21,6 +21,6 @@ def start(sandbox: Sandbox, workers: int, threads: int) -> str:
     origin = f"http://127.0.0.1:{free_ports(1)[0]}"
     shape = ["--workers", str(workers), "--threads", str(threads), "--worker-class", "gthread", "--keep-alive", "75"]
     where: list[str | Path] = ["--bind", origin.removeprefix("http://"), "--chdir", PROJECT]
-    process = sandbox.run("bare", [BIN / "gunicorn", *shape, *where, "benchmarks.bare:app"])
+    process = sandbox.run("bare", [BIN / "gunicorn", *shape, *where, "benchmarks.bare_answer:app"])
     wait_for(process, f"{origin}/bigbluebutton/api/isMeetingRunning")
     return origin

@@ -33,7 +33,7 @@ def install(lab: Lab, patch: str) -> None:
     """Puts one patch into the balancer of every balancer host and restarts its web processes."""
     for host in lab.in_group("balancer"):
         ssh.run_on(lab, host, f"rm -rf /run/{PACKAGE} && mkdir /run/{PACKAGE}")
-        for name in ("__init__.py", "hook.py", f"{patch}.py"):
+        for name in ("__init__.py", "import_hook.py", f"{patch}.py"):
             ssh.copy_to(lab, host, PATCHES / name, f"/run/{PACKAGE}/{name}")
         ssh.run_on(lab, host, INSTALL % patch)
         ssh.run_on(lab, host, READY)

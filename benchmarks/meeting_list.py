@@ -3,9 +3,9 @@
 import time
 from collections.abc import Iterator
 
-from benchmarks.cluster import front_end, running
 from benchmarks.figures import Figure, answer
 from benchmarks.load import Load, drive
+from benchmarks.sandbox import front_end, running
 
 NODES, MEETINGS, REQUESTS = 100, 5000, 60
 POLL_INTERVAL = 10.0
@@ -24,4 +24,4 @@ def measure() -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
-    answer("fleet", measure)
+    answer("meeting_list", measure)

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from lab.command import wait_until
-from lab.faults import hanging
+from lab.faults import hanging_share
 
 Start = Callable[[str], "subprocess.Popen[bytes]"]
 
@@ -33,19 +33,19 @@ def start() -> Iterator[Start]:
 
 
 def test_all_that_is_held_is_let_go(start: Start, tmp_path: Path) -> None:
-    holders = {name: start(hanging.HELD) for name in ("lb1", "lb2")}
+    holders = {name: start(hanging_share.HELD) for name in ("lb1", "lb2")}
     for name, process in holders.items():
         (tmp_path / f"{name}.hanging").write_text(str(process.pid))
-    hanging.let_go(tmp_path)
+    hanging_share.let_go(tmp_path)
     assert [process.wait(10) for process in holders.values()] == [-9, -9]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_one_host_s_share_alone(start: Start, tmp_path: Path) -> None:
-    held, other = start(hanging.HELD), start(hanging.HELD)
+    held, other = start(hanging_share.HELD), start(hanging_share.HELD)
     (tmp_path / "lb1.hanging").write_text(str(held.pid))
     (tmp_path / "lb11.hanging").write_text(str(other.pid))
-    hanging.let_go(tmp_path, "lb1")
+    hanging_share.let_go(tmp_path, "lb1")
     assert held.wait(10) == -9
     assert other.poll() is None
 
@@ -53,10 +53,10 @@ def test_one_host_s_share_alone(start: Start, tmp_path: Path) -> None:
 def test_a_process_that_got_the_number_meanwhile_is_left_alone(start: Start, tmp_path: Path) -> None:
     stranger = start("somebody-else")
     (tmp_path / "lb1.hanging").write_text(str(stranger.pid))
-    hanging.let_go(tmp_path)
+    hanging_share.let_go(tmp_path)
     assert psutil.Process(stranger.pid).is_running()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_where_no_lab_is_nothing_is_done(tmp_path: Path) -> None:
-    hanging.let_go(tmp_path / "absent")
+    hanging_share.let_go(tmp_path / "absent")

@@ -10,7 +10,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 
 @dataclass(slots=True)
-class Seen:
+class LoggedRequest:
     """One request as it arrived; `query` is None where the path had no question mark."""
 
     number: int
@@ -42,37 +42,37 @@ class Seen:
         }
 
 
-class Journal:
+class RequestLog:
     """The latest requests, with counts by call."""
 
     def __init__(self, length: int) -> None:
-        self._seen: deque[Seen] = deque(maxlen=length)
+        self._requests: deque[LoggedRequest] = deque(maxlen=length)
         self._number = 0
         self.totals: Counter[str] = Counter()
         self.running: Counter[str] = Counter()
         self.most_at_once: Counter[str] = Counter()
 
-    def arrive(self, call: str, method: str, raw_path: str, headers: Headers) -> Seen:
+    def arrive(self, call: str, method: str, raw_path: str, headers: Headers) -> LoggedRequest:
         """Note a request whose body is yet to be read."""
         path, mark, query = raw_path.partition("?")
         self._number += 1
-        seen = Seen(self._number, time.time(), call, method, path, query if mark else None, headers)
-        self._seen.append(seen)
+        request = LoggedRequest(self._number, time.time(), call, method, path, query if mark else None, headers)
+        self._requests.append(request)
         self.totals[call] += 1
         self.running[call] += 1
         self.most_at_once[call] = max(self.most_at_once[call], self.running[call])
-        return seen
+        return request
 
     def leave(self, call: str) -> None:
         """Note that a request was dealt with, however it ended."""
         self.running[call] -= 1
 
-    def requests(self, call: str | None = None, after: int = 0) -> list[Seen]:
+    def requests(self, call: str | None = None, after: int = 0) -> list[LoggedRequest]:
         """Return kept requests, oldest first, of one call and numbered above `after`."""
-        return [seen for seen in self._seen if seen.number > after and call in (None, seen.call)]
+        return [request for request in self._requests if request.number > after and call in (None, request.call)]
 
     def clear(self) -> None:
         """Forget requests and counts; numbering goes on, running calls stay counted."""
-        self._seen.clear()
+        self._requests.clear()
         self.totals.clear()
         self.most_at_once.clear()

@@ -21,7 +21,7 @@ SITE = "playbooks/site.yml"
 
 
 @dataclass(frozen=True)
-class Cluster:
+class DeployedCluster:
     """A lab with the product on it."""
 
     name: str
@@ -102,9 +102,9 @@ def changes(played: dict[str, Any]) -> dict[str, list[str]]:
 
 
 @contextmanager
-def deployed(name: str, *up: str) -> Iterator[Cluster]:
+def deployed(name: str, *up: str) -> Iterator[DeployedCluster]:
     """A lab with that name, brought up with these words and deployed; taken down whatever happens."""
-    cluster = Cluster(name)
+    cluster = DeployedCluster(name)
     cluster.lab("down")
     try:
         cluster.lab("up", *up)
@@ -115,10 +115,10 @@ def deployed(name: str, *up: str) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def cluster() -> Iterator[DeployedCluster]:
     """Six hosts, deployed once for all tests of the run and taken down at its end."""
     if standing := os.environ.get(STANDING_LAB):
-        yield Cluster(standing)
+        yield DeployedCluster(standing)
         return
     with deployed(LAB) as cluster:
         yield cluster

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
+from tests.eventually import until_async
 from tests.simulator.conftest import StartNode
-from tests.simulator.eventually import eventually
-from tests.simulator.front import Front
+from tests.simulator.front_end import FrontEnd
 
 
-async def session(front: Front, **parameters: str) -> tuple[str, str]:
+async def session(front: FrontEnd, **parameters: str) -> tuple[str, str]:
     """Join as a browser would; returns the websocket's address and the cookie."""
     said = await front.call("join", **{"meetingID": "course-77", "fullName": "Ada", "role": "VIEWER", **parameters})
     query = urlsplit(str(said.headers["Location"])).query
@@ -23,18 +23,18 @@ async def session(front: Front, **parameters: str) -> tuple[str, str]:
 
 
 @asynccontextmanager
-async def page(front: Front, **parameters: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+async def page(front: FrontEnd, **parameters: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
     address, cookie = await session(front, **parameters)
     async with front.session.ws_connect(address, headers={"Cookie": f"JSESSIONID={cookie}"}) as socket:
         assert (await socket.receive_json())["type"] == "state"
         yield socket
 
 
-async def present(front: Front) -> int:
+async def present(front: FrontEnd) -> int:
     return int((await front.call("getMeetingInfo", meetingID="course-77")).get("participantCount") or 0)
 
 
-async def test_a_user_counts_from_connection_to_disconnection(front: Front) -> None:
+async def test_a_user_counts_from_connection_to_disconnection(front: FrontEnd) -> None:
     await front.create()
     async with page(front):
         assert await present(front) == 1
@@ -42,11 +42,11 @@ async def test_a_user_counts_from_connection_to_disconnection(front: Front) -> N
     async def gone() -> bool:
         return await present(front) == 0
 
-    await eventually(gone)
+    await until_async(gone)
 
 
 @pytest.mark.parametrize("header", [{}, {"Cookie": "JSESSIONID=wrong"}])
-async def test_without_the_cookie_the_session_is_refused(front: Front, header: dict[str, str]) -> None:
+async def test_without_the_cookie_the_session_is_refused(front: FrontEnd, header: dict[str, str]) -> None:
     await front.create()
     address, _ = await session(front)
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
@@ -54,7 +54,7 @@ async def test_without_the_cookie_the_session_is_refused(front: Front, header: d
     assert refused.value.status == 401
 
 
-async def test_a_session_dies_with_its_meeting(front: Front) -> None:
+async def test_a_session_dies_with_its_meeting(front: FrontEnd) -> None:
     await front.create()
     address, cookie = await session(front)
     async with page(front) as socket:
@@ -83,7 +83,7 @@ async def test_3_0_ejects_the_oldest_of_four_sessions_of_one_person(
         await each.__aexit__(None, None, None)
 
 
-async def test_a_meeting_that_filled_up_meanwhile_turns_the_page_away(front: Front) -> None:
+async def test_a_meeting_that_filled_up_meanwhile_turns_the_page_away(front: FrontEnd) -> None:
     await front.create(maxParticipants="1")
     address, cookie = await session(front)
     await front.add_users(1)
@@ -109,7 +109,7 @@ async def test_the_clients_own_calls_need_its_session(start_node: StartNode) -> 
     assert refused["returncode"] == "FAILED"
 
 
-async def test_a_session_can_ask_for_a_join_link_that_works(front: Front) -> None:
+async def test_a_session_can_ask_for_a_join_link_that_works(front: FrontEnd) -> None:
     await front.create()
     address, cookie = await session(front, userID="ada")
     headers = {"Cookie": f"JSESSIONID={cookie}"}
@@ -119,7 +119,7 @@ async def test_a_session_can_ask_for_a_join_link_that_works(front: Front) -> Non
     assert (await front.fetch(f"/bigbluebutton/api/enter?{urlsplit(address).query}", headers=headers)).status == 404
 
 
-async def test_a_restart_cuts_pages_off(front: Front) -> None:
+async def test_a_restart_cuts_pages_off(front: FrontEnd) -> None:
     await front.create()
     async with page(front) as socket:
         await front.control("POST", "/restart", down_seconds=0.1)
@@ -128,7 +128,7 @@ async def test_a_restart_cuts_pages_off(front: Front) -> None:
         assert received.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING)
 
 
-async def test_a_viewer_cannot_press_record_or_admit(front: Front) -> None:
+async def test_a_viewer_cannot_press_record_or_admit(front: FrontEnd) -> None:
     await front.create(record="true", guestPolicy="ASK_MODERATOR")
     async with page(front, guest="false") as socket:
         guest, cookie = await session(front, guest="true", fullName="Bob")
@@ -143,7 +143,7 @@ async def test_a_viewer_cannot_press_record_or_admit(front: Front) -> None:
             async def heard() -> bool:
                 return (await front.call("getMeetingInfo", meetingID="course-77")).get("voiceParticipantCount") == "1"
 
-            await eventually(heard)
+            await until_async(heard)
             meeting = (await front.control("GET", "/meetings"))["meetings"][0]
             assert meeting["recording"] is False
             assert await present(front) == 1

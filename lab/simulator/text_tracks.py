@@ -12,7 +12,7 @@ _VALID_SECONDS = 3600
 _COMMA_TIME = re.compile(r"(\d\d:\d\d:\d\d),(\d{3})")
 
 
-class Tracks:
+class TextTracks:
     """Lists, takes in and hands out captions; addresses work once."""
 
     def __init__(self, tree: Tree) -> None:

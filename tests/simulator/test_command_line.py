@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from lab.simulator.options import parse
-from tests.simulator.front import sign
+from tests.simulator.front_end import sign
 
 PROJECT = Path(__file__).parents[2]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from lab import certificates, inventory, nodes, state
+from lab import certificates, inventory, simulated_nodes, state
 from lab.command import run
 from lab.errors import LabError
 from lab.state import Lab
@@ -37,7 +37,7 @@ def environment(lab: Lab, topology: Topology) -> dict[str, Any]:
             {
                 "name": host.name,
                 "url": f"https://{lab.fqdn(host)}/bigbluebutton/api",
-                "secret_file": str(nodes.secret_file(lab, host).relative_to(lab.directory)),
+                "secret_file": str(simulated_nodes.secret_file(lab, host).relative_to(lab.directory)),
             }
             for host in lab.in_group("nodes")
         ],

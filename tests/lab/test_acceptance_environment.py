@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from acceptance.support import environment as suite
-from lab import environment, inventory, nodes
+from lab import acceptance_environment, inventory, simulated_nodes
 from lab.errors import LabError
 from lab.state import Lab
 from lab.topology import Topology
@@ -27,22 +27,22 @@ def test_the_acceptance_suite_takes_the_file(
     paper_lab: Lab, described: Topology, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _deploy_secrets(paper_lab, described)
-    content = environment.environment(paper_lab, described)
+    content = acceptance_environment.environment(paper_lab, described)
     # The command reads the state directory of real labs, which this one is not in.
-    content["secret_command"] = ["echo", environment.secret(paper_lab)]
+    content["secret_command"] = ["echo", acceptance_environment.secret(paper_lab)]
     path = paper_lab.directory / "acceptance.yml"
     path.write_text(yaml.safe_dump(content))
     taken = suite.load(path)
     assert taken.url == "https://bbb.paper.test/bigbluebutton/api"
     assert taken.secret == "tenant-secret-1"
     assert [node.name for node in taken.nodes] == ["bbb1", "bbb2", "bbb3"]
-    assert taken.nodes[0].secret == nodes.secret_file(paper_lab, paper_lab.host("bbb1")).read_text().strip()
+    assert taken.nodes[0].secret == simulated_nodes.secret_file(paper_lab, paper_lab.host("bbb1")).read_text().strip()
     assert (taken.client, taken.share, taken.disruptive) == ("simulator", "bind", True)
     assert taken.accepted_gaps == ()
 
 
 def test_the_secret_command_runs_from_any_directory(paper_lab: Lab, described: Topology, tmp_path: Path) -> None:
-    command = environment.environment(paper_lab, described)["secret_command"]
+    command = acceptance_environment.environment(paper_lab, described)["secret_command"]
     refused = subprocess.run(
         [*command[:1], *command[1:]], cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False
     )
@@ -52,10 +52,10 @@ def test_the_secret_command_runs_from_any_directory(paper_lab: Lab, described: T
 
 def test_before_the_first_deployment_the_secret_is_refused_with_the_remedy(paper_lab: Lab) -> None:
     with pytest.raises(LabError, match=r"has no secrets yet: run playbooks/site\.yml"):
-        environment.secret(paper_lab)
+        acceptance_environment.secret(paper_lab)
 
 
 def test_polls_are_as_often_as_the_suite_believes(paper_lab: Lab, described: Topology) -> None:
-    content = environment.environment(paper_lab, described)
+    content = acceptance_environment.environment(paper_lab, described)
     variables = inventory.group_variables(paper_lab, described)
     assert content["poll_interval"] == variables["all"]["balancer_poll_interval"]

@@ -1,7 +1,7 @@
 """The HTTP client, the XML parser and Redis's protocol: what was chosen against what there is, doing the same work.
 
 CPU time of one thread, as times what the balancer uses; the median of several rounds, in each of which all of them take
-turns. ``uv pip install --group choices`` brings what is not installed; without it that is left out.
+turns. ``uv pip install --group benchmarks`` brings what is not installed; without it that is left out.
 """
 
 import http.client
@@ -224,4 +224,4 @@ def measure() -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
-    answer("choices", measure)
+    answer("libraries", measure)

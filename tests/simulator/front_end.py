@@ -18,7 +18,7 @@ def sign(call: str, query: str, algorithm: str = "sha256", secret: str = SECRET)
 
 
 @dataclass
-class Said:
+class Answer:
     """One answer, read whole."""
 
     status: int
@@ -42,24 +42,24 @@ class Said:
         return self.get("returncode") == "SUCCESS"
 
 
-class Front:
+class FrontEnd:
     """Talks to one node."""
 
     def __init__(self, session: aiohttp.ClientSession, base: str) -> None:
         self.session, self.base = session, base
 
-    async def fetch(self, path: str, method: str = "GET", **options: Any) -> Said:
+    async def fetch(self, path: str, method: str = "GET", **options: Any) -> Answer:
         """Send exactly this path and query."""
         url = URL(self.base + path, encoded=True)
         async with self.session.request(method, url, allow_redirects=False, **options) as answer:
-            return Said(answer.status, await answer.text(), answer.headers)
+            return Answer(answer.status, await answer.text(), answer.headers)
 
-    async def raw(self, call: str, query: str = "", *, algorithm: str = "sha256", **options: Any) -> Said:
+    async def raw(self, call: str, query: str = "", *, algorithm: str = "sha256", **options: Any) -> Answer:
         """Make a call with a raw query string, signed."""
         signature = f"checksum={sign(call, query, algorithm)}"
         return await self.fetch(f"/bigbluebutton/api/{call}?{query}{'&' if query else ''}{signature}", **options)
 
-    async def call(self, call: str, options: dict[str, Any] | None = None, **parameters: Any) -> Said:
+    async def call(self, call: str, options: dict[str, Any] | None = None, **parameters: Any) -> Answer:
         return await self.raw(call, urlencode(parameters, quote_via=quote), **(options or {}))
 
     def link(self, call: str, **parameters: Any) -> str:
@@ -67,7 +67,7 @@ class Front:
         query = urlencode(parameters, quote_via=quote)
         return f"{self.base}/bigbluebutton/api/{call}?{query}&checksum={sign(call, query)}"
 
-    async def create(self, meeting_id: str = "course-77", **parameters: Any) -> Said:
+    async def create(self, meeting_id: str = "course-77", **parameters: Any) -> Answer:
         said = await self.call("create", **{"name": "Algebra", "meetingID": meeting_id, **parameters})
         assert said.ok, said.text
         return said

@@ -5,10 +5,10 @@ import hashlib
 
 import pytest
 
-from tests.simulator.front import SECRET, Front
+from tests.simulator.front_end import SECRET, FrontEnd
 
 
-async def send(front: Front, line: bytes) -> bytes:
+async def send(front: FrontEnd, line: bytes) -> bytes:
     """Send one request line as it is; returns the whole answer."""
     host, port = front.base.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
@@ -35,7 +35,7 @@ def signed(call: str, query: bytes) -> bytes:
         b"name=%ff%fe&meetingID=odd",
     ],
 )
-async def test_the_query_is_signed_and_kept_as_sent(front: Front, query: bytes) -> None:
+async def test_the_query_is_signed_and_kept_as_sent(front: FrontEnd, query: bytes) -> None:
     answer = await send(front, signed("create", query))
     assert b"<returncode>SUCCESS</returncode>" in answer, answer
     seen = (await front.control("GET", "/requests", call="create"))["requests"][0]
@@ -44,17 +44,17 @@ async def test_the_query_is_signed_and_kept_as_sent(front: Front, query: bytes) 
     assert (await front.call("getMeetingInfo", meetingID="odd")).ok
 
 
-async def test_bytes_beyond_ascii_in_a_request_line_are_a_bad_request(front: Front) -> None:
+async def test_bytes_beyond_ascii_in_a_request_line_are_a_bad_request(front: FrontEnd) -> None:
     answer = await send(front, signed("create", b"name=Alg\xc3\xa8bra&meetingID=odd"))
     assert answer.split(b" ")[1] == b"400"
 
 
-async def test_a_line_of_60_kb_is_read_and_refused_readably(front: Front) -> None:
+async def test_a_line_of_60_kb_is_read_and_refused_readably(front: FrontEnd) -> None:
     answer = await send(front, signed("create", b"name=Algebra&meetingID=odd&x=" + b"y" * 60_000))
     assert answer.split(b" ")[1] == b"414"
 
 
-async def test_a_node_may_be_told_to_take_long_lines(front: Front) -> None:
+async def test_a_node_may_be_told_to_take_long_lines(front: FrontEnd) -> None:
     await front.control("POST", "/settings", max_request_line=70_000)
     answer = await send(front, signed("create", b"name=Algebra&meetingID=odd&x=" + b"y" * 60_000))
     assert b"<returncode>SUCCESS</returncode>" in answer
