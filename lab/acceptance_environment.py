@@ -1,4 +1,4 @@
-"""Writes the acceptance suite's environment file for a lab, and tells it the front ends' secret."""
+"""Writes the acceptance suite's environment file for a lab, and reads the front ends' secret for it."""
 
 import sys
 from pathlib import Path
@@ -17,12 +17,12 @@ HEADER = "# Written by `python -m lab up` for `pytest acceptance --environment`;
 
 
 def environment(lab: Lab, topology: Topology) -> dict[str, Any]:
-    """The environment file as data: acceptance/expected/example.yml says what the keys mean."""
+    """The environment file's content; acceptance/expected/example.yml explains the keys."""
     return {
         "version": 1,
         "name": f"lab-{lab.name}",
         "url": url(lab),
-        # Asked for when the suite runs: the secret is made by the first deployment.
+        # A command, because the secret does not exist before the first deployment.
         "secret_command": [
             "env",
             f"PYTHONPATH={PROJECT}",
@@ -57,12 +57,12 @@ def write(lab: Lab, topology: Topology) -> Path:
 
 
 def url(lab: Lab) -> str:
-    """Where front ends find the balancer."""
+    """The address of the balancer's API for front ends."""
     return f"https://{lab.public_host}/bigbluebutton/api"
 
 
 def secret(lab: Lab) -> str:
-    """The front ends' secret, from the vault file that the first deployment made."""
+    """The front ends' secret, from the vault file that the first deployment created."""
     vault = inventory.vault_file(lab)
     if not vault.exists():
         raise LabError(f"lab {lab.name} has no secrets yet: run playbooks/site.yml with -i {inventory.directory(lab)}")

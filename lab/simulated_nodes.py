@@ -1,25 +1,23 @@
-"""Turning hosts into simulated BBB nodes."""
+"""Installs the BBB simulator on the lab's node hosts."""
 
-import hashlib
 import secrets
 from pathlib import Path
 
 from lab import identity, image, ssh, state
-from lab.simulator.host.bundle import bundle
+from lab.simulator.host.bundle import bundle, source_digest
 from lab.state import Host, Lab
 from lab.topology import Simulator
 
-SOURCES = Path(__file__).parent / "simulator"
 LIBRARY = "/usr/local/lib/bbb-simulator"
 
 
 def secret_file(lab: Lab, host: Host) -> Path:
-    """Where the lab keeps a node's shared secret."""
+    """The file in which the lab keeps a node's shared secret."""
     return lab.directory / "secrets" / host.name
 
 
 def make_secret(lab: Lab, host: Host) -> None:
-    """Give a node the secret it will be installed with; one that is there stays."""
+    """Create the secret that a node will be installed with; an existing one is kept."""
     path = secret_file(lab, host)
     if not path.exists():
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -27,7 +25,7 @@ def make_secret(lab: Lab, host: Host) -> None:
 
 
 def install(lab: Lab, host: Host, simulator: Simulator) -> None:
-    """Carry the simulator to a running host and make it a node there; repeated, it only brings what changed."""
+    """Copy the simulator to a running host and install it as a node; repeated, it only updates what changed."""
     archive = _bundle()
     mark = f"{LIBRARY}/.bundle"
     if ssh.run_on(lab, host, f"cat {mark} 2>/dev/null || true").strip() != archive.stem:
@@ -46,12 +44,8 @@ def install(lab: Lab, host: Host, simulator: Simulator) -> None:
 
 
 def _bundle() -> Path:
-    """The simulator's archive, made once for each state of its sources."""
-    digest = hashlib.sha256()
-    for path in sorted(SOURCES.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            digest.update(str(path.relative_to(SOURCES)).encode() + b"\0" + path.read_bytes() + b"\0")
-    archive = image.CACHE / f"simulator-{digest.hexdigest()[:12]}.tar"
+    """The simulator's archive, created once for each state of its sources."""
+    archive = image.CACHE / f"simulator-{source_digest()}.tar"
     with state.locked("simulator"):
         if not archive.exists():
             draft = archive.with_suffix(".draft")

@@ -28,7 +28,7 @@ class CallError(Exception):
         self.message = message
 
 
-class ListedError(CallError):
+class ErrorListError(CallError):
     """A refusal in the second envelope, which has no messageKey."""
 
 
@@ -58,7 +58,7 @@ def failed(failure: CallError, *, as_json: bool = False) -> Answer:
     """Write a refusal in the envelope it belongs to."""
     if as_json:
         return json_response(returncode="FAILED", messageKey=failure.key, message=failure.message)
-    if isinstance(failure, ListedError):
+    if isinstance(failure, ErrorListError):
         error = element("key", failure.key) + element("message", failure.message)
         return response(f"<errors><error>{error}</error></errors>", returncode="FAILED")
     return response(message(failure.key, failure.message), returncode="FAILED")

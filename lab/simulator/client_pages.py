@@ -53,12 +53,8 @@ class ClientPages:
 
     def _authorised(self, request: web.BaseRequest) -> tuple[Meeting, User] | None:
         query = parse_qs(request.raw_path.partition("?")[2])
-        found = self._node.find_session(query.get("sessionToken", [""])[0])
-        if found is None:
-            return None
         cookie = SimpleCookie(request.headers.get("Cookie", "")).get("JSESSIONID")
-        known = cookie is not None and cookie.value == found[1].cookie
-        return found if known or self._node.settings.requests_without_session else None
+        return self._node.session(query.get("sessionToken", [""])[0], None if cookie is None else cookie.value)
 
     async def _replace(self, user: User, socket: web.WebSocketResponse) -> None:
         older = self._open.get(user.internal_id)
@@ -74,39 +70,39 @@ class ClientPages:
             meeting.users[user.internal_id] = user
             self._node.life.changed(meeting)
             return True
-        return self._node.life.come(meeting, user)
+        return self._node.life.enter(meeting, user)
 
     async def _listen(self, socket: web.WebSocketResponse, meeting: Meeting, user: User) -> None:
         await socket.send_json(self._state(meeting, user))
         async for received in socket:
             if received.type is not WSMsgType.TEXT:
                 continue
-            wish = json.loads(received.data)
-            if wish["type"] == "leave":
+            message = json.loads(received.data)
+            if message["type"] == "leave":
                 await _farewell(socket, "You have left the meeting.", self._exit(meeting))
                 return
-            self._do(meeting, user, wish)
+            self._do(meeting, user, message)
 
-    def _do(self, meeting: Meeting, user: User, wish: dict[str, Any]) -> None:
-        life, kind = self._node.life, wish["type"]
+    def _do(self, meeting: Meeting, user: User, message: dict[str, Any]) -> None:
+        life, kind = self._node.life, message["type"]
         moderates = user.role == "MODERATOR" and user.presence is Presence.ONLINE
         if kind in ("voice", "video"):
-            setattr(user, kind, bool(wish["on"]))
+            setattr(user, kind, bool(message["on"]))
             life.changed(meeting, user)
         elif kind == "chat":
-            meeting.chat.append((self._node.clock.milliseconds(), user.name, str(wish["message"])[:500]))
+            meeting.chat.append((self._node.clock.milliseconds(), user.name, str(message["message"])[:500]))
             life.changed(meeting)
         elif kind == "record" and moderates and meeting.allow_start_stop_recording:
-            life.mark(meeting, on=bool(wish["on"]))
+            life.mark(meeting, on=bool(message["on"]))
         elif kind in ("admit", "deny") and moderates:
-            self._decide(meeting, meeting.users.get(wish["user"]), admit=kind == "admit")
+            self._decide(meeting, meeting.users.get(message["user"]), admit=kind == "admit")
 
     def _decide(self, meeting: Meeting, guest: User | None, *, admit: bool) -> None:
         if guest is None or guest.presence is not Presence.WAITING:
             return
         guest.guest_status = "ALLOW" if admit else "DENY"
         if admit:
-            self._node.life.come(meeting, guest)
+            self._node.life.enter(meeting, guest)
         else:
             meeting.users.pop(guest.internal_id, None)
             self._dismiss(guest, "A moderator denied you access to the meeting.", self._exit(meeting))

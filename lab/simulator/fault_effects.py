@@ -11,7 +11,7 @@ from lab.simulator.node import Node
 
 _TITLES = {500: "500 Internal Server Error", 502: "502 Bad Gateway", 503: "503 Service Temporarily Unavailable"}
 #: How often a hanging call looks whether its client has gone.
-_LOOK_EVERY = 0.5
+_CHECK_INTERVAL = 0.5
 
 
 def written(answer: Answer) -> web.Response:
@@ -43,9 +43,9 @@ async def _interrupt(fault: Fault, request: web.BaseRequest) -> web.StreamRespon
         return None
     if fault.kind == "hang":
         await _wait(fault, request, None)
-        return _gone(request)
+        return _reset(request)
     if fault.kind == "refuse":
-        return _gone(request)
+        return _reset(request)
     if fault.kind == "error":
         title = _TITLES.get(fault.status, f"{fault.status} Error")
         return written(page(title, "nginx", fault.status))
@@ -57,14 +57,14 @@ async def _wait(fault: Fault, request: web.BaseRequest, seconds: float | None) -
     loop = asyncio.get_running_loop()
     until = None if seconds is None else loop.time() + seconds
     while not fault.lifted.is_set() and request.transport is not None and not request.transport.is_closing():
-        left = _LOOK_EVERY if until is None else min(_LOOK_EVERY, until - loop.time())
+        left = _CHECK_INTERVAL if until is None else min(_CHECK_INTERVAL, until - loop.time())
         if left <= 0:
             return
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(fault.lifted.wait(), left)
 
 
-def _gone(request: web.BaseRequest) -> web.StreamResponse:
+def _reset(request: web.BaseRequest) -> web.StreamResponse:
     """Reset the connection; aiohttp finds nothing left to write to."""
     if request.transport is not None:
         request.transport.abort()

@@ -35,9 +35,9 @@ class Life:
         """Take a new meeting in; its startTime comes a moment later."""
         self._meetings.add(meeting)
         self._later(self._settings().start_delay, lambda: self._started(meeting))
-        self._tell("created", meeting)
+        self._notify("created", meeting)
 
-    def come(self, meeting: Meeting, user: User) -> bool:
+    def enter(self, meeting: Meeting, user: User) -> bool:
         """Put a registered user in; False when the meeting is full (reference 4)."""
         others = {other.external_id for other in meeting.online()} - {user.external_id}
         if meeting.max_users and len(others) >= meeting.max_users:
@@ -50,7 +50,7 @@ class Life:
         self._choose_presenter(meeting)
         if meeting.auto_start_recording and not meeting.record_marks:
             self.mark(meeting, on=True)
-        self._tell("joined", meeting, user)
+        self._notify("joined", meeting, user)
         return True
 
     def leave(self, meeting: Meeting, user: User) -> None:
@@ -65,11 +65,11 @@ class Life:
         if not meeting.online():
             meeting.empty_since, meeting.end_time = self.now(), self._clock.milliseconds()
         self._choose_presenter(meeting)
-        self._tell("left", meeting, user)
+        self._notify("left", meeting, user)
 
     def eject(self, meeting: Meeting, user: User) -> None:
         """Put a user out whose place another session of the same person takes."""
-        self._tell("ejected", meeting, user)
+        self._notify("ejected", meeting, user)
         self.leave(meeting, user)
 
     def mark(self, meeting: Meeting, *, on: bool) -> bool:
@@ -78,12 +78,12 @@ class Life:
             return False
         meeting.recording_on = on
         meeting.record_marks.append((self._clock.milliseconds(), on))
-        self._tell("recording-started" if on else "recording-stopped", meeting)
+        self._notify("recording-started" if on else "recording-stopped", meeting)
         return True
 
     def changed(self, meeting: Meeting, user: User | None = None) -> None:
         """Say that something listeners show has changed."""
-        self._tell("changed", meeting, user)
+        self._notify("changed", meeting, user)
 
     def end_soon(self, meeting: Meeting) -> None:
         """End a meeting and its breakouts once the node gets round to it."""
@@ -97,7 +97,7 @@ class Life:
             self.finish(room)
         if self._meetings.remove(meeting):
             meeting.end_time = self._clock.milliseconds()
-            self._tell("ended", meeting)
+            self._notify("ended", meeting)
 
     def forget(self) -> None:
         """Lose everything, as a restart of bbb-web does; nobody is told."""
@@ -167,6 +167,6 @@ class Life:
         timer = asyncio.get_running_loop().call_later(seconds, run)
         self._timers.add(timer)
 
-    def _tell(self, event: str, meeting: Meeting, user: User | None = None) -> None:
+    def _notify(self, event: str, meeting: Meeting, user: User | None = None) -> None:
         for listener in self.listeners:
             listener(event, meeting, user)

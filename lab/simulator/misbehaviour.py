@@ -47,28 +47,28 @@ class Fault:
     lifted: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod
-    def read(cls, wish: dict[str, Any]) -> "Fault":
+    def read(cls, parameters: dict[str, Any]) -> "Fault":
         """Read a fault from JSON; raises ValueError naming what is wrong."""
         known = {"kind", "calls", "seconds", "status", "times", "after"}
-        if unknown := sorted(set(wish) - known):
+        if unknown := sorted(set(parameters) - known):
             raise ValueError(f"unknown field {unknown[0]}: a fault has {', '.join(sorted(known))}")
-        if wish.get("kind") not in KINDS:
+        if parameters.get("kind") not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}")
-        if wish["kind"] in _NEED_SECONDS and not wish.get("seconds"):
-            raise ValueError(f"{wish['kind']} needs seconds")
-        if wish.get("times") is not None and int(wish["times"]) < 1:
+        if parameters["kind"] in _NEED_SECONDS and not parameters.get("seconds"):
+            raise ValueError(f"{parameters['kind']} needs seconds")
+        if parameters.get("times") is not None and int(parameters["times"]) < 1:
             raise ValueError("times must be at least 1, or absent")
-        calls = wish.get("calls")
+        calls = parameters.get("calls")
         return cls(
-            kind=wish["kind"],
+            kind=parameters["kind"],
             calls=frozenset(calls) if calls else None,
-            seconds=float(wish.get("seconds", 0)),
-            status=int(wish.get("status", 500)),
-            times=None if wish.get("times") is None else int(wish["times"]),
-            after=bool(wish.get("after", False)),
+            seconds=float(parameters.get("seconds", 0)),
+            status=int(parameters.get("status", 500)),
+            times=None if parameters.get("times") is None else int(parameters["times"]),
+            after=bool(parameters.get("after", False)),
         )
 
-    def described(self) -> dict[str, object]:
+    def as_json(self) -> dict[str, object]:
         """Return the fault for JSON."""
         calls = None if self.calls is None else sorted(self.calls)
         return {

@@ -85,16 +85,20 @@ class Node:
             raise LookupError("the meeting passed the checks by its internal id, and is then sought by the hash of it")
         return meeting
 
-    def find_session(self, token: str) -> tuple[Meeting, User] | None:
-        """Return who holds a session token; a user that never came and was purged has none."""
+    def session(self, token: str, cookie: str | None) -> tuple[Meeting, User] | None:
+        """Return the meeting and user of a session token.
+
+        None if the token is unknown, the JSESSIONID cookie is another one, or the user never connected and was purged.
+        """
         found = self.sessions.get(token)
         if found is None:
             return None
         meeting, user = found
         purged = user.presence is Presence.REGISTERED and user.internal_id not in meeting.users
-        return None if purged else found
+        allowed = cookie == user.cookie or self.settings.requests_without_session
+        return found if allowed and not purged else None
 
-    def tell_recordings(self, event: str, moved: list[Format]) -> None:
+    def notify_recordings(self, event: str, moved: list[Format]) -> None:
         """Tell hooks that recordings changed their state."""
         for record_id in dict.fromkeys(each.record_id for each in moved):
             external = next(each.meta().get("meetingId", "") for each in moved if each.record_id == record_id)

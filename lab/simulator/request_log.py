@@ -27,7 +27,7 @@ class LoggedRequest:
         """Keep a body's length and hash; the body itself may be huge."""
         self.body_bytes, self.body_sha256 = len(body), hashlib.sha256(body).hexdigest()
 
-    def described(self) -> dict[str, object]:
+    def as_json(self) -> dict[str, object]:
         """Return the entry for JSON."""
         return {
             "number": self.number,

@@ -92,9 +92,9 @@ class NodeServer:
         await self.node.close()
         await self.disconnect()
 
-    def misbehave(self, wish: dict[str, Any]) -> Fault:
+    def misbehave(self, parameters: dict[str, Any]) -> Fault:
         """Put a fault in force; raises ValueError when it is not one."""
-        fault = self.node.misbehaviour.add(Fault.read(wish))
+        fault = self.node.misbehaviour.add(Fault.read(parameters))
         if fault.kind == "frozen":
             freeze(self.node, fault)
         elif fault.kind == "deaf":

@@ -11,15 +11,15 @@ from lab.topology import Topology
 
 
 @pytest.fixture
-def described() -> Topology:
+def default_topology() -> Topology:
     return topology.load()
 
 
 @pytest.fixture
-def paper_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: Topology) -> Lab:
+def paper_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, default_topology: Topology) -> Lab:
     """The default hosts with keys and secrets, nothing of it running."""
     monkeypatch.setattr(state, "STATE_ROOT", tmp_path / "state")
-    lab = Lab("paper", "paper.test", "bbb", "10.99.0.0/24").with_hosts(described.host_names({}), described)
+    lab = Lab("paper", "paper.test", "bbb", "10.99.0.0/24").with_hosts(default_topology.host_names({}), default_topology)
     lab.save()
     ssh.make_keys(lab)
     for host in lab.in_group("nodes"):
@@ -28,7 +28,7 @@ def paper_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: Topolo
 
 
 @pytest.fixture
-def paper_lab_with_nfs(paper_lab: Lab, described: Topology) -> Lab:
+def paper_lab_with_nfs(paper_lab: Lab, default_topology: Topology) -> Lab:
     """The same, with User Mode Linux for the hosts that need NFS."""
     empty = replace(paper_lab, hosts=(), share="nfs")
-    return empty.with_hosts(described.host_names({}), described, uml=True)
+    return empty.with_hosts(default_topology.host_names({}), default_topology, uml=True)

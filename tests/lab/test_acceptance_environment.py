@@ -13,9 +13,9 @@ from lab.state import Lab
 from lab.topology import Topology
 
 
-def _deploy_secrets(lab: Lab, described: Topology) -> None:
+def _deploy_secrets(lab: Lab, default_topology: Topology) -> None:
     """What the secrets playbook leaves, as far as the front ends' secret goes."""
-    inventory.write(lab, described)
+    inventory.write(lab, default_topology)
     vault = inventory.vault_file(lab)
     vault.write_text(yaml.safe_dump({"balancer_secrets": ["tenant-secret-1", "tenant-secret-2"]}))
     program = Path(sys.executable).with_name("ansible-vault")
@@ -24,10 +24,10 @@ def _deploy_secrets(lab: Lab, described: Topology) -> None:
 
 
 def test_the_acceptance_suite_takes_the_file(
-    paper_lab: Lab, described: Topology, monkeypatch: pytest.MonkeyPatch
+    paper_lab: Lab, default_topology: Topology, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _deploy_secrets(paper_lab, described)
-    content = acceptance_environment.environment(paper_lab, described)
+    _deploy_secrets(paper_lab, default_topology)
+    content = acceptance_environment.environment(paper_lab, default_topology)
     # The command reads the state directory of real labs, which this one is not in.
     content["secret_command"] = ["echo", acceptance_environment.secret(paper_lab)]
     path = paper_lab.directory / "acceptance.yml"
@@ -41,8 +41,8 @@ def test_the_acceptance_suite_takes_the_file(
     assert taken.accepted_gaps == ()
 
 
-def test_the_secret_command_runs_from_any_directory(paper_lab: Lab, described: Topology, tmp_path: Path) -> None:
-    command = acceptance_environment.environment(paper_lab, described)["secret_command"]
+def test_the_secret_command_runs_from_any_directory(paper_lab: Lab, default_topology: Topology, tmp_path: Path) -> None:
+    command = acceptance_environment.environment(paper_lab, default_topology)["secret_command"]
     refused = subprocess.run(
         [*command[:1], *command[1:]], cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False
     )
@@ -55,7 +55,7 @@ def test_before_the_first_deployment_the_secret_is_refused_with_the_remedy(paper
         acceptance_environment.secret(paper_lab)
 
 
-def test_polls_are_as_often_as_the_suite_believes(paper_lab: Lab, described: Topology) -> None:
-    content = acceptance_environment.environment(paper_lab, described)
-    variables = inventory.group_variables(paper_lab, described)
+def test_polls_are_as_often_as_the_suite_believes(paper_lab: Lab, default_topology: Topology) -> None:
+    content = acceptance_environment.environment(paper_lab, default_topology)
+    variables = inventory.group_variables(paper_lab, default_topology)
     assert content["poll_interval"] == variables["all"]["balancer_poll_interval"]

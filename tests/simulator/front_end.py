@@ -72,16 +72,16 @@ class FrontEnd:
         assert said.ok, said.text
         return said
 
-    async def control(self, method: str, path: str, **wish: Any) -> Any:
+    async def control(self, method: str, path: str, **parameters: Any) -> Any:
         """Ask the control API; AssertionError when it refuses."""
         headers = {"Authorization": f"Bearer {SECRET}"}
-        async with self.session.request(method, f"{self.base}/simulator{path}", json=wish, headers=headers) as answer:
+        async with self.session.request(method, f"{self.base}/simulator{path}", json=parameters, headers=headers) as answer:
             found = await answer.json()
             assert answer.status == 200, found
             return found
 
-    async def add_users(self, count: int = 1, meeting_id: str = "course-77", **wish: Any) -> list[dict[str, Any]]:
-        users: list[dict[str, Any]] = (await self.control("POST", "/users", meetingID=meeting_id, count=count, **wish))[
+    async def add_users(self, count: int = 1, meeting_id: str = "course-77", **parameters: Any) -> list[dict[str, Any]]:
+        users: list[dict[str, Any]] = (await self.control("POST", "/users", meetingID=meeting_id, count=count, **parameters))[
             "users"
         ]
         return users

@@ -40,8 +40,8 @@ def done(root: Path, record_id: str, playback: str) -> bool:
 async def meet(front: FrontEnd, meeting_id: str = "course-77", *, users: int = 2, **parameters: str) -> str:
     """Hold a meeting with slides and end it; returns its internal id."""
     options = {"method": "POST", "data": SLIDES, "headers": {"Content-Type": "application/xml"}}
-    wish = {"name": "Algèbra & <more>", "meetingID": meeting_id, "record": "true", **parameters}
-    record_id = (await front.call("create", options, **wish)).get("internalMeetingID") or ""
+    parameters = {"name": "Algèbra & <more>", "meetingID": meeting_id, "record": "true", **parameters}
+    record_id = (await front.call("create", options, **parameters)).get("internalMeetingID") or ""
     if users:
         await front.add_users(users, meeting_id=meeting_id)
     await front.call("end", meetingID=meeting_id)

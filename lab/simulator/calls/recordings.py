@@ -1,7 +1,6 @@
 """getRecordings, publishRecordings, deleteRecordings, updateRecordings (reference 3.12)."""
 
 import hashlib
-import re
 
 from lab.simulator.answers import Answer, CallError, element, message, response
 from lab.simulator.node import Node
@@ -9,8 +8,6 @@ from lab.simulator.recordings import catalogue
 from lab.simulator.recordings.catalogue import Format
 from lab.simulator.recordings.recording_xml import recording_element
 from lab.simulator.request import Call, Parameters, is_integer
-
-_META = re.compile(r"meta_([a-zA-Z][a-zA-Z0-9-]*)")
 
 
 def get_recordings(node: Node, call: Call) -> Answer:
@@ -37,7 +34,7 @@ def publish_recordings(node: Node, call: Call) -> Answer:
     publish = call.parameters.flag("publish")
     source, target = ("unpublished", "published") if publish else ("published", "unpublished")
     moved = catalogue.move(node.tree, record_ids, (source,), target)
-    node.tell_recordings(f"rap-{target}", moved)
+    node.notify_recordings(f"rap-{target}", moved)
     return response(element("published", call.parameters.text("publish")))
 
 
@@ -45,15 +42,14 @@ def delete_recordings(node: Node, call: Call) -> Answer:
     """Move recordings to deleted, from where nothing returns."""
     record_ids = _record_ids(node, call)
     moved = catalogue.move(node.tree, record_ids, ("published", "unpublished"), "deleted")
-    node.tell_recordings("rap-deleted", moved)
+    node.notify_recordings("rap-deleted", moved)
     return response(element("deleted", True))
 
 
 def update_recordings(node: Node, call: Call) -> Answer:
     """Change, add and remove metadata."""
     record_ids = _record_ids(node, call)
-    named = ((_META.fullmatch(name), call.parameters.text(name)) for name in call.parameters.names())
-    catalogue.update(node.tree, record_ids, [(name[1].lower(), value) for name, value in named if name])
+    catalogue.update(node.tree, record_ids, list(call.parameters.metadata()))
     return response(element("updated", True))
 
 
@@ -100,8 +96,7 @@ def _matches(found: Format, sent: Parameters) -> bool:
     if prefixes and not found.record_id.startswith(tuple(prefixes)):
         return False
     meta = {name.lower(): value for name, value in found.meta().items()}
-    filters = ((_META.fullmatch(name), sent.text(name)) for name in sent.names())
-    return all(_like(meta.get(name[1].lower()), wanted) for name, wanted in filters if name)
+    return all(_like(meta.get(name), wanted) for name, wanted in sent.metadata())
 
 
 def _like(value: str | None, wanted: str) -> bool:

@@ -71,8 +71,4 @@ def get_join_url(node: Node, call: Call) -> Answer:
 
 
 def _session(node: Node, call: Call) -> tuple[Meeting, User] | None:
-    found = node.find_session(call.parameters.text("sessionToken"))
-    if found is None:
-        return None
-    known = call.cookies.get("JSESSIONID") == found[1].cookie
-    return found if known or node.settings.requests_without_session else None
+    return node.session(call.parameters.text("sessionToken"), call.cookies.get("JSESSIONID"))

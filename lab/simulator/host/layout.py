@@ -1,10 +1,10 @@
 """The files that make a host look like a BBB node, and their contents (reference 5.1, 7.1)."""
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.simulator.host.bundle import source_digest
 from lab.simulator.host.properties import OVERRIDES, PACKAGED, RECORDING
 
 LIBRARY = Path("usr/local/lib/bbb-simulator")
@@ -118,17 +118,9 @@ def nginx(identity: Identity) -> str:
 
 
 def _options(identity: Identity) -> str:
-    # With the code's digest, so that new code is a change too and restarts the services.
-    return f'# code {_digest()}\nBBB_WEB_OPTIONS="{identity.web_options}"\nBBB_RAP_OPTIONS="{identity.rap_options}"\n'
-
-
-def _digest() -> str:
-    package = Path(__file__).parent.parent
-    found = hashlib.sha256()
-    for path in sorted(package.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            found.update(path.read_bytes())
-    return found.hexdigest()[:12]
+    # The digest makes new code a change of this file, which restarts the services.
+    options = f'BBB_WEB_OPTIONS="{identity.web_options}"\nBBB_RAP_OPTIONS="{identity.rap_options}"\n'
+    return f"# code {source_digest()}\n{options}"
 
 
 def _tool(name: str, module: str) -> HostFile:

@@ -16,7 +16,7 @@ from lab.simulator.recordings.media import MediaError
 from lab.simulator.recordings.tree import Tree
 
 #: How often the status directories are looked at when nobody says that something happened.
-_LOOK_EVERY = 1.0
+_CHECK_INTERVAL = 1.0
 log = logging.getLogger(__name__)
 
 
@@ -35,32 +35,32 @@ class Worker:
 
     def __init__(self, tree: Tree, pipeline: Pipeline) -> None:
         self._tree, self._pipeline = tree, pipeline
-        self._woken = asyncio.Event()
+        self._wake = asyncio.Event()
         self._busy: dict[tuple[str, str], asyncio.Task[None]] = {}
         # A node has one worker process: post scripts never overlap.
         self._scripts = asyncio.Lock()
 
     def wake(self) -> None:
         """Say that a meeting has just ended."""
-        self._woken.set()
+        self._wake.set()
 
     async def run(self) -> None:
         """Work until cancelled; a step that fails leaves `.fail` and does not stop the others."""
         try:
             while True:
-                self.look()
+                self.start_waiting()
                 try:
-                    await asyncio.wait_for(self._woken.wait(), _LOOK_EVERY)
+                    await asyncio.wait_for(self._wake.wait(), _CHECK_INTERVAL)
                 except TimeoutError:
                     continue
-                self._woken.clear()
+                self._wake.clear()
         finally:
             tasks = list(self._busy.values())
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def look(self) -> None:
+    def start_waiting(self) -> None:
         """Start whatever waits on disk and is not being worked on."""
         for record_id in self._tree.waiting():
             self._archive(record_id)
