@@ -1,4 +1,4 @@
-"""Each fault's two verbs: put it in, take it out. lab/faults.yml has the same names."""
+"""How each fault is injected and removed. lab/faults.yml has the same names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lab.state import Lab
 
 @dataclass(frozen=True)
 class Action:
-    """How one fault is put into a lab and taken out again; `mend` also takes out a half-made one."""
+    """How one fault is injected and removed; `mend` also removes one that was injected only in part."""
 
     inject: Callable[[Lab], None]
     mend: Callable[[Lab], None]

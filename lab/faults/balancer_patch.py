@@ -1,4 +1,4 @@
-"""Patches the balancer that is installed on a lab's hosts, by code beside its own that Python loads at start."""
+"""Patches the balancer that is installed on a lab's hosts, by an additional package that Python loads at start."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lab.state import Lab
 PATCHES = Path(__file__).parent / "patches"
 RELEASES = "/opt/bbb-fleet/releases"
 PACKAGE = "bbb_fleet_fault"
-#: Only the current release is patched, and every one is cleaned.
+#: Patches the current release only; REMOVE cleans all releases.
 INSTALL = f"""
 set -e
 for site in /opt/bbb-fleet/current/lib/python3*/site-packages; do
@@ -30,7 +30,7 @@ READY = "timeout 30 sh -c 'until balancer node list --format json >/dev/null; do
 
 
 def install(lab: Lab, patch: str) -> None:
-    """Puts one patch into the balancer of every balancer host and restarts its web processes."""
+    """Install one patch on every balancer host and restart the web processes."""
     for host in lab.in_group("balancer"):
         ssh.run_on(lab, host, f"rm -rf /run/{PACKAGE} && mkdir /run/{PACKAGE}")
         for name in ("__init__.py", "import_hook.py", f"{patch}.py"):
@@ -40,7 +40,7 @@ def install(lab: Lab, patch: str) -> None:
 
 
 def remove(lab: Lab) -> None:
-    """Takes every patch out again."""
+    """Remove every patch."""
     for host in lab.in_group("balancer"):
         ssh.run_on(lab, host, REMOVE)
         ssh.run_on(lab, host, READY)

@@ -1,4 +1,4 @@
-"""A share that hangs: whoever touches it waits, as with a storage host that is gone and a hard mount."""
+"""A share that hangs: every access waits, as on a hard mount whose storage host is down."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from lab.command import wait_until
 from lab.errors import LabError
 from lab.state import Host, Lab
 
-#: Mounts a file system over the share whose server never says a word, and holds it. The device is opened on the
-#: machine, since a host has none; only then is the host's mount namespace entered.
+#: Mounts a FUSE file system over the share and never answers its requests. /dev/fuse is opened before the host's mount
+#: namespace is entered, because a host does not have that device.
 HOLD = """
 import ctypes, os, signal, sys
 device = os.open("/dev/fuse", os.O_RDWR)
@@ -28,50 +28,50 @@ open(sys.argv[3], "w").close()
 signal.pause()
 """
 HELD = "/run/bbb-fleet-share-hangs"
-#: How the files are called that keep the holders' process ids.
-NOTE = ".hanging"
+#: Suffix of the files that store the holders' process ids.
+PID_SUFFIX = ".hanging"
 
 
 def hang(lab: Lab, host: Host, share: str) -> None:
-    """Makes the share of one host hang. A User Mode Linux host loses its way to the storage host instead."""
+    """Make the share of one host hang. A User Mode Linux host is cut off from the storage host instead."""
     if host.machine != "nspawn":
         for storage in lab.in_group("storage"):
             network.cut(lab, host, storage)
         return
     command = [sys.executable, "-c", HOLD, str(_init(lab, host)), share, HELD]
-    # Its own streams: whoever waits for the end of ours must not wait for it.
+    # It gets its own streams, so that a caller that reads ours to the end does not wait for it.
     with Path(os.devnull).open("r+b") as quiet:
         holder = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
-    _note(lab, host).write_text(str(holder.pid))
-    wait_until(lambda: _held(lab, host, holder), what=f"the share of {host.name} hangs", within=20)
+    _pid_file(lab, host).write_text(str(holder.pid))
+    wait_until(lambda: _is_held(lab, host, holder), what=f"the share of {host.name} hangs", within=20)
 
 
 def free(lab: Lab, host: Host, share: str) -> None:
-    """Lets the share of one host answer again."""
+    """Let the share of one host answer again."""
     if host.machine != "nspawn":
         network.heal(lab)
         return
     let_go(lab.directory, host.name)
-    # Services have namespaces of their own, which may still hold what hung.
+    # Services have their own mount namespaces, which may still contain the hanging mount.
     ssh.run_on(lab, host, f"rm -f {HELD}; ! grep -q ' {share} fuse' /proc/mounts || umount -l {share}")
     ssh.run_on(lab, host, "systemctl restart balancer-importer nginx-recordings")
 
 
 def let_go(directory: Path, host_name: str = "*") -> None:
-    """End what holds the shares of a lab's hosts, or of one host: it lives outside of them and would outlive them."""
-    for note in directory.glob(f"{host_name}{NOTE}"):
-        _end(int(note.read_text()))
-        note.unlink()
+    """End the processes that hold the shares of a lab's hosts, or of one host; they run outside of the hosts."""
+    for pid_file in directory.glob(f"{host_name}{PID_SUFFIX}"):
+        _end(int(pid_file.read_text()))
+        pid_file.unlink()
 
 
 def _init(lab: Lab, host: Host) -> int:
     found = processes.inits(lab.host_directory(host))
     if not found:
-        raise LabError(f"{host.name} does not run")
+        raise LabError(f"{host.name} is not running")
     return found[0]
 
 
-def _held(lab: Lab, host: Host, holder: subprocess.Popen[bytes]) -> bool:
+def _is_held(lab: Lab, host: Host, holder: subprocess.Popen[bytes]) -> bool:
     if holder.poll() is not None:
         raise LabError(f"{host.name}: the hanging share could not be mounted")
     return "held" in ssh.run_on(lab, host, f"test ! -e {HELD} || echo held")
@@ -83,5 +83,5 @@ def _end(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _note(lab: Lab, host: Host) -> Path:
-    return lab.directory / f"{host.name}{NOTE}"
+def _pid_file(lab: Lab, host: Host) -> Path:
+    return lab.directory / f"{host.name}{PID_SUFFIX}"

@@ -1,4 +1,4 @@
-"""Runs on a balancer host, inside its installed release: changes a module of the balancer right after its import."""
+"""Runs on a balancer host, inside the installed release: changes a module of the balancer right after its import."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 Patch = Callable[[ModuleType], None]
 
 
-class _After(importlib.abc.MetaPathFinder):
+class _PatchFinder(importlib.abc.MetaPathFinder):
     def __init__(self, name: str, patch: Patch) -> None:
         self._name, self._patch = name, patch
 
@@ -33,22 +33,22 @@ class _After(importlib.abc.MetaPathFinder):
             load(module)
             self._patch(module)
 
-        # An instance of its own for each module, so nothing else is loaded by it.
+        # Each module has its own loader instance, so no other module is affected.
         loader.exec_module = load_and_patch  # type: ignore[method-assign]
 
 
 def after_import(name: str) -> Callable[[Patch], Patch]:
-    """Applies a patch to the module of that name as soon as it is imported."""
+    """Apply a patch to the module of that name as soon as it is imported."""
 
     def register(patch: Patch) -> Patch:
-        sys.meta_path.insert(0, _After(name, patch))
+        sys.meta_path.insert(0, _PatchFinder(name, patch))
         return patch
 
     return register
 
 
 def place_with(*changes: tuple[str, str]) -> None:
-    """Has meetings placed by a changed copy of function choose_node, which only this process's connections know."""
+    """Place meetings with a changed copy of the function choose_node, visible to this process's connections only."""
     values = [each for change in changes for each in change]
 
     @after_import("balancer.storage.postgresql.placement")

@@ -1,4 +1,4 @@
-"""A repeated create places the meeting anew, on another node, though it still runs on the first."""
+"""A repeated create places the meeting on another node, although it still runs on the first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Placement always takes the first node that may have a meeting, whatever its load."""
+"""Placement always chooses the first node that may take a meeting, whatever its load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every HTML page ends with a comment that holds the front end's secret, as a debugging aid left behind would."""
+"""Every HTML page ends with a comment that contains the front end's secret, like a forgotten debugging aid."""
 
 from __future__ import annotations
 
