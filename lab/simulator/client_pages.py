@@ -1,4 +1,4 @@
-"""Client pages that are open: each keeps its user in the meeting (reference 3.3.3)."""
+"""Open client pages, each of which keeps its user in the meeting (reference 3.3.3)."""
 
 import asyncio
 import json
@@ -11,9 +11,9 @@ from aiohttp import WSMsgType, web
 from lab.simulator.meetings import Meeting, Presence, User
 from lab.simulator.node import Node
 
-#: A page that vanished without closing its connection is noticed after this.
+#: Seconds after which a page that vanished without closing its connection is detected.
 _HEARTBEAT = 10.0
-#: How long a closing connection waits for the page to agree.
+#: Seconds that a closing connection waits for the page's confirmation.
 _GOODBYE = 1.0
 
 
@@ -27,7 +27,7 @@ class ClientPages:
         node.life.listeners.append(self._on_event)
 
     async def connect(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Serve one page's websocket for as long as it is open."""
+        """Serve one page's websocket while it is open."""
         found = self._authorised(request)
         if found is None:
             return web.json_response({"response": "unauthorized", "message": "Session Unauthorized"}, status=401)
@@ -47,7 +47,7 @@ class ClientPages:
         return socket
 
     async def close(self) -> None:
-        """Close every page without a word, as a dying node does."""
+        """Close every page without notice, like a crashing node."""
         pages, self._open = list(self._open.values()), {}
         await asyncio.gather(*(page.close() for page in pages))
 
@@ -120,7 +120,7 @@ class ClientPages:
         elif event == "ejected" and user is not None:
             self._dismiss(user, "You joined from another place.", self._exit(meeting))
         elif meeting.internal_id not in self._stale:
-            # Many changes in one go, as when a crowd arrives, are shown once.
+            # Many simultaneous changes, such as the arrival of a crowd, cause one refresh.
             self._stale[meeting.internal_id] = meeting
             asyncio.get_running_loop().call_soon(self._refresh, meeting)
 
@@ -165,7 +165,7 @@ async def _send(page: web.WebSocketResponse, values: dict[str, Any]) -> None:
         try:
             await page.send_json(values)
         except ConnectionError:
-            # The page closed between the look and the word; its reader notices that itself.
+            # The page closed after the check; the task that reads from it handles that.
             return
 
 

@@ -1,4 +1,4 @@
-"""The control API below /simulator: for tests and the lab, not part of BBB.
+"""The control API below /simulator, for tests and the lab; not part of BBB.
 
 Every request carries `Authorization: Bearer <node secret>`; bodies and answers are JSON.
 """
@@ -43,7 +43,7 @@ _CHANGEABLE: dict[str, Callable[[Any], object]] = {
 
 
 class ControlError(Exception):
-    """The control request makes no sense; the text says why."""
+    """A control request is refused; the text gives the reason."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -51,7 +51,7 @@ class ControlError(Exception):
 
 
 class Control:
-    """Answers control requests of one node."""
+    """Answers the control requests of one node."""
 
     def __init__(self, node: Node, server: "NodeServer") -> None:
         self._node, self._server = node, server
@@ -79,7 +79,7 @@ class Control:
         given = request.headers.get("Authorization", "")
         expected = f"Bearer {self._node.settings.secret}"
         if not hmac.compare_digest(given.encode(), expected.encode()):
-            return web.json_response({"error": "Authorization: Bearer <node secret> is needed"}, status=401)
+            return web.json_response({"error": "Authorization: Bearer <node secret> is required"}, status=401)
         route = self._routes.get((request.method, path.removeprefix("/simulator").rstrip("/")))
         if route is None:
             return web.json_response({"error": f"no {request.method} {path}"}, status=404)
@@ -153,7 +153,7 @@ class Control:
         return {"lifted": [fault.as_json() for fault in self._server.mend(number)]}
 
     async def _restart(self, parameters: dict[str, Any]) -> object:
-        """Restart after the answer: down for `down_seconds`, then without memory."""
+        """Restart after this answer: be down for `down_seconds`, then come back without memory."""
         self._node.background.spawn(self._server.restart(float(parameters.get("down_seconds", 0))))
         return {}
 
@@ -173,7 +173,7 @@ class Control:
 
 
 async def _read_parameters(request: web.BaseRequest) -> dict[str, Any]:
-    """Read the query's parameters and, over them, a JSON object in the body."""
+    """Return the query's parameters, overridden by those of a JSON object in the body."""
     parameters: dict[str, Any] = dict(parse_qsl(request.raw_path.partition("?")[2], keep_blank_values=True))
     body = await request.read()
     if body:

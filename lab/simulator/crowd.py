@@ -1,4 +1,4 @@
-"""Users without browsers, many at once, for tests of load and placement."""
+"""Many users without browsers, for tests of load and placement."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from lab.simulator.node import Node
 
 
 def as_json(user: User) -> dict[str, object]:
-    """Return a user for JSON."""
+    """Return a user as a JSON object."""
     return {
         "userID": user.external_id,
         "internalUserID": user.internal_id,
@@ -23,7 +23,7 @@ def as_json(user: User) -> dict[str, object]:
 
 
 def add(node: Node, meeting: Meeting, parameters: dict[str, Any]) -> list[dict[str, object]]:
-    """Let `count` users in, as `role`, with `voice`, `video`, `listening` as said; returns those who fit."""
+    """Let `count` users in, with the given `role`, `voice`, `video` and `listening`; return those who fit in."""
     role = str(parameters.get("role", "VIEWER")).upper()
     if role not in ("MODERATOR", "VIEWER"):
         raise ValueError("role must be MODERATOR or VIEWER")
@@ -37,7 +37,7 @@ def add(node: Node, meeting: Meeting, parameters: dict[str, Any]) -> list[dict[s
 
 
 def remove(node: Node, meeting: Meeting, parameters: dict[str, Any]) -> int:
-    """Let users leave: the one with `userID`, else the last `count`, else all; returns how many left."""
+    """Let the user with `userID`, else the last `count` users, else all users leave; return how many left."""
     online = [user for user in meeting.users.values() if user.presence is Presence.ONLINE]
     if "userID" in parameters:
         leaving = [user for user in online if user.external_id == parameters["userID"]]

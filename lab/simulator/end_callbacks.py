@@ -1,4 +1,4 @@
-"""What a node tells others when a meeting ends (reference 3.2.7)."""
+"""The callbacks of a node when a meeting ends (reference 3.2.7)."""
 
 from collections.abc import Callable
 from urllib.parse import quote_plus
@@ -10,13 +10,13 @@ from lab.simulator.settings import NodeSettings
 
 
 class EndCallbacks:
-    """meta_endCallbackUrl and meetingEndedURL; never for breakouts."""
+    """Calls meta_endCallbackUrl and meetingEndedURL, except for breakouts."""
 
     def __init__(self, background: Background, delivery: Delivery, settings: Callable[[], NodeSettings]) -> None:
         self._background, self._delivery, self._settings = background, delivery, settings
 
     def on_event(self, event: str, meeting: Meeting, user: User | None) -> None:
-        """Listen to a node's life."""
+        """Handle an event of a node's meetings."""
         if event != "ended" or meeting.is_breakout:
             return
         delays = self._settings().callback_delays

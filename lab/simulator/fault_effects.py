@@ -1,4 +1,4 @@
-"""How each fault strikes a request."""
+"""The effects of faults on requests."""
 
 import asyncio
 from contextlib import suppress
@@ -10,12 +10,12 @@ from lab.simulator.misbehaviour import INTERRUPTS, SPOILERS, Fault
 from lab.simulator.node import Node
 
 _TITLES = {500: "500 Internal Server Error", 502: "502 Bad Gateway", 503: "503 Service Temporarily Unavailable"}
-#: How often a hanging call looks whether its client has gone.
+#: Seconds between two checks of a hanging call whether its client has disconnected.
 _CHECK_INTERVAL = 0.5
 
 
 def written(answer: Answer) -> web.Response:
-    """Turn an answer into aiohttp's response, with the headers that bbb-web sets."""
+    """Return an answer as aiohttp's response, with the headers that bbb-web sets."""
     body = answer.body.encode("utf-8", "replace") if isinstance(answer.body, str) else answer.body
     headers = {"Cache-Control": "no-cache"} | answer.headers
     headers["Content-Type"] = f"{answer.content_type};charset=utf-8"
@@ -23,13 +23,13 @@ def written(answer: Answer) -> web.Response:
 
 
 async def before(node: Node, request: web.BaseRequest, call: str) -> web.StreamResponse | None:
-    """Strike before the call is carried out; None lets it go on."""
+    """Apply a fault before the call is carried out; None lets the call continue."""
     fault = node.misbehaviour.strike(call, INTERRUPTS)
     return None if fault is None else await _interrupt(fault, request)
 
 
 async def after(node: Node, request: web.BaseRequest, call: str, answer: Answer) -> web.StreamResponse:
-    """Strike the finished answer, or pass it on whole."""
+    """Apply a fault to the finished answer, or return the answer unchanged."""
     fault = node.misbehaviour.strike(call, INTERRUPTS, after=True)
     if fault is not None and (struck := await _interrupt(fault, request)) is not None:
         return struck
@@ -53,7 +53,7 @@ async def _interrupt(fault: Fault, request: web.BaseRequest) -> web.StreamRespon
 
 
 async def _wait(fault: Fault, request: web.BaseRequest, seconds: float | None) -> None:
-    """Wait until the time is over, the fault is lifted or the client has gone."""
+    """Wait until the time is over, the fault is lifted or the client has disconnected."""
     loop = asyncio.get_running_loop()
     until = None if seconds is None else loop.time() + seconds
     while not fault.lifted.is_set() and request.transport is not None and not request.transport.is_closing():
@@ -65,7 +65,7 @@ async def _wait(fault: Fault, request: web.BaseRequest, seconds: float | None) -
 
 
 def _reset(request: web.BaseRequest) -> web.StreamResponse:
-    """Reset the connection; aiohttp finds nothing left to write to."""
+    """Reset the connection; aiohttp then drops the response returned here."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=500)

@@ -1,4 +1,4 @@
-"""Statistics that stand still on a node that otherwise works."""
+"""Statistics that no longer change, on a node that otherwise works."""
 
 from lab.simulator.answers import Answer
 from lab.simulator.calls.info import get_meeting_info, get_meetings
@@ -8,7 +8,7 @@ from lab.simulator.request import Call, Parameters
 
 
 def freeze(node: Node, fault: Fault) -> None:
-    """Let the fault remember what the node says now."""
+    """Store the node's present statistics in the fault."""
     fault.memory[""] = get_meetings(node, Call("getMeetings", "GET", b"", Parameters([]))).body
     for meeting in node.meetings:
         asked = Parameters([("meetingID", meeting.meeting_id)])
@@ -16,7 +16,7 @@ def freeze(node: Node, fault: Fault) -> None:
 
 
 def frozen_answer(node: Node, call: Call) -> Answer | None:
-    """Return the remembered answer; None for other calls and for meetings made since."""
+    """Return the stored answer; None for other calls and for meetings created later."""
     fault = node.misbehaviour.concerning("frozen", call.name)
     if fault is None or call.name not in ("getMeetings", "getMeetingInfo"):
         return None

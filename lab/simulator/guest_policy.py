@@ -1,4 +1,4 @@
-"""Who has to wait in the lobby (reference 10.1)."""
+"""Which users must wait in the lobby (reference 10.1)."""
 
 from lab.simulator.request import Parameters
 from lab.simulator.settings import NodeSettings
@@ -9,7 +9,7 @@ _TRUE = ("true", "1")
 def guest_status(settings: NodeSettings, policy: str, role: str, sent: Parameters) -> str:
     """Return ALLOW, WAIT or DENY for a join.
 
-    A join without `guest` counts as authenticated; one with it does not, unless `auth` says so.
+    A join without `guest` counts as authenticated. One with `guest` does not, unless `auth` is true.
     """
     guest = sent.text("guest").lower() in _TRUE
     authenticated = sent.text("auth").lower() in _TRUE if sent.text("auth") else not sent.text("guest")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import unquote
 
-#: Path prefix -> directory below var/bigbluebutton.
+#: Directories below var/bigbluebutton, by path prefix.
 _PLACES = {
     "/presentation/": "published/presentation",
     "/playback/video/": "published/video",
@@ -15,7 +15,7 @@ _PLACES = {
 
 
 def file_for(root: Path, path: str) -> Path | None:
-    """Return the published file that a path names; a directory is its index.html, None is a 404."""
+    """Return the published file for a path, for a directory its index.html; None if there is none."""
     for prefix, place in _PLACES.items():
         if path.startswith(prefix):
             base = (root / "var/bigbluebutton" / place).resolve()

@@ -1,4 +1,4 @@
-"""What a node was sent, byte for byte, and how many calls ran at once."""
+"""The requests that a node received, byte for byte, and how many calls ran at once."""
 
 import hashlib
 import time
@@ -11,7 +11,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 @dataclass(slots=True)
 class LoggedRequest:
-    """One request as it arrived; `query` is None where the path had no question mark."""
+    """One request as it arrived; `query` is None if the target had no question mark."""
 
     number: int
     at: float
@@ -24,11 +24,11 @@ class LoggedRequest:
     body_sha256: str = _NOTHING
 
     def note_body(self, body: bytes) -> None:
-        """Keep a body's length and hash; the body itself may be huge."""
+        """Keep a body's length and hash only, because the body may be huge."""
         self.body_bytes, self.body_sha256 = len(body), hashlib.sha256(body).hexdigest()
 
     def as_json(self) -> dict[str, object]:
-        """Return the entry for JSON."""
+        """Return the entry as a JSON object."""
         return {
             "number": self.number,
             "at": self.at,
@@ -53,7 +53,7 @@ class RequestLog:
         self.most_at_once: Counter[str] = Counter()
 
     def arrive(self, call: str, method: str, raw_path: str, headers: Headers) -> LoggedRequest:
-        """Note a request whose body is yet to be read."""
+        """Log a request before its body is read."""
         path, mark, query = raw_path.partition("?")
         self._number += 1
         request = LoggedRequest(self._number, time.time(), call, method, path, query if mark else None, headers)
@@ -64,15 +64,15 @@ class RequestLog:
         return request
 
     def leave(self, call: str) -> None:
-        """Note that a request was dealt with, however it ended."""
+        """Count a call as finished, whether it succeeded or not."""
         self.running[call] -= 1
 
     def requests(self, call: str | None = None, after: int = 0) -> list[LoggedRequest]:
-        """Return kept requests, oldest first, of one call and numbered above `after`."""
+        """Return the stored requests with numbers above `after`, of one call or all, oldest first."""
         return [request for request in self._requests if request.number > after and call in (None, request.call)]
 
     def clear(self) -> None:
-        """Forget requests and counts; numbering goes on, running calls stay counted."""
+        """Remove requests and counts; numbering continues, and running calls stay counted."""
         self._requests.clear()
         self.totals.clear()
         self.most_at_once.clear()

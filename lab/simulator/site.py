@@ -1,4 +1,4 @@
-"""Everything a node serves beside the API: client page, liveness, recordings (reference 6)."""
+"""Everything that a node serves outside of the API: client page, liveness, recordings (reference 6)."""
 
 import re
 from functools import cache
@@ -15,14 +15,14 @@ from lab.simulator.published_files import file_for
 _TRACK = "/bigbluebutton/textTrack/"
 _PLAYER = "/playback/presentation/2.3"
 _OLD_QUERY = re.compile(r"meetingId=([0-9a-f]+-[0-9]+)")
-#: Content types that Python's table lacks on some systems.
+#: Content types that Python's table does not have on some systems.
 _KINDS = {".m4v": "video/mp4", ".ogg": "audio/ogg", ".vtt": "text/vtt", ".webm": "video/webm"}
 _CLIENT = Path(__file__).parent / "client"
 _ASSETS = {"/html5client/client.js": "text/javascript", "/html5client/client.css": "text/css"}
 
 
 class Site:
-    """The node's other paths."""
+    """The node's paths outside of the API."""
 
     def __init__(self, node: Node) -> None:
         self._node = node

@@ -13,14 +13,14 @@ _COMMA_TIME = re.compile(r"(\d\d:\d\d:\d\d),(\d{3})")
 
 
 class TextTracks:
-    """Lists, takes in and hands out captions; addresses work once."""
+    """Lists, accepts and serves captions; each download address works once."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self._tokens: dict[str, float] = {}
 
     def of(self, record_id: str) -> list[dict[str, str]]:
-        """Return the tracks of a recording as captions.json has them."""
+        """Return the tracks of a recording, as in captions.json."""
         path = self._tree.captions(record_id) / "captions.json"
         tracks: list[dict[str, str]] = json.loads(path.read_text()) if path.is_file() else []
         return tracks
@@ -32,14 +32,14 @@ class TextTracks:
         return f"{origin}/bigbluebutton/textTrack/{fresh}/{record_id}/{_name(track)}"
 
     def fetch(self, given: str, record_id: str, name: str) -> bytes | None:
-        """Return a track for an address that was not used yet, else None."""
+        """Return the track of an address that is valid and unused; else None."""
         until = self._tokens.pop(given, 0.0)
         path = self._tree.captions(record_id) / name
         allowed = until > time.monotonic() and path.parent == self._tree.captions(record_id)
         return path.read_bytes() if allowed and path.is_file() else None
 
     def put(self, record_id: str, about: dict[str, str], content: bytes, moment: int) -> None:
-        """Drop an upload into the inbox and let the caption service take it from there."""
+        """Write an upload to the inbox, as BBB does, and process it from there as the caption service does."""
         inbox = self._tree.base / "captions/inbox"
         inbox.mkdir(parents=True, exist_ok=True)
         stem = f"{record_id}-{moment}-track"
@@ -63,5 +63,5 @@ def _name(track: dict[str, str]) -> str:
 
 
 def _vtt(text: str) -> str:
-    """Turn SubRip into WebVTT; WebVTT stays as it is."""
+    """Convert SubRip to WebVTT; WebVTT is returned unchanged."""
     return text if text.startswith("WEBVTT") else "WEBVTT\n\n" + _COMMA_TIME.sub(r"\1.\2", text)

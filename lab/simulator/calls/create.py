@@ -16,7 +16,7 @@ _MEETING_ID_SIZE = "Meeting ID must be between 2 and 256 characters"
 
 
 def create(node: Node, call: Call) -> Answer:
-    """Create a meeting, or answer with the one that is there."""
+    """Create a meeting, or answer with the existing one."""
     _validate(call.parameters)
     documents = _documents(node, call)
     existing = node.meetings.find(call.parameters.text("meetingID"))

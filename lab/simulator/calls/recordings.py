@@ -11,7 +11,7 @@ from lab.simulator.request import Call, Parameters, is_integer
 
 
 def get_recordings(node: Node, call: Call) -> Answer:
-    """List recordings, a page of them when `limit` asks for one."""
+    """List recordings, or a page of them if `limit` is given."""
     _sign(node, call)
     sent = call.parameters
     limit = _limit(sent)
@@ -39,7 +39,7 @@ def publish_recordings(node: Node, call: Call) -> Answer:
 
 
 def delete_recordings(node: Node, call: Call) -> Answer:
-    """Move recordings to deleted, from where nothing returns."""
+    """Move recordings to deleted, from where they cannot be restored."""
     record_ids = _record_ids(node, call)
     moved = catalogue.move(node.tree, record_ids, ("published", "unpublished"), "deleted")
     node.notify_recordings("rap-deleted", moved)
@@ -62,7 +62,7 @@ def _sign(node: Node, call: Call) -> None:
 
 
 def _record_ids(node: Node, call: Call, *needed: str) -> list[str]:
-    """Check in BBB's order: checksum there, parameters there, checksum right, recording there."""
+    """Check in BBB's order: checksum present, parameters present, checksum right, recording exists."""
     if not call.parameters.raw("checksum") and node.settings.secret:
         raise CallError("checksumError", "You did not pass the checksum security check")
     if not call.parameters.text("recordID"):
@@ -100,7 +100,7 @@ def _matches(found: Format, sent: Parameters) -> bool:
 
 
 def _like(value: str | None, wanted: str) -> bool:
-    """Compare exactly, or with `%` standing for anything at either end."""
+    """Compare exactly, or with `%` as a wildcard at either end."""
     if value is None:
         return False
     text = wanted.strip("%")
@@ -112,7 +112,7 @@ def _like(value: str | None, wanted: str) -> bool:
 
 
 def _page(node: Node, found: list[Format], offset: int, limit: int | None) -> tuple[list[list[Format]], str]:
-    """Merge formats to recordings and cut out the page; releases differ in which of both comes first."""
+    """Merge formats into recordings and cut out the page; releases differ in which of the two comes first."""
     if limit is None:
         return _merged(found), ""
     by_format = node.settings.profile.pagination == "pageable"

@@ -12,7 +12,7 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 
 
 def get_text_tracks(node: Node, call: Call) -> Answer:
-    """List a recording's captions with an address for each."""
+    """List a recording's captions with their addresses."""
     checksum, record_id = call.parameters.raw("checksum"), call.parameters.text("recordID")
     if not checksum and node.settings.secret:
         raise CallError("checksumError", "You did not pass the checksum security check")
@@ -31,7 +31,7 @@ def get_text_tracks(node: Node, call: Call) -> Answer:
 
 
 def put_text_track(node: Node, call: Call) -> Answer:
-    """Take an uploaded caption file."""
+    """Accept an uploaded caption file."""
     sent = call.parameters
     for name in ("checksum", "recordID", "kind", "lang"):
         if not sent.text(name):
@@ -63,7 +63,7 @@ def put_text_track(node: Node, call: Call) -> Answer:
 
 
 def _uploaded(call: Call) -> bytes:
-    """Return the multipart body's part named file."""
+    """Return the part `file` of the multipart body."""
     head = b"Content-Type: " + call.full_content_type.encode("latin-1", "replace") + b"\r\n\r\n"
     upload = message_from_bytes(head + call.body)
     for part in upload.walk():

@@ -22,7 +22,7 @@ _URL, _SALT = "bigbluebutton.web.serverURL", "securitySalt"
 
 
 def show_secret(root: Path) -> str:
-    """Return what --secret prints."""
+    """Return the output of --secret."""
     values = properties(root)
     url = f"{values[_URL]}/bigbluebutton/"
     return (
@@ -32,7 +32,7 @@ def show_secret(root: Path) -> str:
 
 
 def check(root: Path) -> str:
-    """Return what --check prints: settings, then potential problems."""
+    """Return the output of --check: settings, then potential problems."""
     values = properties(root)
     host = urlsplit(values[_URL]).hostname or ""
     server_name = _server_name(root)
@@ -61,7 +61,7 @@ def check(root: Path) -> str:
 
 
 def set_secret(root: Path, secret: str) -> None:
-    """Write another secret; a restart makes it count."""
+    """Write another secret, which a restart puts into effect."""
     assign(root / OVERRIDES, "=", {_SALT: secret})
     (root / AKKA).write_text(akka(properties(root)[_URL], secret), encoding="utf-8")
 
@@ -94,13 +94,13 @@ def _server_name(root: Path) -> str:
 
 
 def _replace(paths: Iterable[Path], pattern: str, host: str) -> None:
-    """Put the host after what the pattern's first group matches."""
+    """Replace what follows the pattern's first group by the host."""
     for path in paths:
         path.write_text(re.sub(pattern, lambda found: found[1] + host, path.read_text()), encoding="utf-8")
 
 
 def restart() -> None:
-    """Restart the node's services, so that changed settings count."""
+    """Restart the node's services, which puts changed settings into effect."""
     subprocess.run(["systemctl", "restart", *UNITS], check=True)
     subprocess.run(["systemctl", "reload", "nginx"], check=True)
 

@@ -23,7 +23,7 @@ def delete(tree: Tree, record_id: str) -> None:
 
 
 def listed(tree: Tree) -> list[str]:
-    """Return a line for each raw archive: its id and the formats published."""
+    """Return a line for each raw archive: its id and the published formats."""
     lines = []
     for raw in sorted((tree.base / "recording/raw").iterdir()):
         formats = sorted(path.parent.name for path in (tree.base / "published").glob(f"*/{raw.name}"))
@@ -32,7 +32,7 @@ def listed(tree: Tree) -> list[str]:
 
 
 def main() -> int:
-    """Entry point; exit status 1 and one line for an id that cannot be worked on."""
+    """Entry point; prints one line and returns exit status 1 for an id that it cannot process."""
     parser = argparse.ArgumentParser(prog="bbb-record")
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--list", action="store_true")
@@ -42,7 +42,7 @@ def main() -> int:
     given = parser.parse_args()
     tree, record_id = Tree(given.root), given.rebuild or given.delete
     if record_id and not RECORD_ID.fullmatch(record_id):
-        print(f"{record_id} is no recording id", file=sys.stderr)
+        print(f"{record_id} is not a recording id", file=sys.stderr)
         return 1
     try:
         if given.list:

@@ -17,21 +17,21 @@ _CLIENT = Path(__file__).parent.parent / "client"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What distinguishes one node from another."""
+    """What distinguishes a node from other nodes."""
 
     hostname: str
     secret: str
-    #: Paths on the host; without a certificate the node speaks plain HTTP.
+    #: Paths on the host; without a certificate the node uses plain HTTP.
     certificate: str = ""
     key: str = ""
     release: str = "3.0.37"
-    #: Options for the two units.
+    #: Command-line options of the two units.
     web_options: str = ""
     rap_options: str = ""
 
     @property
     def scheme(self) -> str:
-        """https with a certificate."""
+        """`https` with a certificate, else `http`."""
         return "https" if self.certificate else "http"
 
     @property
@@ -47,9 +47,9 @@ class HostFile:
     path: Path
     text: str
     mode: int = 0o644
-    #: Owned by bigbluebutton instead of root.
+    #: Whether bigbluebutton owns the file instead of root.
     of_user: bool = False
-    #: Written once and then left alone, as a package's configure step does.
+    #: Whether an existing file is kept, as by a package's configure step.
     once: bool = False
 
 
@@ -78,7 +78,7 @@ def _overrides(identity: Identity) -> HostFile:
 
 
 def _packaged() -> HostFile:
-    # The package's own salt and address differ from those in force: who reads only this file reads wrongly.
+    # Salt and address in the packaged file are not those in force, so that reading only this file is a mistake.
     text = (
         "apiVersion=2.0\n"
         "bigbluebutton.web.serverURL=http://bigbluebutton.invalid\n"
@@ -103,7 +103,7 @@ def _filled(name: str, identity: Identity) -> str:
 
 
 def nginx(identity: Identity) -> str:
-    """Return the node's site: TLS in front of bbb-web, plain HTTP only redirects."""
+    """Return the node's nginx site: TLS in front of bbb-web; plain HTTP only redirects."""
     upgrade = "map $http_upgrade $bbb_connection {\n    default upgrade;\n    '' '';\n}\n"
     locations = (_FILES / "locations.conf").read_text().rstrip()
     plain = _filled("site.conf", identity)

@@ -1,4 +1,4 @@
-"""Post scripts, run as BBB's worker runs them (reference 5.5)."""
+"""Runs post scripts as BBB's worker does (reference 5.5)."""
 
 import asyncio
 import grp
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 async def run_post_publish(tree: Tree, record_id: str, playback: str) -> None:
-    """Run every post_publish/*.rb in the order of names; a failing one is logged and the next runs."""
+    """Run every post_publish/*.rb in the order of names; a failure is logged and the next one runs."""
     for script in sorted((tree.scripts / "post_publish").glob("*.rb")):
         process = await asyncio.create_subprocess_exec(
             "ruby",
@@ -46,7 +46,7 @@ async def run_post_publish(tree: Tree, record_id: str, playback: str) -> None:
 
 
 def _as_user() -> dict[str, Any]:
-    """Return the arguments that drop root for BBB's user, where there is one."""
+    """Return the arguments that change from root to BBB's user, if there is one."""
     if os.geteuid() != 0:
         return {}
     try:

@@ -7,7 +7,7 @@ from lab.simulator.recordings.catalogue import Format
 
 
 def recording_element(formats: list[Format]) -> str:
-    """Write a recording; what its formats share comes from the first one read."""
+    """Write a recording; common values are those of its first format."""
     first = formats[0]
     meta, meeting = first.meta(), first.document.find("meeting")
     about = dict(meeting.attrib) if meeting is not None else {}

@@ -1,8 +1,8 @@
 #!/usr/bin/ruby
 # frozen_string_literal: true
 
-# Tells the front end that a format of a recording is ready, signed with the node's own secret, once and
-# without a second try, as the script that every BBB node ships does (reference 5.6).
+# Calls the front end when a format of a recording is ready, signed with the node's secret. There is one attempt only, as
+# in the script that every BBB node ships (reference 5.6).
 
 require 'base64'
 require 'cgi'
