@@ -111,14 +111,31 @@ def program(name: str) -> Path:
     return Path(found)
 
 
-class PostgreSQL:
+class Server:
+    """A server with its own directory, which stops at the end of a `with` block."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.process: Process | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.stop()
+
+
+class PostgreSQL(Server):
     """A database server that listens only on a socket in its own directory."""
 
     def __init__(self, directory: Path) -> None:
         """`directory` must not exist yet; its path must be shorter than 90 characters, for the socket's sake."""
-        self.directory = directory
+        super().__init__(directory)
         self.user = DATABASE_USER if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-        self.process: Process | None = None
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql:///{database}?host={quote(str(self.directory), safe='')}&user={self.user}"
@@ -165,10 +182,6 @@ class PostgreSQL:
         self.process.wait_until(self._answers)
         return self
 
-    def stop(self) -> None:
-        if self.process:
-            self.process.stop()
-
     @contextmanager
     def hanging(self) -> Iterator[None]:
         """Suspend the server, which then accepts connections but never answers, as if its disk hung."""
@@ -197,12 +210,8 @@ class PostgreSQL:
         return log
 
 
-class Redis:
+class Redis(Server):
     """A Redis server that listens only on a socket in its own directory and keeps nothing on disk."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.process: Process | None = None
 
     def url(self, database: int = 0) -> str:
         return f"unix://{self.directory}/redis.sock?db={database}"
@@ -228,10 +237,6 @@ class Redis:
         self.process = Process("redis", command, self.directory / "redis.log")
         self.process.wait_until(self._answers)
         return self
-
-    def stop(self) -> None:
-        if self.process:
-            self.process.stop()
 
     def _answers(self) -> bool:
         with redis.Redis.from_url(self.url()) as client:

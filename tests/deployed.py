@@ -1,4 +1,4 @@
-"""Fixture: a whole cluster of real hosts, deployed with site.yml as an operator would."""
+"""Fixture: a cluster of real hosts, deployed with site.yml as an operator would."""
 
 import json
 import os
@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 
 PROJECT = Path(__file__).parents[1]
-#: Not the demo's lab: both may be up at once.
+#: A name other than the demo's, because both labs may be up at once.
 LAB = "check"
-#: Names a lab that is deployed already and stays, so that a test can be tried again at once.
+#: Environment variable with the name of a deployed lab to use and keep, so that a test can be repeated at once.
 STANDING_LAB = "BBB_FLEET_STANDING_LAB"
 SITE = "playbooks/site.yml"
 
 
 @dataclass(frozen=True)
 class DeployedCluster:
-    """A lab with the product on it."""
+    """A lab on which the product is deployed."""
 
     name: str
 
@@ -39,7 +39,7 @@ class DeployedCluster:
         }
 
     def lab(self, *arguments: str) -> str:
-        """Run a ``python -m lab`` command; its standard output. Its progress goes to ours."""
+        """Run a ``python -m lab`` command and return its standard output; its progress goes to our standard error."""
         result = subprocess.run(
             [sys.executable, "-m", "lab", *arguments],
             cwd=PROJECT,
@@ -51,15 +51,15 @@ class DeployedCluster:
         return result.stdout
 
     def on(self, host: str, *command: str) -> str:
-        """Run a command on a host as root; its standard output."""
+        """Run a command on a host as root and return its standard output."""
         return self.lab("run", host, "--", *command)
 
     def play(self, playbook: str, *arguments: str) -> None:
         """Run a playbook with its ordinary output."""
         subprocess.run(self._ansible(playbook, *arguments), cwd=PROJECT, env=self.environment, check=True)
 
-    def play_shown(self, playbook: str, *arguments: str) -> str:
-        """Run a playbook that is to succeed; everything that a person sees who asks for all of it."""
+    def play_verbosely(self, playbook: str, *arguments: str) -> str:
+        """Run a playbook that must succeed; return its output at the highest verbosity, with diffs."""
         result = subprocess.run(
             self._ansible(playbook, "-vvv", "--diff", *arguments),
             cwd=PROJECT,
@@ -72,8 +72,8 @@ class DeployedCluster:
         assert result.returncode == 0, result.stdout[-5000:]
         return result.stdout
 
-    def play_quietly(self, playbook: str, *arguments: str) -> dict[str, Any]:
-        """Run a playbook and read its machine-readable output: plays, tasks and the statistics of each host."""
+    def play_for_json(self, playbook: str, *arguments: str) -> dict[str, Any]:
+        """Run a playbook and return its JSON output: plays, tasks and each host's statistics."""
         result = subprocess.run(
             self._ansible(playbook, *arguments),
             cwd=PROJECT,
@@ -82,16 +82,28 @@ class DeployedCluster:
             stdout=subprocess.PIPE,
             env=self.environment | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
         )
-        # Warnings may stand before the document.
+        # Warnings may precede the document.
         played: dict[str, Any] = json.loads(result.stdout[result.stdout.index("{") :])
         return played
+
+    def accept(self, *arguments: str, environment: Path, report: Path) -> subprocess.CompletedProcess[str]:
+        """Run the acceptance suite with these pytest arguments; the report goes to a directory."""
+        options = ["--environment", str(environment), "--report", str(report)]
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", *arguments, *options],
+            cwd=PROJECT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def _ansible(self, *arguments: str) -> list[str]:
         return ["ansible-playbook", "--inventory", str(self.directory / "inventory"), *arguments]
 
 
 def changes(played: dict[str, Any]) -> dict[str, list[str]]:
-    """HOST -> names of the tasks that changed it or failed on it."""
+    """Names of the tasks that changed a host or failed on it, by host."""
     found: dict[str, list[str]] = {}
     for play in played["plays"]:
         for task in play["tasks"]:
@@ -103,7 +115,7 @@ def changes(played: dict[str, Any]) -> dict[str, list[str]]:
 
 @contextmanager
 def deployed(name: str, *up: str) -> Iterator[DeployedCluster]:
-    """A lab with that name, brought up with these words and deployed; taken down whatever happens."""
+    """A deployed lab with that name; `up` are the arguments of ``lab up``. It is taken down in any case."""
     cluster = DeployedCluster(name)
     cluster.lab("down")
     try:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -94,15 +92,7 @@ def test_the_right_scenario_fails(broken_cluster: DeployedCluster, fault: Fault,
 
 def accept(cluster: DeployedCluster, fault: Fault, report: Path) -> list[Outcome]:
     """Runs the part of the suite that the fault names; a run that is accepted although something is broken fails."""
-    where = ["--environment", str(environment(cluster)), "--report", str(report)]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *parts(fault), "-q", "-k", "not restart", *where],
-        cwd=PROJECT,
-        env=cluster.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = cluster.accept(*parts(fault), "-q", "-k", "not restart", environment=environment(cluster), report=report)
     assert done.returncode == 1, done.stdout + done.stderr
     found = json.loads((report / "results.json").read_text())["results"]
     return [Outcome(one["name"], one["outcome"], one["message"]) for one in found]

@@ -1,4 +1,4 @@
-"""The role balancer on a deployed host: its promises, not its templates."""
+"""The effects of the role balancer on a deployed host."""
 
 import json
 
@@ -33,17 +33,17 @@ def test_the_settings_are_readable_by_the_balancer_alone(cluster: DeployedCluste
     assert stat(cluster, "/etc/bbb-fleet/balancer.env") == "640,root,bbb-fleet"
 
 
-def test_the_socket_takes_nobody_but_the_edge(cluster: DeployedCluster) -> None:
+def test_only_the_edge_can_use_the_socket(cluster: DeployedCluster) -> None:
     assert stat(cluster, "/run/bbb-fleet/web.sock") == "660,bbb-fleet,www-data"
 
 
-def test_the_schema_is_the_releases(cluster: DeployedCluster) -> None:
+def test_the_schema_is_that_of_the_release(cluster: DeployedCluster) -> None:
     answer = json.loads(cluster.on("lb1", "balancer", "database", "check", "--format", "json"))
     assert answer["current"] is True
     assert answer["pending"] == []
 
 
-def test_the_command_leaves_no_file_of_roots(cluster: DeployedCluster) -> None:
+def test_the_command_leaves_no_file_owned_by_root(cluster: DeployedCluster) -> None:
     cluster.on("lb1", "balancer", "node", "list")
     found = cluster.on("lb1", "find", "/var/lib/bbb-fleet", "-maxdepth", "1", "-type", "f", "-user", "root")
     assert found == ""

@@ -12,7 +12,7 @@ KEY = "/var/lib/bbb-fleet-handover/ssh/key"
 SSH = "runuser -u bigbluebutton -- ssh -F /var/lib/bbb-fleet-handover/ssh/config -o BatchMode=yes"
 
 
-def test_the_way_to_the_spool_is_open(cluster: DeployedCluster) -> None:
+def test_the_spool_can_be_reached(cluster: DeployedCluster) -> None:
     assert "bytes free" in cluster.on("bbb1", "bbb-fleet-handover", "check")
 
 
@@ -45,7 +45,7 @@ def test_every_node_has_a_key_of_its_own(cluster: DeployedCluster) -> None:
 
 
 def test_an_archive_survives_a_storage_host_that_is_away(cluster: DeployedCluster) -> None:
-    """The hook's note waits on the node until the storage host's ssh is back."""
+    """The hook's note stays on the node until the storage host's ssh is back."""
     record = "0123456789abcdef0123456789abcdef01234567-1757000000123"
     folder = f"/var/bigbluebutton/published/notes/{record}"
     make = f"mkdir -p {folder} && echo '<recording/>' > {folder}/metadata.xml && chown -R bigbluebutton: {folder}"

@@ -1,4 +1,4 @@
-"""The edge of a deployed cluster, asked from outside with the lab's CA."""
+"""The edge of a deployed cluster, as seen from outside with the lab's CA."""
 
 import http.client
 import json
@@ -60,7 +60,7 @@ def test_http_is_redirected_with_its_query(edge: Edge) -> None:
 
 @pytest.mark.parametrize(("version", "spoken"), [("-tls1_1", False), ("-tls1_2", True), ("-tls1_3", True)])
 def test_old_tls_is_refused(edge: Edge, version: str, spoken: bool) -> None:
-    # The lowest security level: the refusal is to be the server's, not this client's.
+    # At the lowest security level this client refuses nothing, so a refusal is the server's.
     command = ["openssl", "s_client", "-connect", f"{edge.address}:443", version, "-cipher", "ALL:@SECLEVEL=0"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     assert (done.returncode == 0) is spoken, done.stderr.decode()
@@ -80,7 +80,7 @@ def test_a_challenge_is_served_before_any_proxying(cluster: DeployedCluster, edg
 @pytest.mark.parametrize(
     "path", ["/internal/playback", "//internal/playback", "/bigbluebutton/../%69nternal/playback", "/internal"]
 )
-def test_what_is_internal_does_not_exist_outside(edge: Edge, path: str) -> None:
+def test_internal_paths_do_not_exist_outside(edge: Edge, path: str) -> None:
     assert edge.get(path).status == 404
 
 
@@ -99,7 +99,7 @@ def test_old_addresses_of_recordings_still_lead_to_them(edge: Edge, old: str) ->
     assert edge.get(f"/playback/presentation/{old}?meetingId=//elsewhere.example").status == 404
 
 
-def test_pages_may_stand_in_an_lms_and_tell_it_little(edge: Edge) -> None:
+def test_an_lms_may_frame_pages_and_learns_little_from_them(edge: Edge) -> None:
     headers = edge.get("/bigbluebutton/api").headers
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["X-Frame-Options"] is None

@@ -1,4 +1,4 @@
-"""A lab that exists on paper only, in a state directory of its own."""
+"""Fixtures: a lab that is only described, in a separate state directory."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +17,11 @@ def default_topology() -> Topology:
 
 @pytest.fixture
 def paper_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, default_topology: Topology) -> Lab:
-    """The default hosts with keys and secrets, nothing of it running."""
+    """The default hosts with keys and secrets; none of them runs."""
     monkeypatch.setattr(state, "STATE_ROOT", tmp_path / "state")
-    lab = Lab("paper", "paper.test", "bbb", "10.99.0.0/24").with_hosts(default_topology.host_names({}), default_topology)
+    lab = Lab("paper", "paper.test", "bbb", "10.99.0.0/24").with_hosts(
+        default_topology.host_names({}), default_topology
+    )
     lab.save()
     ssh.make_keys(lab)
     for host in lab.in_group("nodes"):
@@ -29,6 +31,6 @@ def paper_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, default_topology:
 
 @pytest.fixture
 def paper_lab_with_nfs(paper_lab: Lab, default_topology: Topology) -> Lab:
-    """The same, with User Mode Linux for the hosts that need NFS."""
+    """The same, with the hosts that need NFS in User Mode Linux."""
     empty = replace(paper_lab, hosts=(), share="nfs")
     return empty.with_hosts(default_topology.host_names({}), default_topology, uml=True)

@@ -1,4 +1,4 @@
-"""Driving a real lab from tests, and finding what it left."""
+"""Runs a real lab from tests, and finds what it leaves behind."""
 
 import json
 import os
@@ -14,7 +14,7 @@ PROJECT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class RealLab:
-    """`python -m lab` with a lab's name."""
+    """`python -m lab` for one lab."""
 
     name: str
 
@@ -23,13 +23,13 @@ class RealLab:
         return Path("/var/lib/bbb-fleet-lab") / self.name
 
     def __call__(self, *arguments: str) -> str:
-        """Run a command of the lab's and return its output; AssertionError with its words when it fails."""
+        """Run a lab command and return its output; AssertionError with that output if it fails."""
         done = subprocess.run(self.command(*arguments), **self._options(), capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"lab {' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stdout
 
     def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start a command and leave it running."""
+        """Start a lab command without waiting for it."""
         return subprocess.Popen(self.command(*arguments), **self._options(), stdout=subprocess.DEVNULL)
 
     def command(self, *arguments: str) -> list[str]:
@@ -57,7 +57,7 @@ class RealLab:
         return done.stdout
 
     def left_overs(self) -> list[str]:
-        """Everything on this machine that bears the lab's name, from files and processes to control groups."""
+        """Everything of the lab on this machine: files, processes, links, rules, mounts, names and control groups."""
         found = [str(self.directory)] if self.directory.exists() else []
         found += [f"process {line}" for line in _processes() if f"bbb-fleet-lab/{self.name}/" in line]
         links = json.loads(_output("ip", "-json", "link"))
@@ -77,13 +77,13 @@ class RealLab:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """End a command as a crash would."""
+    """End a lab command as a crash would."""
     process.send_signal(signal.SIGKILL)
     process.wait()
 
 
 def _processes() -> list[str]:
-    """Command lines and root file systems of all processes; zombies have neither."""
+    """Command lines and root file systems of all processes except zombies, which have neither."""
     lines = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():

@@ -14,7 +14,7 @@ from lab.topology import Topology
 
 
 def _deploy_secrets(lab: Lab, default_topology: Topology) -> None:
-    """What the secrets playbook leaves, as far as the front ends' secret goes."""
+    """Write the vault file with the front ends' secrets, as the secrets playbook does."""
     inventory.write(lab, default_topology)
     vault = inventory.vault_file(lab)
     vault.write_text(yaml.safe_dump({"balancer_secrets": ["tenant-secret-1", "tenant-secret-2"]}))
@@ -23,12 +23,12 @@ def _deploy_secrets(lab: Lab, default_topology: Topology) -> None:
     subprocess.run([program, "encrypt", "--vault-password-file", password, vault], check=True, capture_output=True)
 
 
-def test_the_acceptance_suite_takes_the_file(
+def test_the_acceptance_suite_accepts_the_file(
     paper_lab: Lab, default_topology: Topology, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _deploy_secrets(paper_lab, default_topology)
     content = acceptance_environment.environment(paper_lab, default_topology)
-    # The command reads the state directory of real labs, which this one is not in.
+    # The real command reads the state directory of real labs, which does not contain this one.
     content["secret_command"] = ["echo", acceptance_environment.secret(paper_lab)]
     path = paper_lab.directory / "acceptance.yml"
     path.write_text(yaml.safe_dump(content))
@@ -55,7 +55,7 @@ def test_before_the_first_deployment_the_secret_is_refused_with_the_remedy(paper
         acceptance_environment.secret(paper_lab)
 
 
-def test_polls_are_as_often_as_the_suite_believes(paper_lab: Lab, default_topology: Topology) -> None:
+def test_the_suite_knows_the_poll_interval(paper_lab: Lab, default_topology: Topology) -> None:
     content = acceptance_environment.environment(paper_lab, default_topology)
     variables = inventory.group_variables(paper_lab, default_topology)
     assert content["poll_interval"] == variables["all"]["balancer_poll_interval"]

@@ -1,4 +1,4 @@
-"""What makes a share hang lives outside of the lab's hosts: it is found by its note, and ended with the lab."""
+"""The process that makes a share hang runs outside of the lab's hosts; it is found by its pid file."""
 
 import subprocess
 import sys
@@ -16,13 +16,13 @@ Start = Callable[[str], "subprocess.Popen[bytes]"]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Starts processes that wait for ever, with a word in their command lines."""
+    """Starts processes that wait forever, with a word in their command lines."""
     running: list[subprocess.Popen[bytes]] = []
 
     def run(word: str) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-c", "import signal; signal.pause()", word]
         running.append(subprocess.Popen(command))
-        # For a moment after its start the kernel shows no command line yet.
+        # For a moment after the start the kernel shows no command line.
         wait_until(lambda: word in psutil.Process(running[-1].pid).cmdline(), what="the process runs", within=20)
         return running[-1]
 
@@ -32,7 +32,7 @@ def start() -> Iterator[Start]:
         process.wait()
 
 
-def test_all_that_is_held_is_let_go(start: Start, tmp_path: Path) -> None:
+def test_all_held_shares_are_released(start: Start, tmp_path: Path) -> None:
     holders = {name: start(hanging_share.HELD) for name in ("lb1", "lb2")}
     for name, process in holders.items():
         (tmp_path / f"{name}.hanging").write_text(str(process.pid))
@@ -41,7 +41,7 @@ def test_all_that_is_held_is_let_go(start: Start, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_one_host_s_share_alone(start: Start, tmp_path: Path) -> None:
+def test_one_hosts_share_is_released_alone(start: Start, tmp_path: Path) -> None:
     held, other = start(hanging_share.HELD), start(hanging_share.HELD)
     (tmp_path / "lb1.hanging").write_text(str(held.pid))
     (tmp_path / "lb11.hanging").write_text(str(other.pid))
@@ -50,13 +50,13 @@ def test_one_host_s_share_alone(start: Start, tmp_path: Path) -> None:
     assert other.poll() is None
 
 
-def test_a_process_that_got_the_number_meanwhile_is_left_alone(start: Start, tmp_path: Path) -> None:
-    stranger = start("somebody-else")
+def test_a_process_that_reuses_the_id_is_left_alone(start: Start, tmp_path: Path) -> None:
+    stranger = start("another-program")
     (tmp_path / "lb1.hanging").write_text(str(stranger.pid))
     hanging_share.let_go(tmp_path)
     assert psutil.Process(stranger.pid).is_running()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_no_lab_is_nothing_is_done(tmp_path: Path) -> None:
+def test_nothing_is_done_without_a_lab(tmp_path: Path) -> None:
     hanging_share.let_go(tmp_path / "absent")

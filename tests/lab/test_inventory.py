@@ -14,7 +14,7 @@ from lab.topology import Topology
 
 @pytest.fixture
 def seen(paper_lab: Lab, default_topology: Topology) -> dict[str, Any]:
-    """The default lab's inventory as Ansible itself understands it."""
+    """The default lab's inventory, as Ansible reads it."""
     return _listed(paper_lab, default_topology)
 
 
@@ -46,7 +46,7 @@ def test_hosts_are_reached_by_address_with_the_labs_key_and_known_host_keys(
     assert known.count("ssh-ed25519") == len(paper_lab.hosts)
 
 
-def test_a_bind_mounted_share_is_said_to_the_roles(seen: dict[str, Any]) -> None:
+def test_the_roles_get_variables_for_a_bind_mounted_share(seen: dict[str, Any]) -> None:
     variables = seen["_meta"]["hostvars"]
     assert variables["storage1"]["nfs_server_type"] == "none"
     assert variables["lb1"]["nfs_client_source_type"] == "bind"

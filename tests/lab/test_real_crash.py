@@ -1,4 +1,4 @@
-"""A lab whose `up` was killed half-way can be taken down, and leaves nothing."""
+"""A lab whose `up` was killed can be taken down, and leaves nothing behind."""
 
 from pathlib import Path
 

@@ -36,7 +36,7 @@ def test_a_damaged_description_says_how_to_get_rid_of_it(paper_lab: Lab) -> None
         state.load(paper_lab.name)
 
 
-def test_an_unknown_host_is_refused_with_those_there_are(paper_lab: Lab) -> None:
+def test_an_unknown_host_is_refused_with_the_known_ones(paper_lab: Lab) -> None:
     with pytest.raises(LabError, match="has no host 'bbb9'; it has storage1, db1, lb1, bbb1, bbb2, bbb3"):
         paper_lab.host("bbb9")
 

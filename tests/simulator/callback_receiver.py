@@ -1,4 +1,4 @@
-"""Fixture: a front end's address for callbacks."""
+"""Fixture: a front end that receives callbacks."""
 
 from collections.abc import AsyncIterator
 
@@ -7,7 +7,7 @@ from aiohttp import web
 
 
 class Receiver:
-    """A front end's callback address: notes what comes and answers with the statuses given, then 200."""
+    """Records callbacks in `seen` and answers with the given statuses, then with 200."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, str]] = []

@@ -1,4 +1,4 @@
-"""Nodes on loopback, each test with its own."""
+"""Fixtures: nodes on loopback, separate ones for each test."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ StartNode = Callable[..., Awaitable[FrontEnd]]
 
 @pytest.fixture
 async def start_node(tmp_path: Path) -> AsyncIterator[StartNode]:
-    """Start nodes with the settings given, `profile` by its word; quick timers unless a test says else."""
+    """Starts nodes with the given settings (`profile` by its name), by default with short timers."""
     servers: list[NodeServer] = []
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
 

@@ -1,4 +1,4 @@
-"""A front end of the tests' own: signs with hashlib alone and reads answers with the standard library."""
+"""The tests' own front end, which signs with hashlib and reads answers without the simulator's code."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import aiohttp
 import defusedxml.ElementTree
 from yarl import URL
 
-SECRET = "s3cretForTests"
+from tests.checksum_vectors import SECRET
 
 
 def sign(call: str, query: str, algorithm: str = "sha256", secret: str = SECRET) -> str:
@@ -19,7 +19,7 @@ def sign(call: str, query: str, algorithm: str = "sha256", secret: str = SECRET)
 
 @dataclass
 class Answer:
-    """One answer, read whole."""
+    """One answer, read completely."""
 
     status: int
     text: str
@@ -43,7 +43,7 @@ class Answer:
 
 
 class FrontEnd:
-    """Talks to one node."""
+    """A front end of one node."""
 
     def __init__(self, session: aiohttp.ClientSession, base: str) -> None:
         self.session, self.base = session, base
@@ -55,7 +55,7 @@ class FrontEnd:
             return Answer(answer.status, await answer.text(), answer.headers)
 
     async def raw(self, call: str, query: str = "", *, algorithm: str = "sha256", **options: Any) -> Answer:
-        """Make a call with a raw query string, signed."""
+        """Make a signed call with a raw query string."""
         signature = f"checksum={sign(call, query, algorithm)}"
         return await self.fetch(f"/bigbluebutton/api/{call}?{query}{'&' if query else ''}{signature}", **options)
 
@@ -63,27 +63,29 @@ class FrontEnd:
         return await self.raw(call, urlencode(parameters, quote_via=quote), **(options or {}))
 
     def link(self, call: str, **parameters: Any) -> str:
-        """Return a signed address for a browser."""
+        """Return a signed URL for a browser."""
         query = urlencode(parameters, quote_via=quote)
         return f"{self.base}/bigbluebutton/api/{call}?{query}&checksum={sign(call, query)}"
 
     async def create(self, meeting_id: str = "course-77", **parameters: Any) -> Answer:
-        said = await self.call("create", **{"name": "Algebra", "meetingID": meeting_id, **parameters})
-        assert said.ok, said.text
-        return said
+        answer = await self.call("create", **{"name": "Algebra", "meetingID": meeting_id, **parameters})
+        assert answer.ok, answer.text
+        return answer
 
     async def control(self, method: str, path: str, **parameters: Any) -> Any:
-        """Ask the control API; AssertionError when it refuses."""
+        """Make a request to the control API; AssertionError if it is refused."""
         headers = {"Authorization": f"Bearer {SECRET}"}
-        async with self.session.request(method, f"{self.base}/simulator{path}", json=parameters, headers=headers) as answer:
+        async with self.session.request(
+            method, f"{self.base}/simulator{path}", json=parameters, headers=headers
+        ) as answer:
             found = await answer.json()
             assert answer.status == 200, found
             return found
 
     async def add_users(self, count: int = 1, meeting_id: str = "course-77", **parameters: Any) -> list[dict[str, Any]]:
-        users: list[dict[str, Any]] = (await self.control("POST", "/users", meetingID=meeting_id, count=count, **parameters))[
-            "users"
-        ]
+        users: list[dict[str, Any]] = (
+            await self.control("POST", "/users", meetingID=meeting_id, count=count, **parameters)
+        )["users"]
         return users
 
     async def attempts(self) -> list[dict[str, str]]:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.browser
 
 
 async def join(browser: Browser, front: FrontEnd, name: str, role: str = "VIEWER", **parameters: Any) -> Page:
-    """Follow a join link as a user's browser does, in a profile of its own."""
+    """Follow a join link like a user's browser, in a separate profile."""
     context = await browser.new_context()
     page = await context.new_page()
     await page.goto(front.link("join", meetingID="course-77", fullName=name, role=role, **parameters))
@@ -22,10 +22,10 @@ async def join(browser: Browser, front: FrontEnd, name: str, role: str = "VIEWER
 
 
 async def attendees(front: FrontEnd) -> list[tuple[str | None, ...]]:
-    said = await front.call("getMeetingInfo", meetingID="course-77")
+    answer = await front.call("getMeetingInfo", meetingID="course-77")
     return [
         tuple(user.findtext(name) for name in ("fullName", "role", "hasJoinedVoice", "hasVideo"))
-        for user in said.xml.iterfind("attendees/attendee")
+        for user in answer.xml.iterfind("attendees/attendee")
     ]
 
 
@@ -81,12 +81,12 @@ async def test_bbbs_own_settings_press_the_buttons(browser: Browser, front: Fron
     assert info.get("attendees/attendee/customdata/bbb_auto_join_audio") == "true"
 
 
-async def test_leaving_goes_where_the_meeting_says(browser: Browser, front: FrontEnd) -> None:
+async def test_leaving_leads_to_the_meetings_logout_url(browser: Browser, front: FrontEnd) -> None:
     await front.create(logoutURL=f"{front.base}/")
     page = await join(browser, front, "Ada")
     await page.get_by_role("button", name="Leave").click()
     await expect(page.get_by_role("status")).to_have_text("You have left the meeting.")
-    # The page says so before its connection is closed.
+    # The page shows the text before its connection is closed.
     await until_async(lambda: nobody_is_in(front))
     await page.get_by_role("link", name="Back").click()
     await expect(page.get_by_role("heading", name="BigBlueButton node simulator")).to_be_visible()
@@ -127,10 +127,10 @@ async def test_a_guest_waits_until_a_moderator_lets_them_in(browser: Browser, fr
 
 async def test_the_page_of_another_browser_is_refused(browser: Browser, front: FrontEnd) -> None:
     await front.create()
-    said = await front.call("join", meetingID="course-77", fullName="Ada", role="VIEWER", redirect="false")
+    answer = await front.call("join", meetingID="course-77", fullName="Ada", role="VIEWER", redirect="false")
     page = await browser.new_page()
-    await page.goto(said.get("url") or "")
-    # The cookie went to whoever made the call, so this browser has none.
+    await page.goto(answer.get("url") or "")
+    # The cookie went to the client that made the call, so this browser has none.
     await expect(page.get_by_role("status")).to_have_text("The connection to the meeting was lost or refused.")
     assert await attendees(front) == []
 
@@ -138,9 +138,9 @@ async def test_the_page_of_another_browser_is_refused(browser: Browser, front: F
 async def test_without_sessions_any_browser_may_open_the_page(browser: Browser, start_node: StartNode) -> None:
     front = await start_node(requests_without_session=True)
     await front.create()
-    said = await front.call("join", meetingID="course-77", fullName="Ada", role="VIEWER", redirect="false")
+    answer = await front.call("join", meetingID="course-77", fullName="Ada", role="VIEWER", redirect="false")
     page = await browser.new_page()
-    await page.goto(said.get("url") or "")
+    await page.goto(answer.get("url") or "")
     await expect(page.get_by_role("status")).to_have_text("You are in the meeting.")
 
 

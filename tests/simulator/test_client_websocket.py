@@ -1,4 +1,4 @@
-"""The client page's websocket, spoken to directly."""
+"""The client page's websocket, without a browser."""
 
 import json
 from collections.abc import AsyncIterator
@@ -15,10 +15,10 @@ from tests.simulator.front_end import FrontEnd
 
 
 async def session(front: FrontEnd, **parameters: str) -> tuple[str, str]:
-    """Join as a browser would; returns the websocket's address and the cookie."""
-    said = await front.call("join", **{"meetingID": "course-77", "fullName": "Ada", "role": "VIEWER", **parameters})
-    query = urlsplit(str(said.headers["Location"])).query
-    cookie = SimpleCookie(str(said.headers["Set-Cookie"]))["JSESSIONID"].value
+    """Join like a browser; return the websocket's address and the cookie."""
+    answer = await front.call("join", **{"meetingID": "course-77", "fullName": "Ada", "role": "VIEWER", **parameters})
+    query = urlsplit(str(answer.headers["Location"])).query
+    cookie = SimpleCookie(str(answer.headers["Set-Cookie"]))["JSESSIONID"].value
     return f"{front.base}/graphql?{query}", cookie
 
 
@@ -59,9 +59,9 @@ async def test_a_session_dies_with_its_meeting(front: FrontEnd) -> None:
     address, cookie = await session(front)
     async with page(front) as socket:
         await front.call("end", meetingID="course-77")
-        while (said := await socket.receive_json())["type"] != "over":
+        while (answer := await socket.receive_json())["type"] != "over":
             pass
-        assert said["text"] == "The meeting has ended."
+        assert answer["text"] == "The meeting has ended."
     with pytest.raises(aiohttp.WSServerHandshakeError):
         await front.session.ws_connect(address, headers={"Cookie": f"JSESSIONID={cookie}"})
 
@@ -76,14 +76,14 @@ async def test_3_0_ejects_the_oldest_of_four_sessions_of_one_person(
     sockets = [await each.__aenter__() for each in pages]
     assert await present(front) == stay
     if stay == 3:
-        while (said := await sockets[0].receive_json())["type"] != "over":
+        while (answer := await sockets[0].receive_json())["type"] != "over":
             pass
-        assert said["text"] == "You joined from another place."
+        assert answer["text"] == "You joined from another place."
     for each in pages:
         await each.__aexit__(None, None, None)
 
 
-async def test_a_meeting_that_filled_up_meanwhile_turns_the_page_away(front: FrontEnd) -> None:
+async def test_a_meeting_that_has_filled_up_refuses_the_page(front: FrontEnd) -> None:
     await front.create(maxParticipants="1")
     address, cookie = await session(front)
     await front.add_users(1)
@@ -113,13 +113,13 @@ async def test_a_session_can_ask_for_a_join_link_that_works(front: FrontEnd) -> 
     await front.create()
     address, cookie = await session(front, userID="ada")
     headers = {"Cookie": f"JSESSIONID={cookie}"}
-    said = await front.fetch(f"/bigbluebutton/api/getJoinUrl?{urlsplit(address).query}", headers=headers)
-    link = json.loads(said.text)["response"]["url"]
+    answer = await front.fetch(f"/bigbluebutton/api/getJoinUrl?{urlsplit(address).query}", headers=headers)
+    link = json.loads(answer.text)["response"]["url"]
     assert (await front.fetch(link.removeprefix(front.base))).status == 302
     assert (await front.fetch(f"/bigbluebutton/api/enter?{urlsplit(address).query}", headers=headers)).status == 404
 
 
-async def test_a_restart_cuts_pages_off(front: FrontEnd) -> None:
+async def test_a_restart_closes_pages(front: FrontEnd) -> None:
     await front.create()
     async with page(front) as socket:
         await front.control("POST", "/restart", down_seconds=0.1)
@@ -140,10 +140,10 @@ async def test_a_viewer_cannot_press_record_or_admit(front: FrontEnd) -> None:
             await socket.send_json({"type": "admit", "user": bob["internalUserID"]})
             await socket.send_json({"type": "voice", "on": True})
 
-            async def heard() -> bool:
+            async def has_voice() -> bool:
                 return (await front.call("getMeetingInfo", meetingID="course-77")).get("voiceParticipantCount") == "1"
 
-            await until_async(heard)
+            await until_async(has_voice)
             meeting = (await front.control("GET", "/meetings"))["meetings"][0]
             assert meeting["recording"] is False
             assert await present(front) == 1

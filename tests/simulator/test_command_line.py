@@ -1,4 +1,4 @@
-"""The simulator as a process: one or many nodes, options, a clean end."""
+"""The simulator's command line: one or many nodes, options, a clean end."""
 
 import signal
 import subprocess
@@ -19,7 +19,7 @@ PROJECT = Path(__file__).parents[2]
 
 @contextmanager
 def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
-    """Start the simulator; yields it and the lines before READY."""
+    """Start the simulator; yields the process and the lines that it prints before READY."""
     command = [sys.executable, "-m", "lab.simulator", *arguments]
     process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

@@ -1,4 +1,4 @@
-"""The host's side: settings files, bbb-conf, bbb-record, nginx site, bundle."""
+"""The simulator on a host: settings files, bbb-conf, bbb-record, nginx site, bundle."""
 
 import ast
 import shutil
@@ -21,7 +21,7 @@ RECORD_ID = "e0666d842897ee73452acc0d4239d02147a9c960-1757000000123"
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A host's files below a directory."""
+    """A directory with a host's files."""
     for each in files(IDENTITY):
         path = tmp_path / each.path
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def test_secret_prints_what_people_and_scripts_read(root: Path) -> None:
     assert "\n    URL: https://bbb1.fleet.test/bigbluebutton/\n    Secret: s3cret\n" in printed
 
 
-def test_check_is_quiet_about_a_sound_node_and_names_a_stale_host(root: Path) -> None:
+def test_check_reports_nothing_about_a_sound_node_and_names_a_stale_host(root: Path) -> None:
     assert bbb_conf.check(root).rstrip().endswith("# Potential problems described below")
     assign(root / "usr/local/bigbluebutton/core/scripts/bigbluebutton.yml", ": ", {"playback_host": "template.test"})
     assert "# Warning: playback_host is template.test, serverURL says bbb1.fleet.test" in bbb_conf.check(root)
@@ -128,7 +128,7 @@ def test_the_bundle_runs_from_anywhere_without_the_project(tmp_path: Path) -> No
     subprocess.run(["tar", "--extract", "--file", tmp_path / "simulator.tar"], cwd=tmp_path / "unpacked", check=True)
     assert (tmp_path / "unpacked/media/webcams.webm").stat().st_size > 1000
     assert not list((tmp_path / "unpacked").rglob("__pycache__"))
-    # Only what Debian's python3-aiohttp brings is imported beside the standard library and this package.
+    # Besides the standard library and this package, only the dependencies of Debian's python3-aiohttp are imported.
     code = "import sys, lab.simulator.__main__, lab.simulator.host.__main__, lab.simulator.recordings.__main__\n"
     code += "print(*{name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names))"
     done = subprocess.run(
@@ -138,7 +138,7 @@ def test_the_bundle_runs_from_anywhere_without_the_project(tmp_path: Path) -> No
     assert {"lab", "aiohttp"} <= set(done.stdout.split())
 
 
-def test_nothing_here_knows_the_balancer() -> None:
+def test_the_simulator_does_not_import_the_balancer() -> None:
     package = Path(bbb_conf.__file__).parents[1]
     for path in package.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -12,7 +12,7 @@ from tests.simulator.callback_receiver import receiver as receiver
 from tests.simulator.conftest import StartNode
 from tests.simulator.front_end import FrontEnd, sign
 
-#: Fast enough for a test, slow enough to see the state before.
+#: Short enough for a test, long enough to see the state before.
 MINUTE = 0.6
 
 
@@ -24,8 +24,8 @@ async def test_end_is_asynchronous_and_repeatable_until_the_meeting_is_gone(star
     front = await start_node(end_delay=1)
     first = await front.create()
     for _ in range(2):
-        said = await front.call("end", meetingID="course-77")
-        assert (said.ok, said.key) == (True, "sentEndMeetingRequest")
+        answer = await front.call("end", meetingID="course-77")
+        assert (answer.ok, answer.key) == (True, "sentEndMeetingRequest")
     assert (await front.create()).key == "duplicateWarning"
     await until_async(lambda: gone(front))
     assert (await front.call("end", meetingID="course-77")).key == "notFound"
@@ -88,7 +88,7 @@ async def test_a_refused_callback_is_repeated_and_redirects_are_not_followed(
     assert "recordingmarks=false" in receiver.seen[0][1]
 
 
-async def test_waiting_callbacks_die_with_a_restart(start_node: StartNode, receiver: Receiver) -> None:
+async def test_a_restart_loses_waiting_callbacks(start_node: StartNode, receiver: Receiver) -> None:
     front = await start_node(callback_delays=(0.0, 1.0))
     receiver.statuses = [500]
     await front.create(meta_endCallbackUrl=receiver.url)
@@ -99,7 +99,7 @@ async def test_waiting_callbacks_die_with_a_restart(start_node: StartNode, recei
     assert len(receiver.seen) == 1
 
 
-async def test_breakouts_call_nobody(front: FrontEnd, receiver: Receiver) -> None:
+async def test_breakouts_send_no_callbacks(front: FrontEnd, receiver: Receiver) -> None:
     await front.create("parent")
     await front.create(
         "room", isBreakout="true", parentMeetingID="parent", sequence=1, meta_endCallbackUrl=f"{receiver.url}/room"
@@ -142,7 +142,7 @@ async def test_users_keep_a_meeting_alive_beyond_the_timers_of_empty_ones(start_
     assert not await gone(front)
 
 
-async def test_a_user_that_never_came_is_forgotten(start_node: StartNode) -> None:
+async def test_a_user_that_never_connected_is_removed(start_node: StartNode) -> None:
     front = await start_node(minute=MINUTE, users_timeout=0.1)
     await front.create(meetingExpireIfNoUserJoinedInMinutes=100)
     await front.call("join", meetingID="course-77", fullName="Ada", role="VIEWER")
@@ -178,8 +178,8 @@ async def test_hooks_are_registered_listed_removed_and_signed(front: FrontEnd, r
 async def test_hooks_refuse_in_their_own_words(front: FrontEnd) -> None:
     assert (await front.raw("hooks/create")).key == "missingParamCallbackURL"
     assert (await front.raw("hooks/destroy")).key == "missingParamHookID"
-    said = await front.fetch("/bigbluebutton/api/hooks/list?checksum=0")
-    assert said.get("message") == "You did not pass the checksum security check."
+    answer = await front.fetch("/bigbluebutton/api/hooks/list?checksum=0")
+    assert answer.get("message") == "You did not pass the checksum security check."
     assert (await front.fetch("/bigbluebutton/api/hooks/ping")).text == "bbb-webhooks API up!"
 
 
@@ -196,8 +196,8 @@ async def test_hooks_fail_in_their_own_words_without_redis(
 ) -> None:
     await front.call("hooks/create", callbackURL="https://lms.example.org/first")
     await front.control("POST", "/settings", hooks_broken=True)
-    said = await front.call(call, **parameters)
-    assert (said.status, said.get("returncode"), said.key) == (200, "FAILED", key)
+    answer = await front.call(call, **parameters)
+    assert (answer.status, answer.get("returncode"), answer.key) == (200, "FAILED", key)
     await front.control("POST", "/settings", hooks_broken=False)
     assert len((await front.raw("hooks/list")).xml.findall("hooks/hook")) == 1
 
@@ -206,7 +206,7 @@ async def test_hooks_fail_in_their_own_words_without_redis(
     ("profile", "algorithm", "taken"),
     [("3.0", "sha256", True), ("3.0", "sha1", True), ("2.7", "sha256", False), ("2.7", "sha1", True)],
 )
-async def test_hooks_before_3_0_take_sha_1_alone(
+async def test_hooks_before_3_0_accept_only_sha_1(
     start_node: StartNode, profile: str, algorithm: str, taken: bool
 ) -> None:
     front = await start_node(profile=profile)
@@ -214,8 +214,8 @@ async def test_hooks_before_3_0_take_sha_1_alone(
     assert (await front.raw("getMeetings", algorithm=algorithm)).ok
 
 
-async def test_hooks_compare_checksums_to_the_letter(front: FrontEnd) -> None:
-    """bbb-web takes upper case from 3.0 on; bbb-webhooks does not."""
+async def test_hooks_compare_checksums_case_sensitively(front: FrontEnd) -> None:
+    """bbb-web accepts upper case from 3.0 on; bbb-webhooks does not."""
     for call, taken in (("hooks/list", False), ("getMeetings", True)):
-        said = await front.fetch(f"/bigbluebutton/api/{call}?checksum={sign(call, '').upper()}")
-        assert said.ok is taken
+        answer = await front.fetch(f"/bigbluebutton/api/{call}?checksum={sign(call, '').upper()}")
+        assert answer.ok is taken

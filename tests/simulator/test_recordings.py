@@ -1,4 +1,4 @@
-"""Recordings: what a meeting leaves on disk, the post scripts, and the calls about it (reference 3.12, 3.13, 5)."""
+"""Recordings: files on disk, post scripts, and the calls about recordings (reference 3.12, 3.13, 5)."""
 
 import asyncio
 import base64
@@ -38,7 +38,7 @@ def done(root: Path, record_id: str, playback: str) -> bool:
 
 
 async def meet(front: FrontEnd, meeting_id: str = "course-77", *, users: int = 2, **parameters: str) -> str:
-    """Hold a meeting with slides and end it; returns its internal id."""
+    """Hold a meeting with slides and end it; return its internal id."""
     options = {"method": "POST", "data": SLIDES, "headers": {"Content-Type": "application/xml"}}
     parameters = {"name": "Algèbra & <more>", "meetingID": meeting_id, "record": "true", **parameters}
     record_id = (await front.call("create", options, **parameters)).get("internalMeetingID") or ""
@@ -66,7 +66,7 @@ async def node(start_node: StartNode) -> FrontEnd:
 
 
 async def test_each_format_appears_at_its_own_time_and_metadata_is_true(start_node: StartNode, tmp_path: Path) -> None:
-    media()  # made already, so that the formats need the time that they are given and no more
+    media()  # created beforehand, so that the formats take no longer than their configured times
     front = await start_node(formats={"presentation": 0.05, "video": 2})
     record_id = await meet(front, autoStartRecording="true", meta_course="7")
     await until_async(lambda: done(tmp_path, record_id, "presentation"), within=30)
@@ -104,9 +104,9 @@ async def test_every_file_that_a_player_asks_for_is_served(node: FrontEnd, tmp_p
         " deskshare/deskshare.webm"
     )
     for name in names.split():
-        said = await node.session.get(f"{node.base}/presentation/{record_id}/{name}")
-        assert said.status == 200, name
-        assert await said.read(), name
+        answer = await node.session.get(f"{node.base}/presentation/{record_id}/{name}")
+        assert answer.status == 200, name
+        assert await answer.read(), name
     shapes = (await node.fetch(f"/presentation/{record_id}/shapes.svg")).xml
     slides = [each.get("{http://www.w3.org/1999/xlink}href") for each in shapes]
     assert len(slides) == 3
@@ -179,11 +179,11 @@ async def test_post_scripts_run_once_a_format_in_order_and_failures_stop_nothing
         for playback in ("presentation", "video")
     ]
     lines = log.read_text().splitlines()
-    # Whichever format is ready first.
+    # Either format may be ready first.
     assert sorted([lines[:2], lines[2:]]) == expected
 
 
-async def test_the_front_end_is_told_once_a_format_under_the_nodes_signature(
+async def test_the_front_end_is_called_once_a_format_with_the_nodes_signature(
     node: FrontEnd, tmp_path: Path, receiver: Receiver
 ) -> None:
     record_id = await record(node, tmp_path, **{"meta_bbb-recording-ready-url": f"{receiver.url}/ready?a=1&b=2"})
@@ -194,8 +194,8 @@ async def test_the_front_end_is_told_once_a_format_under_the_nodes_signature(
     expected = hmac.digest(SECRET.encode(), f"{head}.{payload}".encode(), "sha256")
     assert base64.urlsafe_b64decode(signature + "==") == expected
     assert json.loads(base64.urlsafe_b64decode(head + "==")) == {"alg": "HS256"}
-    told = json.loads(base64.urlsafe_b64decode(payload + "=="))
-    assert told == {"meeting_id": "course-77", "record_id": record_id}
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    assert claims == {"meeting_id": "course-77", "record_id": record_id}
 
 
 async def test_a_new_process_finishes_what_an_old_one_left(start_node: StartNode, tmp_path: Path) -> None:
@@ -217,8 +217,8 @@ async def test_rebuild_publishes_the_same_id_again(node: FrontEnd, tmp_path: Pat
 
 async def test_get_recordings_merges_formats_in_the_fixed_order(node: FrontEnd, tmp_path: Path) -> None:
     record_id = await record(node, tmp_path, meta_course="7")
-    said = await node.call("getRecordings", meetingID="course-77")
-    recordings = said.xml.findall("recordings/recording")
+    answer = await node.call("getRecordings", meetingID="course-77")
+    recordings = answer.xml.findall("recordings/recording")
     assert len(recordings) == 1
     assert [each.tag for each in recordings[0]] == [
         *("recordID", "meetingID", "internalMeetingID", "name", "isBreakout", "published", "state", "startTime"),
@@ -257,41 +257,41 @@ async def test_get_recordings_merges_formats_in_the_fixed_order(node: FrontEnd, 
 )
 async def test_filters(node: FrontEnd, tmp_path: Path, query: str, found: bool) -> None:
     record_id = await record(node, tmp_path, meta_course="7", meta_title="Linear algebra")
-    said = await node.raw("getRecordings", query.format(id=record_id, prefix=record_id.partition("-")[0]))
-    assert (said.xml.find("recordings/recording") is not None) is found
+    answer = await node.raw("getRecordings", query.format(id=record_id, prefix=record_id.partition("-")[0]))
+    assert (answer.xml.find("recordings/recording") is not None) is found
     if not found:
-        assert (said.ok, said.key) == (True, "noRecordings")
-        assert said.get("message") == "There are no recordings for the meeting(s)."
+        assert (answer.ok, answer.key) == (True, "noRecordings")
+        assert answer.get("message") == "There are no recordings for the meeting(s)."
 
 
 async def test_pages_are_of_recordings_or_of_formats_by_release(start_node: StartNode, tmp_path: Path) -> None:
     new = await start_node(formats=QUICK)
     for number in range(2):
         await record(new, tmp_path, f"room-{number}")
-    said = await new.raw("getRecordings", "limit=1&offset=1")
-    assert [each.tag for each in said.xml] == ["returncode", "recordings", "totalElements"]
-    assert said.get("totalElements") == "2"
-    assert len(said.xml.findall("recordings/recording/playback/format")) == 2
+    answer = await new.raw("getRecordings", "limit=1&offset=1")
+    assert [each.tag for each in answer.xml] == ["returncode", "recordings", "totalElements"]
+    assert answer.get("totalElements") == "2"
+    assert len(answer.xml.findall("recordings/recording/playback/format")) == 2
     assert (await new.raw("getRecordings", "limit=1&offset=9")).status == 500
     assert (await new.raw("getRecordings", "limit=x")).get("totalElements") is None
 
     old = await start_node(profile="2.6")
-    said = await old.raw("getRecordings", "limit=1")
-    assert said.get("pagination/totalElements") == "4"
-    assert said.get("pagination/pageable/limit") == "1"
-    assert len(said.xml.findall("recordings/recording/playback/format")) == 1
+    answer = await old.raw("getRecordings", "limit=1")
+    assert answer.get("pagination/totalElements") == "4"
+    assert answer.get("pagination/pageable/limit") == "1"
+    assert len(answer.xml.findall("recordings/recording/playback/format")) == 1
 
 
 async def test_fetching_everything_may_be_forbidden(start_node: StartNode) -> None:
     front = await start_node(fetch_all_recordings=False)
-    said = await front.raw("getRecordings")
-    assert (said.ok, said.key, said.xml.find("recordings")) == (True, "noRecordings", None)
+    answer = await front.raw("getRecordings")
+    assert (answer.ok, answer.key, answer.xml.find("recordings")) == (True, "noRecordings", None)
 
 
-async def test_publication_moves_directories_and_deletion_is_for_ever(node: FrontEnd, tmp_path: Path) -> None:
+async def test_publication_moves_directories_and_deletion_is_permanent(node: FrontEnd, tmp_path: Path) -> None:
     record_id = await record(node, tmp_path)
-    said = await node.call("publishRecordings", recordID=record_id, publish="false")
-    assert said.get("published") == "false"
+    answer = await node.call("publishRecordings", recordID=record_id, publish="false")
+    assert answer.get("published") == "false"
     assert metadata(tmp_path, "presentation", record_id, "unpublished").findtext("published") == "false"
     assert (await node.fetch(f"/presentation/{record_id}/metadata.xml")).status == 404
     listed = await node.call("getRecordings", recordID=record_id)
@@ -306,8 +306,8 @@ async def test_publication_moves_directories_and_deletion_is_for_ever(node: Fron
 
 async def test_metadata_is_changed_added_and_removed(node: FrontEnd, tmp_path: Path) -> None:
     record_id = await record(node, tmp_path, meta_course="7", meta_title="old")
-    said = await node.call("updateRecordings", recordID=record_id, meta_title="new", meta_course="", meta_Extra="x")
-    assert said.get("updated") == "true"
+    answer = await node.call("updateRecordings", recordID=record_id, meta_title="new", meta_course="", meta_Extra="x")
+    assert answer.get("updated") == "true"
     for playback in QUICK:
         meta = {each.tag: each.text for each in metadata(tmp_path, playback, record_id).find("meta") or ()}
         assert meta["title"] == "new"
@@ -341,14 +341,14 @@ async def test_text_tracks_are_listed_fetched_once_and_uploaded(node: FrontEnd, 
     url = f"{node.base}/bigbluebutton/api/putRecordingTextTrack?{query}&checksum={sign('putRecordingTextTrack', query)}"
     upload = {"file": io.BytesIO(b"1\n00:00:01,000 --> 00:00:02,500\nHallo\n")}
     async with node.session.post(url, data=upload) as answer:
-        said = (await answer.json())["response"]
-    assert (said["messageKey"], said["recordId"]) == ("upload_text_track_success", record_id)
+        body = (await answer.json())["response"]
+    assert (body["messageKey"], body["recordId"]) == ("upload_text_track_success", record_id)
     assert "00:00:01.000 --> 00:00:02.500" in (base(tmp_path) / f"captions/{record_id}/captions_de-DE.vtt").read_text()
     again = json.loads((await node.call("getRecordingTextTracks", recordID=record_id)).text)["response"]["tracks"]
     assert [(track["lang"], track["source"]) for track in again] == [("en-US", "live"), ("de-DE", "upload")]
 
 
-async def test_a_track_that_cannot_be_stored_is_told(node: FrontEnd, tmp_path: Path) -> None:
+async def test_a_track_that_cannot_be_stored_is_reported(node: FrontEnd, tmp_path: Path) -> None:
     record_id = await record(node, tmp_path)
     inbox = base(tmp_path) / "captions/inbox"
     inbox.rmdir()
@@ -356,8 +356,8 @@ async def test_a_track_that_cannot_be_stored_is_told(node: FrontEnd, tmp_path: P
     query = f"recordID={record_id}&kind=captions&lang=de"
     url = f"{node.base}/bigbluebutton/api/putRecordingTextTrack?{query}&checksum={sign('putRecordingTextTrack', query)}"
     async with node.session.post(url, data={"file": io.BytesIO(b"1\n")}) as answer:
-        said = (await answer.json())["response"]
-    assert (said["returncode"], said["messageKey"]) == ("FAILED", "upload_text_track_failed")
+        body = (await answer.json())["response"]
+    assert (body["returncode"], body["messageKey"]) == ("FAILED", "upload_text_track_failed")
 
 
 @pytest.mark.parametrize(
@@ -368,10 +368,10 @@ async def test_a_track_that_cannot_be_stored_is_told(node: FrontEnd, tmp_path: P
     ],
 )
 async def test_text_track_refusals_are_json(front: FrontEnd, query: str, key: str) -> None:
-    said = await front.raw("putRecordingTextTrack", query, method="POST")
-    assert json.loads(said.text)["response"]["messageKey"] == key
-    said = await front.call("getRecordingTextTracks", recordID="x")
-    assert json.loads(said.text)["response"] == {
+    answer = await front.raw("putRecordingTextTrack", query, method="POST")
+    assert json.loads(answer.text)["response"]["messageKey"] == key
+    answer = await front.call("getRecordingTextTracks", recordID="x")
+    assert json.loads(answer.text)["response"] == {
         "returncode": "FAILED",
         "messageKey": "noRecordings",
         "message": "No recording found for x",
@@ -381,13 +381,13 @@ async def test_text_track_refusals_are_json(front: FrontEnd, query: str, key: st
 async def test_documents_and_chat_reach_a_running_meeting(front: FrontEnd) -> None:
     await front.create()
     options = {"method": "POST", "data": SLIDES, "headers": {"Content-Type": "application/xml"}}
-    said = await front.call("insertDocument", options, meetingID="course-77")
-    assert [each.tag for each in said.xml] == ["returncode", "message"]
-    assert said.get("message") == "Presentation is being uploaded"
+    answer = await front.call("insertDocument", options, meetingID="course-77")
+    assert [each.tag for each in answer.xml] == ["returncode", "message"]
+    assert answer.get("message") == "Presentation is being uploaded"
     assert (await front.call("sendChatMessage", meetingID="course-77", message="Hi")).key == "meetingNotFound"
     await front.add_users(1)
-    said = await front.call("sendChatMessage", meetingID="course-77", message="Hi", userName="Ada")
-    assert (said.ok, said.get("message")) == (True, "Message successfully sent")
+    answer = await front.call("sendChatMessage", meetingID="course-77", message="Hi", userName="Ada")
+    assert (answer.ok, answer.get("message")) == (True, "Message successfully sent")
     meeting = (await front.control("GET", "/meetings"))["meetings"][0]
     assert (meeting["documents"], meeting["chat"]) == (["a.pdf"], [{"name": "Ada", "message": "Hi"}])
     assert (await front.call("sendChatMessage", meetingID="course-77")).key == "nullError"
@@ -396,13 +396,13 @@ async def test_documents_and_chat_reach_a_running_meeting(front: FrontEnd) -> No
 
 async def test_insert_document_fails_in_its_own_shape(front: FrontEnd) -> None:
     options = {"method": "POST", "data": SLIDES, "headers": {"Content-Type": "application/xml"}}
-    said = await front.call("insertDocument", options, meetingID="nope")
-    assert [each.tag for each in said.xml] == ["returncode", "message"]
-    assert said.get("message") == "Meeting with id [nope] not found."
+    answer = await front.call("insertDocument", options, meetingID="nope")
+    assert [each.tag for each in answer.xml] == ["returncode", "message"]
+    assert answer.get("message") == "Meeting with id [nope] not found."
     assert (await front.call("insertDocument", {"method": "POST"}, meetingID="nope")).get("returncode") == "FAILED"
     await front.create(disabledFeatures="chat,presentation")
-    said = await front.call("insertDocument", options, meetingID="course-77")
-    assert said.get("message") == "Presentation feature is disabled, ignoring."
+    answer = await front.call("insertDocument", options, meetingID="course-77")
+    assert answer.get("message") == "Presentation feature is disabled, ignoring."
 
 
 async def test_chat_messages_came_with_3_0(start_node: StartNode) -> None:

@@ -1,4 +1,4 @@
-"""Request lines that no client library would send, over a plain socket."""
+"""Request lines that no client library sends, over a plain socket."""
 
 import asyncio
 import hashlib
@@ -9,7 +9,7 @@ from tests.simulator.front_end import SECRET, FrontEnd
 
 
 async def send(front: FrontEnd, line: bytes) -> bytes:
-    """Send one request line as it is; returns the whole answer."""
+    """Send one request line unchanged; return the whole answer."""
     host, port = front.base.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(line + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -40,7 +40,7 @@ async def test_the_query_is_signed_and_kept_as_sent(front: FrontEnd, query: byte
     assert b"<returncode>SUCCESS</returncode>" in answer, answer
     seen = (await front.control("GET", "/requests", call="create"))["requests"][0]
     assert seen["raw_query"].encode() == signed("create", query).partition(b"?")[2]
-    # The answer stays well-formed whatever was sent.
+    # The answer is well-formed, whatever the request.
     assert (await front.call("getMeetingInfo", meetingID="odd")).ok
 
 
@@ -54,7 +54,7 @@ async def test_a_line_of_60_kb_is_read_and_refused_readably(front: FrontEnd) -> 
     assert answer.split(b" ")[1] == b"414"
 
 
-async def test_a_node_may_be_told_to_take_long_lines(front: FrontEnd) -> None:
+async def test_a_node_can_be_set_to_accept_long_lines(front: FrontEnd) -> None:
     await front.control("POST", "/settings", max_request_line=70_000)
     answer = await send(front, signed("create", b"name=Algebra&meetingID=odd&x=" + b"y" * 60_000))
     assert b"<returncode>SUCCESS</returncode>" in answer
