@@ -1,4 +1,4 @@
-"""What everything is compared with: Flask and gunicorn, set up like the balancer's, that answer and do nothing else."""
+"""The reference for CPU time: Flask behind the same gunicorn set-up as the balancer's, with a constant answer."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def is_meeting_running() -> Response:
 
 
 def start(sandbox: Sandbox, workers: int, threads: int) -> str:
-    """Serve it beside a sandbox; its origin."""
+    """Serve the bare answer beside a sandbox; return its origin."""
     origin = f"http://127.0.0.1:{free_ports(1)[0]}"
     shape = ["--workers", str(workers), "--threads", str(threads), "--worker-class", "gthread", "--keep-alive", "75"]
     where: list[str | Path] = ["--bind", origin.removeprefix("http://"), "--chdir", PROJECT]

@@ -1,7 +1,7 @@
-"""The HTTP client, the XML parser and Redis's protocol: what was chosen against what there is, doing the same work.
+"""The balancer's HTTP client, XML parser and Redis protocol reader, compared with alternatives for the same work.
 
-CPU time of one thread, as times what the balancer uses; the median of several rounds, in each of which all of them take
-turns. ``uv pip install --group benchmarks`` brings what is not installed; without it that is left out.
+CPU time of one thread as a multiple of the balancer's choice: the median of several rounds, in each of which all of
+them take turns. ``uv pip install --group benchmarks`` installs the alternatives; those that are missing are skipped.
 """
 
 import http.client
@@ -36,9 +36,9 @@ from benchmarks.listing_nodes import listing
 from lab.services import Redis
 
 ROUNDS = 7
-#: Does one piece of work; each one of a comparison has the same result.
+#: Does one piece of work; all of one comparison have the same result.
 Work = Callable[[], Any]
-#: Escapes and characters that front ends sign as they send them.
+#: Escapes and characters that a client must not change, because front ends sign them.
 AWKWARD = "/x?a=%c3%A9+%20%7e&b=*'()!~[]|{}^`\"<>&c=&d"
 PLAIN = "/bigbluebutton/api/getMeetingInfo?meetingID=x&checksum=1"
 
@@ -52,7 +52,7 @@ def cpu(work: Work, times: int) -> float:
 
 
 def compare(subject: str, works: Mapping[str, Work], times: int) -> Iterator[Figure]:
-    """Each way of doing the work against the first, the balancer's own. Raises AssertionError where results differ."""
+    """Compare each way of doing the work with the first, the balancer's. Raises AssertionError if results differ."""
     ours, *_ = works
     expected = works[ours]()
     for name, work in works.items():
@@ -65,16 +65,16 @@ def compare(subject: str, works: Mapping[str, Work], times: int) -> Iterator[Fig
 
 
 def optional(name: str) -> Any:
-    """A module; None, said aloud, where it is not installed."""
+    """A module, or None with a message if it is not installed."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError:
-        click.echo(f"{name} is not installed, and so left out", err=True)
+        click.echo(f"{name} is skipped, because it is not installed", err=True)
         return None
 
 
 class Peer:
-    """A node that answers every request alike, at once, in a thread of its own."""
+    """A node that gives every request the same answer at once, in a separate thread."""
 
     def __init__(self, body: bytes) -> None:
         self._answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml;charset=utf-8\r\nContent-Length: %d\r\n\r\n" % len(
@@ -83,7 +83,7 @@ class Peer:
         self._answer += body
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        self.asked = ""  #: target of the last request
+        self.target = ""  #: of the last request
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -96,13 +96,13 @@ class Peer:
         while chunk := connection.recv(65536):
             request += chunk
             if request.endswith(b"\r\n\r\n"):
-                self.asked = request.split(b" ", 2)[1].decode()
+                self.target = request.split(b" ", 2)[1].decode()
                 request = b""
                 connection.sendall(self._answer)
 
 
 def http_clients(address: str) -> Iterator[tuple[str, Callable[[str], bytes]]]:
-    """By name, what gets the body of a target over a connection that is kept."""
+    """Names and functions of clients that get the body of a target over a kept connection."""
     own, bare = NodeConnection(address, None, 1.0), http.client.HTTPConnection(address, timeout=1.0)
     host, port = address.split(":")
     pool, session = urllib3.HTTPConnectionPool(host, int(port), timeout=1.0), requests.Session()
@@ -127,17 +127,17 @@ def http_clients(address: str) -> Iterator[tuple[str, Callable[[str], bytes]]]:
 
 
 def compare_http() -> Iterator[Figure]:
-    """A small answer over a kept connection, and whether the URL arrives as it was given."""
+    """A small answer over a kept connection, and whether the URL arrives unchanged."""
     peer = Peer(listing(0, 1, 1))
     clients = dict(http_clients(peer.address))
     yield from compare("HTTP", {name: partial(get, PLAIN) for name, get in clients.items()}, 300)
     for name, get in clients.items():
         get(AWKWARD)
-        yield Figure(f"HTTP: {name} sends the URL as it is", float(peer.asked == AWKWARD), "(1: yes)")
+        yield Figure(f"HTTP: {name} sends the URL as it is", float(peer.target == AWKWARD), "(1: yes)")
 
 
 def by_expat(body: bytes) -> list[str]:
-    """The texts of all meetingID, by expat's own events."""
+    """The texts of all meetingID elements, from expat's events."""
     found: list[str] = []
     texts: list[str] = []
     parser = expat.ParserCreate()
@@ -154,7 +154,7 @@ def by_expat(body: bytes) -> list[str]:
 
 
 def xml_parsers() -> Iterator[tuple[str, Callable[[bytes], Any]]]:
-    """By name, what makes a tree as ElementTree's."""
+    """Names and functions of parsers that return a tree like ElementTree's."""
     yield "ElementTree without DTDs", lambda body: node_call.parse(body).root
     yield "ElementTree alone", ElementTree.fromstring
     yield "defusedxml", defusedxml.ElementTree.fromstring
@@ -164,17 +164,17 @@ def xml_parsers() -> Iterator[tuple[str, Callable[[bytes], Any]]]:
 
 
 def meeting_ids(parse: Callable[[bytes], Any], body: bytes) -> list[str]:
-    """The texts of all meetingID, from a tree."""
+    """The texts of all meetingID elements, from a tree."""
     return [each.findtext("meetingID") for each in parse(body).findall("meetings/meeting")]
 
 
 def polled(parse: Callable[[bytes], Any], body: bytes) -> list[node_call.SeenMeeting]:
-    """All that the poller reads."""
+    """Everything that the poller reads."""
     return node_call.seen_meetings(node_call.Answer(True, "", "", parse(body), body))
 
 
 def compare_xml() -> Iterator[Figure]:
-    """A small answer, and that of ten meetings with 15 users each."""
+    """A small answer, and the answer of a node with ten meetings of 15 users each."""
     parsers = dict(xml_parsers())
     small, large = listing(0, 1, 0), listing(0, 10, 15)
     for size, body, times in (("1 kB", small, 1000), ("70 kB", large, 30)):
@@ -186,11 +186,10 @@ def compare_xml() -> Iterator[Figure]:
 
 @contextmanager
 def placements() -> Iterator[dict[str, Whereabouts]]:
-    """By protocol reader, placements in one Redis that holds 100."""
+    """Clients of one Redis with 100 placements, by the name of their protocol reader."""
     assert HIREDIS_AVAILABLE
     with tempfile.TemporaryDirectory(prefix="bbb-fleet-") as directory:
-        server = Redis(Path(directory)).start()
-        try:
+        with Redis(Path(directory)).start() as server:
             fast, plain = redis_client.connect(server.url()), redis_client.connect(server.url())
             encoder = plain.connection_pool.get_encoder()
             plain.connection_pool.connection_kwargs |= {
@@ -202,12 +201,10 @@ def placements() -> Iterator[dict[str, Whereabouts]]:
             yield {"hiredis": Whereabouts(fast), "Python's": Whereabouts(plain)}
             fast.close()
             plain.close()
-        finally:
-            server.stop()
 
 
 def compare_redis() -> Iterator[Figure]:
-    """What a join asks, and what a list of 100 meetings asks."""
+    """The query of a join, and that of a list of 100 meetings."""
     ids = [f"room-{number}" for number in range(100)]
     with placements() as readers:
         one = {name: partial(each.find, 1, "room-7") for name, each in readers.items()}

@@ -12,7 +12,7 @@ POLL_INTERVAL = 10.0
 
 
 def measure() -> Iterator[Figure]:
-    """How long the whole list takes, one request after the other, while the poller works."""
+    """Response times of the whole list, one request after the other, while the poller runs."""
     with running(nodes=NODES, poll_interval=POLL_INTERVAL) as sandbox:
         client = front_end(sandbox)
         client.make_meetings(MEETINGS)

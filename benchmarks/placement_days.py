@@ -1,4 +1,4 @@
-"""The days that placement is replayed on: made up, but always the same for a seed."""
+"""The days on which placement is replayed: invented, but always the same for one seed."""
 
 import random
 from collections.abc import Sequence
@@ -7,29 +7,29 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Meeting:
-    """A meeting as it will be; a rule sees its number, its room's last peak, and those who have come."""
+    """A meeting with its future; a rule sees its number, its room's last peak and the users so far."""
 
     number: int
-    start: float  #: seconds since the beginning, of its create
+    start: float  #: time of its create, in seconds since the beginning
     length: float  #: seconds
-    users: int  #: at its fullest
-    fill: float  #: seconds until all have come
-    peak: int = 0  #: of the room's meeting before; 0: the room is new
+    users: int  #: at its peak
+    fill: float  #: seconds until all users have joined
+    peak: int = 0  #: of the room's previous meeting; 0: the room is new
 
     def present(self, now: float) -> int:
-        """Users in it; they come evenly."""
+        """Users in it; they join at a constant rate."""
         age = now - self.start
         return int(self.users * min(1.0, age / self.fill)) if 0 <= age < self.length else 0
 
 
 @dataclass(frozen=True)
 class Day:
-    """What happens, and on which nodes."""
+    """The nodes' weights and the meetings of a day."""
 
     name: str
     weights: Sequence[float]
     meetings: Sequence[Meeting]
-    drained: tuple[int, float] | None = None  #: index of a node, and when
+    drained: tuple[int, float] | None = None  #: index of a node, and the time
 
 
 def _size(chance: random.Random) -> int:
@@ -41,12 +41,12 @@ def _size(chance: random.Random) -> int:
 
 
 def _known(chance: random.Random, users: int, share: float) -> int:
-    """What the room's last meeting held, for a share of the rooms."""
+    """The peak of the room's last meeting for a share of the rooms, 0 for the other rooms."""
     return max(1, round(users * chance.uniform(0.75, 1.25))) if chance.random() < share else 0
 
 
 def university(name: str, weights: Sequence[float], *, classes: int, hours: int, seed: int, drain: bool = False) -> Day:
-    """Classes that start around the hour, as people click, and some talks in between; two rooms in three are known."""
+    """Classes that start around the hour, and some talks in between; two rooms in three are known."""
     chance = random.Random(f"{name} {seed}")
     found: list[Meeting] = []
     for hour in range(hours):
@@ -62,7 +62,7 @@ def university(name: str, weights: Sequence[float], *, classes: int, hours: int,
 
 
 def flash(name: str, weights: Sequence[float], *, meetings: int, seed: int) -> Day:
-    """Everybody at once, within 20 seconds, into rooms of which nothing is known."""
+    """All meetings within 20 seconds, in unknown rooms."""
     chance = random.Random(f"{name} {seed}")
     found = [
         Meeting(number, 60 + chance.uniform(0, 20), 3600, _size(chance), chance.uniform(60, 300))
@@ -72,7 +72,7 @@ def flash(name: str, weights: Sequence[float], *, meetings: int, seed: int) -> D
 
 
 def days(seed: int, scale: float = 1.0) -> list[Day]:
-    """One of each kind. scale: share of the meetings; 1 is what the baseline is of."""
+    """One day of each kind. `scale` multiplies the number of meetings; the baseline has 1."""
 
     def count(number: int) -> int:
         return max(8, round(number * scale))
