@@ -1,7 +1,7 @@
 #!/bin/bash
-# keep_running.sh NAME [VARIABLE=VALUE…] COMMAND…: runs the command, called NAME, and again each time it ends with 133.
-# That is how a host's program says that its host rebooted where no init system keeps a unit for it. The variables are
-# in the environment of the command alone.
+# keep_running.sh NAME [VARIABLE=VALUE…] COMMAND…: runs the command as NAME, and again each time its status is 133. With
+# that status a program that runs a host reports a reboot of the host; without an init system nothing else would restart
+# it. Only the command gets the variables in its environment.
 name=$1
 shift
 settings=()

@@ -44,7 +44,7 @@ def prepare(lab: Lab, host: Host, topology: Topology) -> None:
     upper, draft = directory / "upper", directory / "disk.draft"
     upper.mkdir(exist_ok=True)
     with image.stacked(upper, image.layers(f"{host.image}-uml", topology)) as root:
-        identity.give(lab, host, root)
+        identity.write(lab, host, root)
         _give_kernel_modules(root)
         (root / "etc/fstab").write_text("/dev/ubda / ext4 defaults 0 1\n")
         draft.unlink(missing_ok=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -15,9 +13,9 @@ import pytest
 import yaml
 
 from lab.faults import load
+from lab.faults.actions import ACTIONS
 from lab.faults.catalogue import Fault
-from lab.faults.causes import CAUSES
-from tests.cluster import PROJECT, Cluster
+from tests.deployed import PROJECT, DeployedCluster
 
 FAULTS = load()
 #: Seconds. Without a fault a recording needs a quarter of it.
@@ -34,8 +32,8 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def broken_cluster(cluster: Cluster) -> Iterator[Cluster]:
-    """A deployed cluster without faults."""
+def broken_cluster(cluster: DeployedCluster) -> Iterator[DeployedCluster]:
+    """A deployed cluster in which nothing is broken yet."""
     cluster.lab("mend")
     yield cluster
     cluster.lab("mend")
@@ -43,7 +41,7 @@ def broken_cluster(cluster: Cluster) -> Iterator[Cluster]:
 
 def test_every_fault_can_be_injected() -> None:
     """The catalogue and the code have the same names."""
-    assert set(FAULTS) == set(CAUSES)
+    assert set(FAULTS) == set(ACTIONS)
 
 
 def test_every_fault_names_scenarios_that_are_run() -> None:
@@ -75,8 +73,8 @@ def scenarios() -> list[str]:
 @pytest.mark.browser
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_the_right_scenario_fails(broken_cluster: Cluster, fault: Fault, tmp_path: Path) -> None:
-    """One scenario fails, naming cause and host. Only blocked scenarios may be not proved; all others pass."""
+def test_the_right_scenario_fails(broken_cluster: DeployedCluster, fault: Fault, tmp_path: Path) -> None:
+    """One scenario fails with cause and host in its message, the blocked ones prove nothing, all others pass."""
     broken_cluster.lab("break", fault.name)
     try:
         results = accept(broken_cluster, fault, tmp_path)
@@ -92,17 +90,9 @@ def test_the_right_scenario_fails(broken_cluster: Cluster, fault: Fault, tmp_pat
     assert any(result.outcome == "passed" for result in results)
 
 
-def accept(cluster: Cluster, fault: Fault, report: Path) -> list[Outcome]:
-    """Runs the parts of the suite that the fault names; AssertionError if the run is accepted despite the fault."""
-    options = ["--environment", str(environment(cluster)), "--report", str(report)]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *parts(fault), "-q", "-k", "not restart", *options],
-        cwd=PROJECT,
-        env=cluster.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def accept(cluster: DeployedCluster, fault: Fault, report: Path) -> list[Outcome]:
+    """Runs the part of the suite that the fault names; a run that is accepted although something is broken fails."""
+    done = cluster.accept(*parts(fault), "-q", "-k", "not restart", environment=environment(cluster), report=report)
     assert done.returncode == 1, done.stdout + done.stderr
     results = json.loads((report / "results.json").read_text())["results"]
     return [Outcome(each["name"], each["outcome"], each["message"]) for each in results]
@@ -113,8 +103,8 @@ def parts(fault: Fault) -> list[str]:
     return ["acceptance/infra" if part == "infra" else f"acceptance/test_{part}.py" for part in fault.run]
 
 
-def environment(cluster: Cluster) -> Path:
-    """The lab's environment with a shorter deadline for recordings, beside the original as paths are relative."""
+def environment(cluster: DeployedCluster) -> Path:
+    """The lab's environment with a shorter deadline for recordings; beside the other, since paths are relative."""
     content = yaml.safe_load((cluster.directory / "acceptance.yml").read_text())
     path = cluster.directory / "acceptance-faults.yml"
     path.write_text(yaml.safe_dump({**content, "publishing_deadline": PUBLISHING_DEADLINE, "record_seconds": 4}))

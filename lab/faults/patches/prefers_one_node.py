@@ -1,7 +1,7 @@
-"""Placement always takes the first node that may have a meeting, whatever its load."""
+"""Placement always chooses the first node that may take a meeting, whatever its load."""
 
 from __future__ import annotations
 
-from .hook import place_with
+from .import_hook import place_with
 
 place_with(("score, meetings / weight, weight DESC, id", "id"))

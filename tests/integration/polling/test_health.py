@@ -108,7 +108,7 @@ async def test_the_digests_that_a_node_takes_are_stored_and_rarely_asked(poller:
     seen = []
     for _ in range(ROUND):
         await poller.run_once()
-        seen.append(len(fleet.servers["bbb2"].node.journal.requests()))
+        seen.append(len(fleet.servers["bbb2"].node.request_log.requests()))
     assert max(after - before for before, after in pairwise([0, *seen])) == 2, "more than one request beside the poll's"
     assert fleet.digests() == {"bbb1": ALGORITHMS, "bbb2": ("sha256", "sha512")}
     assert len(fleet.requests("bbb2", "isMeetingRunning")) == len(ALGORITHMS)

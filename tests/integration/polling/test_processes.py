@@ -82,7 +82,7 @@ async def test_killing_the_holder_hands_the_watch_on(
     third = pollers.start()
     seen = len(fleet.requests("bbb1", "getMeetings"))
     await until(lambda: len(fleet.requests("bbb1", "getMeetings")) > seen + 4)
-    assert fleet.servers["bbb1"].node.journal.most_at_once["getMeetings"] == 1
+    assert fleet.servers["bbb1"].node.request_log.most_at_once["getMeetings"] == 1
     assert third.running
     assert client.exists(keys.lease("poller"))
 

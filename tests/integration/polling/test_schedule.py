@@ -52,7 +52,7 @@ async def test_every_node_is_polled_again_and_again(settings: Settings, fleet: F
     async with running(often(settings)):
         await until(lambda: all(len(fleet.requests(name, "getMeetings")) >= 4 for name in fleet.nodes))
     # Each poll after the one before: a node is never asked twice at one time.
-    assert all(server.node.journal.most_at_once["getMeetings"] == 1 for server in fleet.servers.values())
+    assert all(server.node.request_log.most_at_once["getMeetings"] == 1 for server in fleet.servers.values())
 
 
 async def test_connections_are_kept(settings: Settings, fleet: Fleet) -> None:

@@ -199,7 +199,7 @@ class Cluster:
 
     def requests(self, name: str, call: str) -> list[Any]:
         """What arrived at a node, but for the poller's trials of digests."""
-        seen = self.servers[name].node.journal.requests(call=call)
+        seen = self.servers[name].node.request_log.requests(call=call)
         return [request for request in seen if "bbb-fleet-tries-a-digest" not in (request.query or "")]
 
     def meetings(self, name: str) -> set[str]:

@@ -28,7 +28,7 @@ class Aimed(Schedule):
     def a_create_while_a_poll_is_under_way(self) -> None:
         self._poll()
         for name in NODES:
-            self._cluster.servers[name].node.journal.clear()
+            self._cluster.servers[name].node.request_log.clear()
         self._hold_all_up("getMeetings")
         self._begin_poll(1)
         until(lambda: all(self._cluster.requests(name, "getMeetings") for name in NODES))
