@@ -10,8 +10,9 @@ from xml.etree.ElementTree import Element, ParseError, fromstring, tostring
 from balancer.core import checksum
 from balancer.errors import NodeError
 
-#: Milliseconds since 1970 that a createTime may say, up to the year 5138: no BBB server says anything else, and later
-#: ones would be no dates.
+#: Limit of an answer's size. A node with a thousand meetings of a hundred users answers with a third of it.
+ANSWER_LIMIT_BYTES = 20_000_000
+#: Valid values of a createTime (milliseconds since 1970), up to the year 5138: datetime cannot hold much later ones.
 CREATE_TIMES = range(1, 10**14)
 #: The only XML declarations after which the bytes are known to be UTF-8.
 _DECLARATION = re.compile(rb'\s*<\?xml version="1\.0"(?: encoding="[Uu][Tt][Ff]-8")?\s*\?>')
