@@ -51,14 +51,14 @@ def questions(client: FrontEnd, ids: Sequence[str]) -> list[Question]:
     page = client.target("getRecordings", offset=200, limit=10)
     every = client.target("getMeetings")
     return [
-        Question("join", about(client.join), 2.5, b"HTTP/1.1 302"),
-        Question("isMeetingRunning", call("isMeetingRunning"), 3),
-        Question("getMeetingInfo", call("getMeetingInfo"), 3),
-        Question("getMeetings (100)", lambda _: every, 4),
-        Question("getRecordings (10 of 1,000)", call("getRecordings"), 6),
-        Question("getRecordings (page of 10)", lambda _: page, 6),
+        Question("join", about(client.join), 4, b"HTTP/1.1 302"),
+        Question("isMeetingRunning", call("isMeetingRunning"), 4.5),
+        Question("getMeetingInfo", call("getMeetingInfo"), 4.5),
+        Question("getMeetings (100)", lambda _: every, 6),
+        Question("getRecordings (10 of 1,000)", call("getRecordings"), 8),
+        Question("getRecordings (page of 10)", lambda _: page, 8),
         Question("create (again)", about(lambda meeting_id, _: client.create(meeting_id))),
-        Question("create", lambda number: client.create(f"new-{number}"), 5, ends_them=True),
+        Question("create", lambda number: client.create(f"new-{number}"), 8, ends_them=True),
     ]
 
 
