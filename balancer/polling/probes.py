@@ -80,5 +80,5 @@ class Probes:
 
 
 def _spread(node_id: int, least: int) -> float:
-    """A factor from ``least`` to one more, that differs from node to node."""
+    """A factor from ``least`` to one more, different for each node."""
     return least + node_id % 60 / 60
