@@ -1,21 +1,20 @@
-"""The web processes take a disabled node for an enabled one. The command line does not, as with a stale cache."""
+"""The web processes take a disabled node for an enabled one, as with a stale cache. The command line does not."""
 
 from __future__ import annotations
 
 import sys
 from types import ModuleType
 
-from .hook import after_import, place_with
+from .hook import after_import
 
 
 def _believing(query: str) -> str:
-    """The query with each of the places that look at the admin state once more believing what it wants to see."""
+    """The query, with every check of the admin state passed."""
     query = query.replace("admin_state = 'enabled'", "true")
     return query.replace("SELECT admin_state FROM nodes", "SELECT 'enabled'::text AS admin_state FROM nodes")
 
 
 if "gunicorn" in sys.argv[0]:
-    place_with(("n.admin_state = 'enabled'", "true"), ("admin_state = 'enabled'", "true"))
 
     @after_import("balancer.core.nodes")
     def read_disabled_as_enabled(module: ModuleType) -> None:

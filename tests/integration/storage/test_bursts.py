@@ -13,7 +13,7 @@ from balancer.core.nodes import AdminState, ObservedState, Snapshot
 from balancer.core.parameters import Parameters
 from balancer.settings import Settings
 from balancer.storage.meeting_store import Meetings
-from balancer.storage.outlook_cache import OutlookCache
+from balancer.storage.outlook import OutlookCache
 from balancer.storage.postgresql import clock, nodes
 from balancer.storage.postgresql.database import Connection, Database, connect
 from balancer.storage.redis import client as redis_client
