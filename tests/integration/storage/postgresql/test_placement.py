@@ -266,10 +266,16 @@ def test_a_process_that_hangs_with_the_lock_soon_loses_it(
 ) -> None:
     all_online(rows)
     outlook = read_outlook(rows, {}, settings)
-    after: list[Decision] = []
-    with pytest.raises(StorageUnavailableError), database.transaction() as hung:
-        assert reserve(hung, wanted(meeting_id="hung"), (), outlook, settings).row_id
+
+    def place_beside(meeting_id: str) -> Decision:
         with database.transaction() as connection:  # which waits for a lock for 5 s at most
-            after.append(reserve(connection, wanted(meeting_id="next"), (), outlook, settings))
-    assert [each.row_id is not None for each in after] == [True]
+            return reserve(connection, wanted(meeting_id=meeting_id), (), outlook, settings)
+
+    def hang() -> None:
+        with database.transaction() as connection:
+            assert reserve(connection, wanted(meeting_id="hung"), (), outlook, settings).row_id
+            assert place_beside("next").row_id
+
+    with pytest.raises(StorageUnavailableError, match="IdleInTransactionSessionTimeout"):
+        hang()
     assert [row["meeting_id"] for row in rows.execute("SELECT meeting_id FROM meetings")] == ["next"]
