@@ -102,8 +102,8 @@ def test_of_equally_loaded_nodes_the_one_with_fewer_meetings_comes_first() -> No
 
 @pytest.mark.parametrize("reason", ["failed", "changed"])
 def test_a_node_that_failed_or_changed_is_left_out_even_if_it_is_the_best(reason: str) -> None:
-    given = ((node(1), ONLINE, users(0)), (node(2), STALE, users(0)))
-    assert taken(choose(*given, **{reason: {1}})) == [2]
+    left_out: dict[str, Any] = {reason: {1}}
+    assert taken(choose((node(1), ONLINE, users(0)), (node(2), STALE, users(0)), **left_out)) == [2]
 
 
 def test_only_one_node_will_do() -> None:
