@@ -13,7 +13,7 @@ from balancer.nodes.client import NodeClient
 from balancer.nodes.live_listings import LiveListings
 from balancer.settings import Settings
 from balancer.storage.meeting_store import Meetings
-from balancer.storage.outlook_cache import OutlookCache
+from balancer.storage.outlook import OutlookCache
 from balancer.storage.postgresql.database import Database
 from balancer.storage.recording_counts import RecordingCounts
 from balancer.storage.redis import client as redis_client
