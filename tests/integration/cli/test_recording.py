@@ -53,7 +53,7 @@ def test_an_unknown_recording_is_told(commands: Commands) -> None:
 
 
 def test_an_empty_queue_says_so(commands: Commands) -> None:
-    assert commands.ok("recording", "queue") == "nothing waits\n"
+    assert commands.ok("recording", "queue") == "no archives\n"
     assert commands.json("recording", "queue") == {"version": 1, "queue": []}
 
 
