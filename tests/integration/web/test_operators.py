@@ -128,7 +128,7 @@ def test_a_meeting_that_is_given_up_is_placed_again_at_once_and_its_twin_is_repo
     assert not cluster.requests(home, "end")
 
 
-def test_what_was_given_up_goes_on_where_its_node_is_back_first(cluster: Cluster, commands: Commands) -> None:
+def test_what_was_given_up_continues_if_its_node_is_back_first(cluster: Cluster, commands: Commands) -> None:
     cluster.create("course-1")
     home = cluster.home("course-1")
     cluster.observe(home, ObservedState.SUSPECT)
