@@ -42,7 +42,7 @@ def test_secrets_are_never_shown(commands: Commands) -> None:
     ],
 )
 @pytest.mark.parametrize("words", [("settings", "show"), ("node", "list"), ("poller", "run"), ("importer", "run")])
-def test_bad_settings_are_reported_before_anything_is_done(
+def test_bad_settings_are_told_before_anything_is_done(
     commands: Commands, name: str, value: str, said: str, words: tuple[str, ...]
 ) -> None:
     commands.environment[name] = value
