@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -17,6 +17,7 @@ from balancer.errors import NodeTimeoutError, NodeUnreachableError
 from balancer.nodes import shared_answers
 from balancer.nodes.client import NodeClient
 from balancer.nodes.limits import NodeLimits
+from tests.eventually import until
 from tests.integration.nodes.client import call, make, node
 from tests.integration.nodes.peer import Peer, Script, answer, send
 
@@ -187,10 +188,3 @@ def test_a_node_that_hangs_soon_gets_no_calls_and_is_tried_again_later(tmp_path:
     now = REST
     ask(client, peer.port)
     client.close()
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

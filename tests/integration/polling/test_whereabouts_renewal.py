@@ -1,7 +1,7 @@
 """The renewal of running placements' copies in Redis, which joins need while PostgreSQL is away."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -17,6 +17,7 @@ from balancer.storage.redis import client as redis_client
 from balancer.storage.redis import keys
 from balancer.storage.redis.whereabouts import LIFE, Place, Whereabouts
 from lab.services import PostgreSQL, Redis
+from tests.eventually import until_async
 from tests.integration.polling.fleet import Created, Fleet
 from tests.poll_rounds import PollRounds
 
@@ -70,12 +71,6 @@ def runs(fleet: Fleet, meeting_id: str = "course-1", internal: str = INTERNAL) -
     return fleet.place("bbb1", meeting_id, Created(meeting_id, internal, 1))
 
 
-async def until(holds: Callable[[], bool], within: float = 30.0) -> None:
-    async with asyncio.timeout(within):
-        while not holds():
-            await asyncio.sleep(0.05)
-
-
 async def test_a_poller_copies_running_meetings_and_no_others(
     poller: PollRounds, fleet: Fleet, home: int, client: redis_client.Redis
 ) -> None:
@@ -93,9 +88,9 @@ async def test_a_wiped_redis_gets_all_copies_again(
     row, placements, stop = runs(fleet), Whereabouts(client), asyncio.Event()
     async with opened(replace(settings, poll_interval=0.3)) as poller:
         polling = asyncio.create_task(poller.run(stop))
-        await until(lambda: placements.find(1, "course-1") is not None)
+        await until_async(lambda: placements.find(1, "course-1") is not None)
         client.flushall()
-        await until(lambda: placements.find(1, "course-1") == Place(row, home, INTERNAL))
+        await until_async(lambda: placements.find(1, "course-1") == Place(row, home, INTERNAL))
         stop.set()
         await asyncio.wait_for(polling, 20)
 

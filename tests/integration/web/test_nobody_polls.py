@@ -5,7 +5,8 @@ import signal
 
 import pytest
 
-from tests.integration.web.site import Site, until
+from tests.eventually import until
+from tests.integration.web.site import Site
 
 
 def test_a_node_that_came_back_when_nobody_polled_is_asked_and_joined(

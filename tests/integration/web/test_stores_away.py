@@ -18,7 +18,8 @@ import pytest
 import redis
 
 from balancer.storage.redis import keys
-from tests.integration.web.site import Site, until
+from tests.eventually import until
+from tests.integration.web.site import Site
 
 
 @pytest.fixture

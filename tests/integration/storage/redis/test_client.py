@@ -16,7 +16,7 @@ from balancer.storage.redis import client as redis_client
 from balancer.storage.redis.poll_requests import PollRequests
 from balancer.storage.redis.whereabouts import Place, Whereabouts
 from lab.services import Redis
-from tests.integration.web.site import until
+from tests.eventually import until
 
 
 @pytest.fixture
