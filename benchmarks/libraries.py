@@ -110,7 +110,7 @@ def http_clients(address: str) -> Iterator[tuple[str, Callable[[str], bytes]]]:
     origin = f"http://{address}"
 
     def by_own(target: str) -> bytes:
-        assert own.usable(5.0)
+        assert own.usable(60.0)
         return own.exchange(target, {}, None, 1.0, time.monotonic() + 1.0)[1]
 
     def by_http_client(target: str) -> bytes:
