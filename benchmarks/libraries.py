@@ -188,19 +188,18 @@ def compare_xml() -> Iterator[Figure]:
 def placements() -> Iterator[dict[str, Whereabouts]]:
     """Clients of one Redis with 100 placements, by the name of their protocol reader."""
     assert HIREDIS_AVAILABLE
-    with tempfile.TemporaryDirectory(prefix="bbb-fleet-") as directory:
-        with Redis(Path(directory)).start() as server:
-            fast, plain = redis_client.connect(server.url()), redis_client.connect(server.url())
-            encoder = plain.connection_pool.get_encoder()
-            plain.connection_pool.connection_kwargs |= {
-                "parser_class": _RESP3Parser,
-                "command_packer": PythonRespSerializer(6000, encoder.encode),
-            }
-            for number in range(100):
-                Whereabouts(fast).note(1, f"room-{number}", Place(number, 1, "0" * 40 + "-1748000000000"))
-            yield {"hiredis": Whereabouts(fast), "Python's": Whereabouts(plain)}
-            fast.close()
-            plain.close()
+    with tempfile.TemporaryDirectory(prefix="bbb-fleet-") as directory, Redis(Path(directory)).start() as server:
+        fast, plain = redis_client.connect(server.url()), redis_client.connect(server.url())
+        encoder = plain.connection_pool.get_encoder()
+        plain.connection_pool.connection_kwargs |= {
+            "parser_class": _RESP3Parser,
+            "command_packer": PythonRespSerializer(6000, encoder.encode),
+        }
+        for number in range(100):
+            Whereabouts(fast).note(1, f"room-{number}", Place(number, 1, "0" * 40 + "-1748000000000"))
+        yield {"hiredis": Whereabouts(fast), "Python's": Whereabouts(plain)}
+        fast.close()
+        plain.close()
 
 
 def compare_redis() -> Iterator[Figure]:

@@ -19,8 +19,14 @@ AT_ONCE = 4
 def up(name: str, hosts: list[str], topology: Topology, *, nfs: bool, report: Report) -> Lab:
     """Bring the named hosts up beside those already there; whatever is in place is left alone.
 
-    With `nfs` the recordings tree is shared by NFS even where the machine's kernel has none.
+    With `nfs` the recordings tree is shared by NFS even if the machine's kernel has none. If the machine cannot run
+    User Mode Linux either, `report` gets the reason, and a bind mount takes its place.
     """
+    if nfs and (reason := machines.why_no_nfs()):
+        report(
+            f"NFS is not possible on this machine, because {reason}. A bind mount shares the recordings tree instead."
+        )
+        nfs = False
     lab = _describe(name, hosts, topology, nfs=nfs)
     ssh.make_keys(lab)
     for host in lab.in_group("nodes"):

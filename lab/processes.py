@@ -6,7 +6,9 @@ file system is its root. So the processes of a lab whose `up` was killed are fou
 
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from lab.command import wait_until
 
@@ -34,9 +36,10 @@ def rooted(directory: Path) -> list[int]:
     return [pid for pid in _all() if f"{_root(pid)}/".startswith(f"{directory}/")]
 
 
-def kept(command: list[str], *, name: str) -> list[str]:
+def kept(command: list[str], *, name: str, environment: Mapping[str, str] = MappingProxyType({})) -> list[str]:
     """The command line that runs `command` as `name`, and again if its status is 133, which means a reboot."""
-    return ["/bin/bash", str(KEEPER), name, *command]
+    settings = [f"{variable}={value}" for variable, value in environment.items()]
+    return ["/bin/bash", str(KEEPER), name, *settings, *command]
 
 
 def everything(directory: Path) -> list[int]:

@@ -35,6 +35,8 @@ class DeployedCluster:
         return os.environ | {
             "BBB_FLEET_LAB": self.name,
             "ANSIBLE_VAULT_PASSWORD_FILE": str(self.directory / "vault-password"),
+            # Seconds until sudo answers: hosts in User Mode Linux on busy cores take longer than Ansible's 10.
+            "ANSIBLE_TIMEOUT": "60",
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
 

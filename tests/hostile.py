@@ -123,7 +123,7 @@ def check(hostile: Hostile, answer: HostileAnswer, secrets: Sequence[str], refus
     """
     seen = answer.headers + answer.text
     assert "Traceback" not in seen, seen
-    assert "made a mistake" not in seen, seen
+    assert "had an internal error" not in seen, seen
     for secret in secrets:
         assert secret not in seen
     if answer.status in refusals:

@@ -1,4 +1,4 @@
-"""What every request needs: made once for a process, opened after the fork."""
+"""The objects that all requests of a process share: made once, opened after the fork."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from balancer.storage.redis.snapshots import Snapshots
 from balancer.storage.redis.whereabouts import Whereabouts
 
 EXTENSION = "balancer"
-#: Seconds that a request waits for PostgreSQL where it hangs: longer than any statement may take (statement_timeout).
+#: Seconds that a request waits for a PostgreSQL that hangs: longer than any statement may take (statement_timeout).
 _PATIENCE = 12.0
 
 
@@ -50,7 +50,7 @@ class Services:
         database = Database(
             settings.database_url,
             application_name="bbb-fleet web",
-            # Where PostgreSQL hangs, half of the threads wait for it at most, but for the first seconds.
+            # So that at most half of the threads wait for a PostgreSQL that hangs, after the first seconds.
             size=max(1, min(settings.web_threads // 2, 16)),
             patience=_PATIENCE,
         )
@@ -77,7 +77,7 @@ class Services:
         )
 
     def open(self) -> None:
-        """Connect, in the background: both stores may be away. Once a process, after its fork."""
+        """Connect in the background, since both stores may be away. Called once in each process, after its fork."""
         self.registry.read_file()
         self.database.open()
         self.registry.follow()

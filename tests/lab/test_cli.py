@@ -4,7 +4,7 @@ import os
 import pytest
 from click.testing import CliRunner
 
-from lab import cli, kernel, network
+from lab import cli, machines, network
 from lab.state import Lab
 
 
@@ -48,7 +48,7 @@ def test_an_unknown_host_is_refused_before_anything_is_made(paper_lab: Lab) -> N
 
 
 def test_a_lab_without_nfs_is_not_turned_into_one_with(paper_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "has_nfs", lambda: False)
+    monkeypatch.setattr(machines, "why_no_nfs", lambda: None)
     code, output = _invoke("up", "--nfs")
     assert code == 1
     assert "lab paper is up without NFS; take it down" in output

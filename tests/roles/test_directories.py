@@ -81,5 +81,5 @@ def test_a_file_in_the_way_is_named(tmp_path: Path, wanted: list[dict[str, str]]
     (tmp_path / "outer").write_text("in the way")
     refused = keep(wanted)
     assert refused["failed"]
-    assert refused["msg"] == f"{tmp_path}/outer cannot be made a directory: File exists"
+    assert refused["msg"] == f"the directory {tmp_path}/outer cannot be created: File exists"
     assert (tmp_path / "outer").read_text() == "in the way"

@@ -68,7 +68,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, pair: dict[str, str],
     Path(pair[variable]).unlink()
     status, said = preflight(tmp_path, **pair)
     assert status != 0
-    assert f"{variable} names {pair[variable]}, which the controller does not have. Put the file there" in said
+    assert f"{variable} names {pair[variable]}, which does not exist on the controller. Put the file there" in said
     assert "Traceback" not in said
     assert "lookup" not in said
 
@@ -76,7 +76,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, pair: dict[str, str],
 def test_a_certificate_of_another_name_is_refused(tmp_path: Path, pair: dict[str, str]) -> None:
     status, said = preflight(tmp_path, **pair, nginx_server_name="other.example.org")
     assert status != 0
-    assert f"The certificate for other.example.org is of no use: it holds DNS:{NAME}" in said
+    assert f"The certificate for other.example.org cannot be used: it contains DNS:{NAME}" in said
 
 
 def move_validity(pair: dict[str, str], begin: timedelta, end: timedelta) -> None:
@@ -112,7 +112,7 @@ def test_a_certificate_that_is_not_valid_now_is_refused(
     move_validity(pair, timedelta(hours=begin), timedelta(hours=end))
     status, said = preflight(tmp_path, **pair)
     assert status != 0
-    assert f"The certificate for {NAME} is of no use" in said
+    assert f"The certificate for {NAME} cannot be used" in said
 
 
 def test_a_file_that_is_no_certificate_is_refused(tmp_path: Path, pair: dict[str, str]) -> None:
@@ -126,7 +126,7 @@ def test_a_file_that_is_no_certificate_is_refused(tmp_path: Path, pair: dict[str
 def test_no_certificate_at_all_is_refused(tmp_path: Path) -> None:
     status, said = preflight(tmp_path)
     assert status != 0
-    assert "Give the certificate once: nginx_certificate_file" in said
+    assert "Set either nginx_certificate_file (a file on the controller) or nginx_certificate" in said
 
 
 @pytest.mark.parametrize(
@@ -143,8 +143,8 @@ def test_limits_out_of_step_with_the_balancer_are_refused(
 ) -> None:
     status, said = preflight(tmp_path, balancer=balancer, **pair, **edge)
     assert status != 0
-    assert "set both to the same" in said
-    assert "twice balancer_create_timeout" in said
+    assert "set both to the same value" in said
+    assert "twice the sum of balancer_create_timeout and balancer_node_connect_timeout" in said
 
 
 def test_limits_that_were_changed_on_both_sides_are_taken(tmp_path: Path, pair: dict[str, str]) -> None:

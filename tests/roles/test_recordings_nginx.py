@@ -185,6 +185,11 @@ def test_every_address_that_bbb_gives_a_format_works(recordings: Recordings, pre
     assert recordings.get(f"{prefix}/{OPEN}/screenshare-0.webm")[0] == 200
 
 
+def test_a_format_with_a_hyphen_is_served(recordings: Recordings) -> None:
+    recordings.write(f"published/screen-share/{OPEN}/video.webm")
+    assert recordings.get(f"/playback/screen-share/{OPEN}/video.webm")[0] == 200
+
+
 def test_an_unpublished_recording_is_served_once_the_balancer_allows_it(recordings: Recordings) -> None:
     recordings.write(f"unpublished/notes/{OPEN}/notes.pdf", b"unpublished")
     assert recordings.get(f"/notes/{OPEN}/notes.pdf")[2] == b"unpublished"

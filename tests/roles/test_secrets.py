@@ -93,7 +93,7 @@ def test_a_check_writes_nothing(example: Fleet) -> None:
     ("content", "message"),
     [
         (b"redis_password: plain text of the operator\n", "is not encrypted. Encrypt it with: ansible-vault encrypt"),
-        (vault().encrypt(b"[1, 2]"), "must hold variables"),
+        (vault().encrypt(b"[1, 2]"), "must contain variables"),
     ],
 )
 def test_a_file_that_is_not_ours_is_refused(example: Fleet, content: bytes, message: str) -> None:

@@ -113,7 +113,7 @@ def _hosts(fleet: LabFleet) -> Iterator[dict[str, Any]]:
 def test_a_check_goes_to_its_end_where_packages_are_there(fleet: LabFleet, checked: Run) -> None:
     assert checked.status == 0, checked.output[-5000:]
     # Far enough to say what the first and the last role would write.
-    for task in ("Create the groups with the fleet's numbers", "Write the unit of the recordings' nginx"):
+    for task in ("Create the fleet's groups", "Install the unit of nginx-recordings"):
         assert task in checked.output
     assert checked.changed.keys() == set(HOSTS)
     assert {name: fleet.host(name).check_output(CHANGED) for name in HOSTS} == dict.fromkeys(HOSTS, "")
@@ -127,13 +127,13 @@ def test_a_check_goes_to_its_end_where_packages_are_there(fleet: LabFleet, check
         "bbb1 and bbb2 share the machine-id: one is a copy of the other. Remedy: on the copy remove /etc/machine-id",
         "bbb1 and bbb2 share an ssh host key: one is a copy of the other. Remedy: on the copy remove /etc/ssh/",
         "share the TLS certificate: one is a copy of the other. Remedy: give the copy a key",
-        "bbb2 and bbb1 both call themselves bbb1: one may be a copy of the other. Give each its own name",
-        "bbb3 does not serve lb1 (checksum)",
+        "bbb2 and bbb1 have the same host name bbb1: one may be a copy of the other. Give each its own name",
+        "bbb3 does not answer lb1 (checksum)",
         "Remedy: compare securitySalt on the node (bbb-conf --secret) with bbb_node_secret",
-        "bbb2 cannot resolve lb1, which it must connect to. Enter the name in DNS or in its /etc/hosts",
+        "bbb2 cannot resolve lb1, which it must connect to. Add the name to DNS or to its /etc/hosts",
         "lb1 has 0.1 GB for /srv/bbb-fleet",
-        "nfs_server_min_size_gb asks for 1",
-        "lb1 has 0.0 GB free for /var/lib/postgresql/15/main, postgresql_min_free_gb asks for",
+        "nfs_server_min_size_gb requires 1",
+        "lb1 has 0.0 GB free for /var/lib/postgresql/15/main, postgresql_min_free_gb requires",
     ],
 )
 def test_everything_wrong_is_told_in_one_run(refused: Run, words: str) -> None:

@@ -1,6 +1,7 @@
 """The simulator on a host: settings files, bbb-conf, bbb-record, nginx site, bundle."""
 
 import ast
+import re
 import shutil
 import ssl
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.simulator.host import bbb_conf, bbb_record
+from lab.simulator.host import bbb_conf, bbb_record, layout
 from lab.simulator.host.bundle import bundle
 from lab.simulator.host.layout import Identity, files, nginx
 from lab.simulator.host.properties import assign, playback_origin, properties, read
@@ -97,6 +98,14 @@ def test_nginx_accepts_the_site(tmp_path: Path, secure: bool) -> None:
         check=False,
     )
     assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_the_site_listens_on_ipv6_only_if_the_kernel_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    identity = Identity("bbb1.fleet.test", "s3cret", certificate="c.pem", key="c.key")
+    monkeypatch.setattr(layout, "IPV6_INTERFACES", tmp_path)
+    assert nginx(identity).count("    listen [::]:") == 2
+    monkeypatch.setattr(layout, "IPV6_INTERFACES", tmp_path / "missing")
+    assert re.findall("listen .*;", nginx(identity)) == ["listen 80;", "listen 443 ssl;"]
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd checks its own units")

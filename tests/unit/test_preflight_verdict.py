@@ -44,7 +44,7 @@ def findings(*nodes: dict[str, Any], front_end: str = "pT5sD8fJ1gH3kL6zX9cV") ->
         *verdict.shared_identities(nodes),
         *verdict.mixed_secrets({"balancer_secrets": [front_end]}, nodes),
         *verdict.failed_calls(nodes),
-        *verdict.foreign_digests(nodes, "sha256"),
+        *verdict.unsupported_algorithms(nodes, "sha256"),
         *verdict.wrong_clocks(nodes, 2.0),
     ]
 
@@ -77,9 +77,9 @@ def test_a_copy_is_named_with_what_it_copied(shared: dict[str, Any], words: str)
         ({"url": ""}, "bbb2 has no API URL"),
         ({"secret": "changeme-changeme-1"}, "bbb2 has a placeholder as its secret"),
         ({"secret": "pT5sD8fJ1gH3kL6zX9cV"}, "bbb2 has the secret that front ends use"),
-        ({"probes": [probe(problem="checksum", detail="refused")]}, "bbb2 does not serve lb1 (checksum)"),
-        ({"probes": [probe(algorithms=["sha1"])]}, "bbb2 refuses checksums by sha256 and takes sha1"),
-        ({"probes": [probe(clock_offset=-95.0)]}, "bbb2's clock is -95 s from that of lb1"),
+        ({"probes": [probe(problem="checksum", detail="refused")]}, "bbb2 does not answer lb1 (checksum)"),
+        ({"probes": [probe(algorithms=["sha1"])]}, "bbb2 refuses sha256 checksums and accepts sha1"),
+        ({"probes": [probe(clock_offset=-95.0)]}, "bbb2's clock differs by -95 s from that of lb1"),
     ],
 )
 def test_a_node_in_trouble_is_named(values: dict[str, Any], words: str) -> None:

@@ -1,5 +1,6 @@
 """The files that make a host look like a BBB node, and their contents (reference 5.1, 7.1)."""
 
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ LIBRARY = Path("usr/local/lib/bbb-simulator")
 NGINX = Path("etc/nginx/sites-available/bigbluebutton")
 AKKA = Path("etc/bigbluebutton/bbb-apps-akka.conf")
 UNITS = ("bbb-web.service", "bbb-rap-resque-worker.service")
+#: There only if the kernel has IPv6.
+IPV6_INTERFACES = Path("/proc/net/if_inet6")
 _FILES = Path(__file__).parent / "files"
 _CLIENT = Path(__file__).parent.parent / "client"
 
@@ -108,13 +111,19 @@ def nginx(identity: Identity) -> str:
     locations = (_FILES / "locations.conf").read_text().rstrip()
     plain = _filled("site.conf", identity)
     if not identity.certificate:
-        return upgrade + plain.replace("@REDIRECT@", locations)
+        return _listening(upgrade + plain.replace("@REDIRECT@", locations))
     secure = (
         f"server {{\n    listen 443 ssl;\n    listen [::]:443 ssl;\n    server_name {identity.hostname};\n"
         f"    ssl_certificate {identity.certificate};\n    ssl_certificate_key {identity.key};\n"
         f"    ssl_protocols TLSv1.2 TLSv1.3;\n{locations}\n}}\n"
     )
-    return upgrade + plain.replace("@REDIRECT@", "    return 301 https://$host$request_uri;") + secure
+    site = upgrade + plain.replace("@REDIRECT@", "    return 301 https://$host$request_uri;") + secure
+    return _listening(site)
+
+
+def _listening(site: str) -> str:
+    """The site without its IPv6 listeners if the kernel has no IPv6: nginx would not start with them."""
+    return site if IPV6_INTERFACES.exists() else re.sub(r"    listen \[::\].*\n", "", site)
 
 
 def _options(identity: Identity) -> str:

@@ -1,4 +1,4 @@
-"""The suite's own signature code against the vectors of the protocol reference."""
+"""The suite's own signature code, checked against known signatures of BBB."""
 
 import pytest
 
@@ -14,6 +14,6 @@ def test_signature_is_bbbs(call: str, query: str, sha1: str, sha256: str) -> Non
 
 
 @pytest.mark.parametrize(("algorithm", "length"), [("sha384", 96), ("sha512", 128)])
-def test_long_digests_have_the_length_that_bbb_tells_them_by(algorithm: str, length: int) -> None:
+def test_long_digests_have_the_length_that_bbb_expects(algorithm: str, length: int) -> None:
     """BBB chooses the algorithm by the digest's length."""
     assert len(checksum("create", "a=b", SECRET, algorithm)) == length

@@ -233,13 +233,13 @@ def test_an_archive_that_waits_holds_up_no_other(node: Node) -> None:
 
 
 def test_an_archive_that_enters_during_the_copy_is_not_lost(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    copy: Callable[..., str] = handover.NfsTransport._copy
+    copy: Callable[..., str] = handover.copy_durably
 
     def copy_slowly(archive: Path, target: Path) -> str:
         (node.spool / f"{NAME}.tar").write_bytes(b"another's")
         return copy(archive, target)
 
-    monkeypatch.setattr(node.transport, "_copy", copy_slowly)
+    monkeypatch.setattr(handover, "copy_durably", copy_slowly)
     with pytest.raises(handover.DeliveryError, match=WAITS):
         node.deliver(node.archive(b"whole"))
     assert node.take() == b"another's"
@@ -387,7 +387,7 @@ def test_a_damaged_copy_never_gets_the_archives_name(node: Node, monkeypatch: py
     assert not node.agent.run_once()
     assert node.archives == []
     (item,) = node.items("pending")
-    assert "not what was sent" in item["error"]
+    assert "differs from the archive" in item["error"]
 
 
 def test_the_queue_is_told_to_machines(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
@@ -404,6 +404,6 @@ def test_the_queue_is_told_to_machines(node: Node, capsys: pytest.CaptureFixture
     assert [item["name"] for item in answer["pending"]] == [NAME]
 
 
-@pytest.mark.parametrize("name", ["handover.py", "spool_gate.py"])
+@pytest.mark.parametrize("name", ["handover.py", "spool_entry.py", "spool_gate.py"])
 def test_it_is_written_in_the_python_of_ubuntu_20_04(name: str) -> None:
     ast.parse((NODE_FILES / name).read_text(), feature_version=(3, 8))

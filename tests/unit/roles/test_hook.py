@@ -26,6 +26,11 @@ def test_it_notes_the_format(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [f"{RECORD}-presentation"]
 
 
+def test_it_notes_a_format_with_a_hyphen(tmp_path: Path) -> None:
+    run(tmp_path, "-m", RECORD, "-f", "screen-share")
+    assert [path.name for path in tmp_path.iterdir()] == [f"{RECORD}-screen-share"]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

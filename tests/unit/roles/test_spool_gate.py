@@ -192,7 +192,7 @@ def test_a_link_is_no_archive(storage: Storage, archive: Path) -> None:
 def test_nothing_is_taken_from_a_place_that_rrsync_still_writes_to(storage: Storage, archive: Path) -> None:
     storage.arriving(archive.read_bytes())
     words = f"commit {NAME} 300000 {digest(archive)}"
-    with gate.held(storage.spool / ".arriving/bbb1"):
+    with gate.locked(storage.spool / ".arriving/bbb1"):
         assert "another transfer" in storage.refusal(words)
         with pytest.raises(handover.DeliveryError):
             storage.transport._run(["rsync", "--rsh=ssh", str(archive), "bbb-fleet-spool:"])

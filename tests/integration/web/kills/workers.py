@@ -126,7 +126,7 @@ def web(pipe: Connection, settings: Settings) -> None:
 
     def call(name: str, /, **parameters: str) -> str:
         answer = read(client.get(path(name, **parameters)))
-        assert "made a mistake" not in answer.response.text, "the log has the traceback"
+        assert "had an internal error" not in answer.response.text, "the log has the traceback"
         return answer.root.findtext("internalMeetingID", "") if answer.success else ""
 
     def carry_out(order: Order) -> str:
