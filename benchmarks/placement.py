@@ -16,7 +16,7 @@ from statistics import fmean
 
 import click
 
-from balancer.core.load import Load, Seen, Unseen, Young, load, seen
+from balancer.core.load import Load, PolledLoad, Reservations, YoungMeeting, load, polled_load
 from balancer.core.nodes import AdminState, Node, ObservedState, Snapshot
 from balancer.core.selection import Request, candidates
 from benchmarks.placement_days import Day, Meeting, days
@@ -43,8 +43,8 @@ class Site:
     now: float = 0.0
     live: list[list[Meeting]] = field(default_factory=list)
     snapshots: dict[int, Snapshot] = field(default_factory=dict)
-    known: dict[int, Seen] = field(default_factory=dict)  #: our view of a node, computed on first use after a poll
-    #: Scalelite's load of each node: that of the last poll, and the creates since.
+    polled: dict[int, PolledLoad] = field(default_factory=dict)  #: our view of the snapshots, by node, once computed
+    #: Scalelite's load of each node: of the last poll, and its creates since.
     counted: list[float] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
 
@@ -76,7 +76,7 @@ class Site:
 
     def poll(self) -> None:
         """Take a snapshot of every node."""
-        self.known.clear()
+        self.polled.clear()
         for index, meetings in enumerate(self.live):
             meetings[:] = [each for each in meetings if each.start + each.length > self.now]
             participants = {str(each.number): each.present(self.now) for each in meetings}
@@ -116,16 +116,16 @@ def ours(site: Site, meeting: Meeting) -> int:
 
 def _our_load(site: Site, index: int) -> Load:
     snapshot = site.snapshots[index]
-    if index not in site.known:
+    if index not in site.polled:
         young = [_young(site, index, each) for each in site.live[index] if site.now - each.start < YOUNG]
-        site.known[index] = seen(snapshot, young, site.moment(site.now), timedelta(seconds=YOUNG))
+        site.polled[index] = polled_load(snapshot, young, site.moment(site.now), timedelta(seconds=YOUNG))
     since = [_expected(each) for each in site.live[index] if str(each.number) not in snapshot.participants]
-    return load(site.known[index], Unseen(len(since), sum(since)), video_weight=0.5)
+    return load(site.polled[index], Reservations(len(since), sum(since)), video_weight=0.5)
 
 
-def _young(site: Site, index: int, meeting: Meeting) -> Young:
+def _young(site: Site, index: int, meeting: Meeting) -> YoungMeeting:
     at = site.moment(meeting.start).timestamp()
-    return Young(
+    return YoungMeeting(
         node_id=index,
         internal_meeting_id=str(meeting.number),
         expected_users=_expected(meeting),

@@ -45,7 +45,7 @@ def counts(command: Callable[..., None]) -> Callable[..., None]:
 @main.command()
 @click.argument("hosts", nargs=-1)
 @counts
-@click.option("--nfs", is_flag=True, help="Share the recordings tree by NFS even on a kernel without it, if possible.")
+@click.option("--nfs", is_flag=True, help="Share the recordings tree by NFS, if possible, even if the kernel has none.")
 def up(hosts: tuple[str, ...], nfs: bool, **numbers: int | None) -> None:
     """Bring the lab up: all hosts of topology.yml, or only HOSTS. Existing hosts are not changed."""
     described = topology.load()

@@ -1,7 +1,7 @@
 #!/bin/bash
 # keep_running.sh NAME [VARIABLE=VALUE…] COMMAND…: runs the command as NAME, and again each time its status is 133. With
 # that status a program that runs a host reports a reboot of the host; without an init system nothing else would restart
-# it. The variables are set in the command's environment only.
+# it. Only the command gets the variables in its environment.
 name=$1
 shift
 settings=()

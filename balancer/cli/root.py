@@ -10,7 +10,7 @@ from balancer.cli.importer import importer
 from balancer.cli.meeting import meeting
 from balancer.cli.node import node
 from balancer.cli.output import printable
-from balancer.cli.place import place
+from balancer.cli.placement import placement
 from balancer.cli.poller import poller
 from balancer.cli.recording import recording
 from balancer.cli.session import Session
@@ -82,5 +82,5 @@ def balancer(context: click.Context) -> None:
     context.call_on_close(context.obj.close)
 
 
-for noun in (database, importer, meeting, node, place, poller, recording, settings):
+for noun in (database, importer, meeting, node, placement, poller, recording, settings):
     balancer.add_command(noun)

@@ -18,11 +18,11 @@ from balancer.core.selection import unplaced
 from balancer.core.settlement import Row, Step, settle
 from balancer.errors import NoNodeAvailableError, StorageUnavailableError
 from balancer.settings import Settings
-from balancer.storage.outlook_cache import OutlookCache
+from balancer.storage.outlook import Outlook, OutlookCache
 from balancer.storage.postgresql import operator_queries
 from balancer.storage.postgresql import placement as placing
 from balancer.storage.postgresql.database import Connection, Database, committing
-from balancer.storage.postgresql.placement import Decision, Outlook
+from balancer.storage.postgresql.placement import Decision
 from balancer.storage.postgresql.prepared import Prepared
 from balancer.storage.postgresql.sql import queries
 from balancer.storage.redis.poll_requests import PollRequests
@@ -34,8 +34,6 @@ _BEGIN_NEW = Prepared("begin_new", _SQL["begin_new"])
 _CREATED = "its node created it"
 #: Times that a placement is tried: each time something else has to have changed meanwhile.
 _PLACEMENTS = 8
-#: Meetings that a process remembers to have been asked for, about 2 MB.
-_REMEMBERED = 10_000
 #: Seconds for which Redis is not asked again once it failed.
 _PAUSE = 1.0
 
@@ -58,34 +56,32 @@ class Meetings:
         self._placements = placements
         self._snapshots = snapshots
         self._polls = polls
-        self._met: set[tuple[int, str]] = set()  #: tenants and meetingIDs
         self._redis_away_until = 0.0  #: of time.monotonic()
 
     def place(self, wanted: Wanted, refused: Collection[int]) -> tuple[Placement, bool]:
         """The live row, or a new one on the best node; whether it is new. Raises NoNodeAvailableError."""
-        named = wanted.tenant_id, wanted.meeting_id
-        if named in self._met and (there := self._live(*named)) is not None:
-            return there, False
-        self._remember(named)
+        # A create of a meeting that is there does not wait for the lock.
+        if (placement := self._live(wanted.tenant_id, wanted.meeting_id)) is not None:
+            return placement, False
 
-        def reserve(known: Outlook) -> Decision:
-            with self._database.single() as connection:
-                return placing.decide(connection, wanted, refused, known, self._settings, reserve=True)
+        def reserve(outlook: Outlook) -> Decision:
+            with self._database.transaction() as connection:
+                return placing.reserve(connection, wanted, refused, outlook, self._settings)
 
         return self._placed(wanted, reserve)
 
     def move(
         self, placement: Placement, wanted: Wanted, refused: Collection[int], cause: str
     ) -> tuple[Placement, bool]:
-        """As ``place``, and in the same transaction the row that is there is lost, unless it changed meanwhile.
+        """As ``place``, and in the same transaction the existing row is lost, unless it changed meanwhile.
 
-        Where no node is fit NoNodeAvailableError is raised, and that row stays as it is.
+        If every node is refused NoNodeAvailableError is raised, and that row stays as it is.
         """
 
-        def reserve_instead(known: Outlook) -> Decision:
+        def reserve_instead(outlook: Outlook) -> Decision:
             with self._database.transaction() as connection:
                 given_up = self._give_up(connection, placement, cause)
-                decision = placing.decide(connection, wanted, refused, known, self._settings, reserve=True)
+                decision = placing.reserve(connection, wanted, refused, outlook, self._settings)
                 if decision.row_id is None:
                     connection.rollback()
             if given_up and decision.row_id is not None:
@@ -95,29 +91,29 @@ class Meetings:
         return self._placed(wanted, reserve_instead)
 
     def _give_up(self, connection: Connection, placement: Placement, cause: str) -> bool:
-        """Lose the row ahead of its successor's reservation, which holds the lock that all placements wait for."""
-        connection.execute(_SQL["hold_up_nobody"])
+        """Lose the row before its successor is reserved, which takes the lock that all placements wait for."""
+        connection.execute(_SQL["limit_idle_time"])
         if placement.node:
             connection.execute(_SQL["lock_node"], {"id": placement.node.id})
         return _finish(connection, placement.id, placement.state, State.LOST, cause)
 
     def _placed(self, wanted: Wanted, reserve: Callable[[Outlook], Decision]) -> tuple[Placement, bool]:
-        """The row that ``reserve`` comes to, or that is there by then; whether it is new."""
-        known = self._snapshots.outlook()
+        """The row that ``reserve`` adds, or the live one; whether it is new."""
+        outlook = self._snapshots.outlook()
         for _ in range(_PLACEMENTS):  # once, unless something changed meanwhile
-            decision = reserve(known)
+            decision = reserve(outlook)
             if decision.row_id is not None:
                 decision.log()
                 return decision.placement(decision.row_id), True
             if decision.live_id is not None:
                 if (there := self._live(wanted.tenant_id, wanted.meeting_id)) is not None:
                     return there, False
-            elif decision.refused and self._snapshots.is_of_just_now(known):
+            elif not (decision.chosen or decision.request.changed) and self._snapshots.is_recent(outlook):
                 decision.log()
-                raise unplaced(decision.judged, decision.request.pool)
+                raise unplaced(decision.candidates, decision.request.pool)
             else:
-                # One may have come into service, or out of it, a moment ago.
-                known = self._snapshots.outlook(after=known)
+                # A node may have come into service, or gone out of it, a moment ago.
+                outlook = self._snapshots.outlook(after=outlook)
             logger.warning("placement tried again", meeting_id=wanted.meeting_id)
         decision.log()
         raise NoNodeAvailableError("No server took the meeting. Please try again in a moment.")
@@ -129,12 +125,6 @@ class Meetings:
         if found and found.node and found.internal_meeting_id:
             self._copy(tenant_id, meeting_id, Place(found.id, found.node.id, found.internal_meeting_id))
         return found
-
-    def _remember(self, named: tuple[int, str]) -> None:
-        """A create of what was asked for before is rather a repeated one: where it is comes first, without the lock."""
-        if len(self._met) >= _REMEMBERED:
-            self._met.clear()
-        self._met.add(named)
 
     def settle(self, placement: Placement, found: Identity, birth: str = "") -> bool:
         """Make the rows say what the node answered; whether the meeting may be handed out. One transaction."""

@@ -10,10 +10,10 @@ from balancer.core.creation import Creation
 from balancer.core.tenants import Tenant
 from balancer.directory import Directory
 from balancer.nodes.client import NodeClient
-from balancer.nodes.live_listing import LiveListing
+from balancer.nodes.live_listings import LiveListings
 from balancer.settings import Settings
 from balancer.storage.meeting_store import Meetings
-from balancer.storage.outlook_cache import OutlookCache
+from balancer.storage.outlook import OutlookCache
 from balancer.storage.postgresql.database import Database
 from balancer.storage.recording_counts import RecordingCounts
 from balancer.storage.redis import client as redis_client
@@ -40,7 +40,7 @@ class Services:
     polls: PollRequests
     meetings: Meetings
     nodes: NodeClient
-    live: LiveListing
+    live: LiveListings
     creation: Creation
     recording_counts: RecordingCounts
 
@@ -71,7 +71,7 @@ class Services:
             polls=polls,
             meetings=meetings,
             nodes=nodes,
-            live=LiveListing(settings, nodes),
+            live=LiveListings(settings, nodes),
             creation=Creation(store=meetings, nodes=nodes, move_after=settings.move_after),
             recording_counts=RecordingCounts(),
         )

@@ -90,7 +90,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    # The clock comes first: resolving a name may take seconds.
+    # The clock is read first, because resolving a name may take seconds.
     now = time.time()
     systems = {path: file_system(path) for path in module.params["paths"]}
     module.exit_json(

@@ -1,4 +1,4 @@
-"""Preflight stops before any host is asked, and names the host, the variable and the remedy."""
+"""Preflight stops before it connects to a host, and names the host, the variable and the remedy."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from tests.roles.conftest import Fleet
 
 
 def refusal(fleet: Fleet, **settings: Any) -> str:
-    """What preflight says to these settings, as one line; it must refuse them."""
+    """Preflight's output for these settings as one line; it must refuse them."""
     fleet.settings(**settings)
     run = fleet.run("preflight", machine=False)
     assert run.status != 0
-    # No host of the example exists: asking one would end in this word.
+    # No host of the example exists, so a connection would fail with this word.
     assert "UNREACHABLE" not in run.output
     return " ".join(run.output.split())
 
 
 def edit_hosts(fleet: Fleet, group: str, hosts: dict[str, Any]) -> None:
-    """Give a group other hosts."""
+    """Replace the hosts of a group."""
     path = fleet.inventory / "hosts.yml"
     content = yaml.safe_load(path.read_text())
     content["all"]["children"][group]["hosts"] = hosts
@@ -64,7 +64,7 @@ def test_a_misspelt_setting(example: Fleet) -> None:
     assert "db1.example.org" in said
 
 
-def test_settings_of_the_wrong_kind_are_all_named_at_once(example: Fleet) -> None:
+def test_all_settings_of_the_wrong_type_are_reported_at_once(example: Fleet) -> None:
     said = refusal(
         example,
         redis_port="many",
@@ -81,7 +81,7 @@ def test_settings_of_the_wrong_kind_are_all_named_at_once(example: Fleet) -> Non
         assert expected in said
 
 
-def test_mistakes_of_every_sort_are_told_at_once(example: Fleet) -> None:
+def test_all_kinds_of_mistakes_are_reported_at_once(example: Fleet) -> None:
     said = refusal(example, redis_maxmemroy="1gb", postgresql_port="many", redis_password="changeme-changeme-changeme")
     verdict = said[said.index("Nothing was changed.") :]
     for expected in (

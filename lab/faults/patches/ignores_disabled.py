@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
-from .import_hook import after_import, place_with
+from .import_hook import after_import
 
 
 def _without_checks(query: str) -> str:
@@ -15,7 +15,6 @@ def _without_checks(query: str) -> str:
 
 
 if "gunicorn" in sys.argv[0]:
-    place_with(("n.admin_state = 'enabled'", "true"), ("admin_state = 'enabled'", "true"))
 
     @after_import("balancer.core.nodes")
     def read_disabled_as_enabled(module: ModuleType) -> None:

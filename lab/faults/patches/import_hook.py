@@ -7,7 +7,6 @@ import importlib.machinery
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any
 
 Patch = Callable[[ModuleType], None]
 
@@ -45,23 +44,3 @@ def after_import(name: str) -> Callable[[Patch], Patch]:
         return patch
 
     return register
-
-
-def place_with(*changes: tuple[str, str]) -> None:
-    """Place meetings with a changed copy of the function choose_node, visible to this process's connections only."""
-    values = [each for change in changes for each in change]
-
-    @after_import("balancer.storage.postgresql.placement")
-    def replace_function(module: ModuleType) -> None:
-        decide = module.decide
-        query = module._SQL["place"].replace("choose_node(", "pg_temp.choose_node(")
-        module._PLACE = module.Prepared("place", query)  # type: ignore[attr-defined]
-
-        def decide_otherwise(connection: Any, *arguments: Any, **named: Any) -> Any:
-            text = "replace(pg_get_functiondef('choose_node'::regproc), 'public.choose_node', 'pg_temp.choose_node')"
-            for _ in changes:
-                text = f"replace({text}, %s, %s)"
-            connection.execute(connection.execute(f"SELECT {text} AS copy", values).fetchone()["copy"])
-            return decide(connection, *arguments, **named)
-
-        module.decide = decide_otherwise  # type: ignore[attr-defined]

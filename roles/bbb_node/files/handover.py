@@ -77,9 +77,9 @@ class Archive:
     def source(self) -> Path:
         """The directory that holds the format now. Raises GoneError."""
         for tree in ("published", "unpublished"):
-            folder = self._recordings / tree / self.format / self.record
-            if (folder / "metadata.xml").is_file():
-                return folder
+            directory = self._recordings / tree / self.format / self.record
+            if (directory / "metadata.xml").is_file():
+                return directory
         raise GoneError("neither published nor unpublished on this node")
 
     def build(self) -> None:
@@ -105,7 +105,7 @@ class Archive:
 def _plain(member: tarfile.TarInfo) -> Optional[tarfile.TarInfo]:
     # The importer refuses links and devices, which are not part of a recording.
     if not (member.isfile() or member.isdir()):
-        print(f"left out {member.name}: neither a file nor a folder")
+        print(f"left out {member.name}: neither a file nor a directory")
         return None
     member.uid = member.gid = 0
     member.uname = member.gname = "root"

@@ -64,7 +64,7 @@ def fencing(fleet: Fleet) -> int:
     return next((snapshot.fencing for snapshot in fleet.snapshots.all().values()), 0)
 
 
-async def test_killing_the_holder_hands_the_watch_on(
+async def test_another_process_polls_after_the_lease_holder_is_killed(
     pollers: Pollers, fleet: Fleet, client: redis_client.Redis
 ) -> None:
     await fleet.add("bbb1", "bbb2")
@@ -73,12 +73,12 @@ async def test_killing_the_holder_hands_the_watch_on(
     second = pollers.start()
     await until(lambda: second.log.exists() and second.running)
     before = fencing(fleet)
-    # Whoever waits asks for it every interval: within three it has moved on.
+    # A waiting process tries every interval, so within three another one holds the lease.
     assert cast(int, client.pttl(keys.lease("poller"))) <= 2 * INTERVAL * 1000
     first.kill()
     await until(lambda: fencing(fleet) > before)
     assert second.running
-    # And the other way round: the first comes back and waits its turn.
+    # A process that is started again waits.
     third = pollers.start()
     seen = len(fleet.requests("bbb1", "getMeetings"))
     await until(lambda: len(fleet.requests("bbb1", "getMeetings")) > seen + 4)
@@ -102,7 +102,7 @@ async def test_a_frozen_holder_never_overwrites_its_successor(pollers: Pollers, 
     seen = len(fleet.requests("bbb1", "getMeetings"))
     await until(lambda: len(fleet.requests("bbb1", "getMeetings")) > seen + 4)
     assert first.running
-    # Greater where the lease was lost and taken once more.
+    # Greater if the lease was lost and taken again.
     assert fencing(fleet) >= after
     await until(lambda: '"held": false' in first.log.read_text())
 
@@ -134,12 +134,12 @@ async def test_what_operators_change_is_logged(pollers: Pollers, fleet: Fleet) -
     fleet.rows.execute("UPDATE nodes SET admin_state = 'draining', secret = 'another-secret' WHERE name = 'bbb1'")
     node_rows.remove(fleet.rows, fleet.nodes["bbb2"])
 
-    def told() -> list[dict[str, Any]]:
+    def changes() -> list[dict[str, Any]]:
         lines = map(json.loads, process.log.read_text().splitlines())
         return [each for each in lines if each["event"].endswith("by an operator")]
 
-    await until(lambda: len(told()) == 2)
-    by_event = {each["event"]: each for each in told()}
+    await until(lambda: len(changes()) == 2)
+    by_event = {each["event"]: each for each in changes()}
     changed = by_event["node changed by an operator"]
     assert changed["node"] == "bbb1"
     assert changed["changes"] == {"admin_state": ["enabled", "draining"], "secret": "…"}

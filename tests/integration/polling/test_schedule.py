@@ -1,4 +1,4 @@
-"""The loop: each node at its own time, wishes at once, nobody delayed by a dead node, a clean stop."""
+"""The loop: each node on its own schedule, requests at once, no delay by a dead node, a clean stop."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
 
 
 async def until(holds: Callable[[], bool], within: float = 30.0) -> None:
-    """Deadlines are for a busy machine; nothing here waits as long where all is well."""
+    """Wait; the deadline is for a busy machine."""
     async with asyncio.timeout(within):
         while not holds():
             await asyncio.sleep(0.05)
@@ -43,7 +43,7 @@ def often(settings: Settings) -> Settings:
 
 
 def seldom(settings: Settings) -> Settings:
-    """An interval that no test waits for: what is polled a second time was asked for."""
+    """An interval that no test waits for: a second poll of a node was requested."""
     return replace(settings, poll_interval=3600.0)
 
 
@@ -67,7 +67,7 @@ async def test_connections_are_kept(settings: Settings, fleet: Fleet) -> None:
     assert len(connected) == 1
 
 
-async def test_hung_nodes_delay_nobody(settings: Settings, fleet: Fleet) -> None:
+async def test_hung_nodes_do_not_delay_others(settings: Settings, fleet: Fleet) -> None:
     names = [f"bbb{number:03}" for number in range(100)]
     await fleet.add(*names)
     hung, well = names[:5], names[5:]
@@ -75,7 +75,7 @@ async def test_hung_nodes_delay_nobody(settings: Settings, fleet: Fleet) -> None
         fleet.misbehave(name, "hang")
     async with running(replace(settings, poll_interval=2.0, poll_timeout=2.0)):
         await until(lambda: all(len(fleet.requests(name, "getMeetings")) >= 3 for name in well), within=60)
-        # A hundred nodes in this process may take too long for each other at first: not so for good.
+        # A hundred nodes in this process may be slow at first, but not for good.
         await until(lambda: {fleet.observed()[name][0] for name in well} == {ObservedState.ONLINE}, within=60)
         now = clock.now(fleet.rows)
         ages = {node_id: snapshot.age(now).total_seconds() for node_id, snapshot in fleet.snapshots.all().items()}
@@ -85,7 +85,7 @@ async def test_hung_nodes_delay_nobody(settings: Settings, fleet: Fleet) -> None
     assert {observed[name] for name in hung} <= {(ObservedState.SUSPECT, "slow"), (ObservedState.UNREACHABLE, "slow")}
 
 
-async def test_a_wish_polls_that_node_at_once_and_no_other(
+async def test_a_request_polls_that_node_at_once_and_no_other(
     settings: Settings, fleet: Fleet, client: redis_client.Redis
 ) -> None:
     await fleet.add("bbb1", "bbb2")
@@ -96,7 +96,7 @@ async def test_a_wish_polls_that_node_at_once_and_no_other(
     assert len(fleet.requests("bbb2", "getMeetings")) == 1
 
 
-async def test_a_wish_during_a_poll_brings_another_one_after_it(
+async def test_a_request_during_a_poll_causes_another_poll(
     settings: Settings, fleet: Fleet, client: redis_client.Redis
 ) -> None:
     await fleet.add("bbb1")
@@ -107,7 +107,7 @@ async def test_a_wish_during_a_poll_brings_another_one_after_it(
         await until(lambda: len(fleet.requests("bbb1", "getMeetings")) == 2)
 
 
-async def test_a_new_a_changed_and_a_removed_node_are_seen_when_told(
+async def test_a_new_a_changed_and_a_removed_node_are_noticed_on_request(
     settings: Settings, fleet: Fleet, client: redis_client.Redis
 ) -> None:
     await fleet.add("bbb1")
@@ -125,7 +125,7 @@ async def test_a_new_a_changed_and_a_removed_node_are_seen_when_told(
         await until(lambda: fleet.snapshots.all().keys() == {fleet.nodes["bbb2"].id})
 
 
-async def test_disabling_beside_a_running_poller_is_never_undone(settings: Settings, fleet: Fleet) -> None:
+async def test_a_running_poller_never_undoes_that_a_node_is_disabled(settings: Settings, fleet: Fleet) -> None:
     await fleet.add("bbb1", "bbb2")
     async with running(often(settings)):
         await until(lambda: len(fleet.observed()) == 2)
@@ -190,7 +190,7 @@ async def test_polling_goes_on_while_postgresql_is_away(
         away = fleet.snapshots.all()[there.id].poll_started
         created = await fleet.create("bbb1", "course-1")
         await until(lambda: created.internal in fleet.snapshots.all()[there.id].participants)
-        # The snapshot's age stays true although nobody could be asked for the time.
+        # The snapshot's age stays right although PostgreSQL cannot be asked for the time.
         assert fleet.snapshots.all()[there.id].poll_started > away
         own_postgresql.start()
         fleet.misbehave("bbb1", "refuse")

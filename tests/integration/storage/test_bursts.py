@@ -1,4 +1,4 @@
-"""Bursts of creates from several processes at once: nodes stay even, before and after a poll."""
+"""Bursts of creates from several processes at once load the nodes evenly, before and after a poll."""
 
 import random
 from collections import Counter
@@ -13,7 +13,7 @@ from balancer.core.nodes import AdminState, ObservedState, Snapshot
 from balancer.core.parameters import Parameters
 from balancer.settings import Settings
 from balancer.storage.meeting_store import Meetings
-from balancer.storage.outlook_cache import OutlookCache
+from balancer.storage.outlook import OutlookCache
 from balancer.storage.postgresql import clock, nodes
 from balancer.storage.postgresql.database import Connection, Database, connect
 from balancer.storage.redis import client as redis_client
@@ -36,7 +36,7 @@ def rows(settings: Settings) -> Iterator[Connection]:
 
 
 def create_all(settings: Settings, names: list[str]) -> None:
-    """What a web process does with these creates, in several threads; the nodes answer at once."""
+    """Do what a web process does for these creates, in several threads; the nodes answer at once."""
     database, redis = (
         Database(settings.database_url, application_name="test", size=THREADS),
         redis_client.connect(settings.redis_url),
@@ -72,7 +72,7 @@ def burst(settings: Settings, word: str) -> None:
 
 
 def poll(settings: Settings, rows: Connection, users: dict[str, int]) -> None:
-    """A poll of every node that finds these users, by internalMeetingID."""
+    """Write the snapshots of a poll that finds these users, given by internalMeetingID."""
     now = clock.now(rows)
     with redis_client.connect(settings.redis_url) as redis:
         for node in nodes.all_nodes(rows):

@@ -1,4 +1,4 @@
-"""A meeting is placed anew, its node being away: by one of those who try, and whatever they leave, creates go on."""
+"""Moving a meeting whose node is away: one of several rivals does it, and creates go on afterwards."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,7 @@ from balancer.core.parameters import Parameters
 from balancer.errors import NoNodeAvailableError
 from balancer.settings import Settings
 from balancer.storage.meeting_store import Meetings
-from balancer.storage.outlook_cache import OutlookCache
+from balancer.storage.outlook import OutlookCache
 from balancer.storage.postgresql import nodes
 from balancer.storage.postgresql.database import Connection, Database, connect
 from balancer.storage.redis import client as redis_client
@@ -34,11 +34,11 @@ def rows(database_url: str) -> Iterator[Connection]:
 
 @pytest.fixture
 def meetings(rows: Connection, settings: Settings, database: Database, client: redis_client.Redis) -> Meetings:
-    for _ in range(20):  # as the registry does, every few seconds: psycopg prepares what comes again and again
+    for _ in range(20):  # as the directory does every few seconds, so that psycopg has prepared it
         with database.single() as connection:
             nodes.all_nodes(connection)
-    snapshots = OutlookCache(settings, Snapshots(client), database)
-    return Meetings(settings, database, Whereabouts(client), snapshots, PollRequests(client))
+    outlooks = OutlookCache(settings, Snapshots(client), database)
+    return Meetings(settings, database, Whereabouts(client), outlooks, PollRequests(client))
 
 
 def wanted(name: str) -> Wanted:
@@ -75,7 +75,7 @@ def test_one_of_many_rivals_moves_a_meeting(meetings: Meetings, rows: Connection
         running(meetings, f"after-{number}")
 
 
-def test_where_no_node_is_left_the_meeting_stays_what_it_was(meetings: Meetings, rows: Connection) -> None:
+def test_if_no_node_is_left_the_meeting_stays_as_it_is(meetings: Meetings, rows: Connection) -> None:
     placement = running(meetings, "course")
     everywhere = {node.id for node in nodes.all_nodes(rows)}
     for _ in range(3):

@@ -19,7 +19,6 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from balancer.core.nodes import AdminState, Node, ObservedState
-from balancer.polling.loop import opened
 from balancer.settings import Settings
 from balancer.storage.lease import POLLER, Lease
 from balancer.storage.postgresql import nodes as node_rows
@@ -28,6 +27,7 @@ from balancer.web.services import Services, of
 from lab.simulator.node import Node as SimulatedNode
 from lab.simulator.server import NodeServer
 from lab.simulator.settings import NodeSettings
+from tests.poll_rounds import opened
 
 API = "/bigbluebutton/api"
 SECRET = "a-secret-of-the-front-end"

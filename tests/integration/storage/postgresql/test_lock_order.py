@@ -12,7 +12,7 @@ from balancer.core.meetings import Identity, Placement, State
 from balancer.core.nodes import AdminState, Node
 from balancer.core.reconciliation import Listing
 from balancer.storage.meeting_store import Meetings
-from balancer.storage.outlook_cache import OutlookCache
+from balancer.storage.outlook import OutlookCache
 from balancer.storage.postgresql import nodes
 from balancer.storage.postgresql.database import Connection, Database, connect
 from balancer.storage.postgresql.reconciliation import confirm_ended, reconcile

@@ -1,4 +1,4 @@
-"""A round through more nodes than are asked at one time."""
+"""Live lists of more nodes than are asked at the same time."""
 
 import socket
 import time
@@ -12,13 +12,12 @@ from balancer.core.circuit import FAILURES
 from balancer.core.nodes import AdminState, Node
 from balancer.core.parameters import Parameters
 from balancer.nodes.client import NodeClient
-from balancer.nodes.live_listing import LiveListing
+from balancer.nodes.live_listings import LiveListings
 from balancer.settings import Settings
 from tests.integration.nodes.peer import Peer, answer
 from tests.integration.web.conftest import settings_for
 
-#: As many as a process asks at one time.
-_CROWD = 16
+_CONCURRENCY = 4
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def slow() -> Iterator[Peer]:
 
 @pytest.fixture
 def busy() -> Iterator[Peer]:
-    """A node that needs longer than those leave it."""
+    """A node that needs more time than the slow ones leave it."""
     yield from answering_after(0.4)
 
 
@@ -60,16 +59,16 @@ def node(number: int, peer: Peer) -> Node:
     return Node(id=number, name=f"bbb{number}", url=url, secret="x" * 16, admin_state=AdminState.ENABLED)
 
 
-def test_a_node_is_not_blamed_for_the_time_that_others_took(
+def test_a_node_is_not_blamed_for_the_time_that_others_used_up(
     settings: Settings, client: NodeClient, slow: Peer, busy: Peer
 ) -> None:
-    last = node(_CROWD, busy)
-    nodes = [*(node(number, slow) for number in range(_CROWD)), last]
-    listing = LiveListing(settings, client)
+    last = node(_CONCURRENCY, busy)
+    nodes = [*(node(number, slow) for number in range(_CONCURRENCY)), last]
+    listing = LiveListings(settings, client, concurrency=_CONCURRENCY)
     try:
         for _ in range(FAILURES):
             assert last.id not in listing.parts(nodes, lambda: datetime.now(UTC))
-        # Else it would be left alone now.
+        # Otherwise its circuit would be open now.
         assert client.call(last, "getMeetingInfo", Parameters()).success
         assert last.id in listing.parts([last], lambda: datetime.now(UTC))
     finally:

@@ -1,4 +1,4 @@
-"""``balancer place --explain``: where a new meeting would go now, and why not elsewhere."""
+"""``balancer placement explain``: where a new meeting would go now, and why not elsewhere."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,43 +11,44 @@ from balancer.core.meetings import Wanted
 from balancer.core.parameters import Parameters
 from balancer.core.pools import Pool
 from balancer.core.selection import Candidate, unplaced
-from balancer.storage.postgresql.placement import decide, outlook
+from balancer.storage.outlook import read_outlook
+from balancer.storage.postgresql.placement import choose
 
-#: A score is their sum, and the users of the new meeting, over the node's weight.
+#: Parts of a load: a score is their sum and the users of the new meeting, over the node's weight.
 _PARTS = ("users", "filling", "reserved", "video")
 
 
-@click.command()
-@click.option("--explain", is_flag=True, required=True, help="Only tell; a create is what places a meeting.")
+@click.group()
+def placement() -> None:
+    """Where new meetings go."""
+
+
+@placement.command()
 @click.option("--tag", default="", help="As a front end's meta_server-tag: 'a', 'a;b', or with a '!' at the end.")
 @format_option
 @click.pass_obj
-def place(session: Session, explain: bool, tag: str, form: str) -> None:
-    """Tell where a new meeting would go: every node's score, its parts, and why it is or is not taken.
+def explain(session: Session, tag: str, form: str) -> None:
+    """Show where a new meeting would go: every node's score, its parts, and why it would be taken or not.
 
-    Nothing is written. A score is users seen, users expected in young meetings ("filling") and in meetings that no poll
-    has seen yet ("reserved"), what webcams weigh, and the users expected in the new meeting, all over the node's
-    weight. The lowest is taken.
+    Nothing is written. A score is the users seen, the users expected in young meetings ("filling") and in meetings that
+    no poll has seen yet ("reserved"), what webcams weigh, and the users expected in the new meeting, all over the
+    node's weight. The node with the lowest score is taken.
     """
     wanted = Wanted(tenant_id=0, meeting_id="", parameters=Parameters.of([("meta_server-tag", tag)]))
     snapshots = session.snapshots()
     with session.transaction() as connection:
-        known = outlook(connection, snapshots, session.settings)
-        decision = decide(connection, wanted, (), known, session.settings)
-    judged, expected = decision.judged, session.settings.expected_users  # in a room of which nothing is known
+        outlook = read_outlook(connection, snapshots, session.settings)
+        decision = choose(connection, wanted, (), outlook, session.settings)
+    expected = session.settings.expected_users  # in a room without a history
     chosen = decision.chosen.name if decision.chosen else None
     verdict = (
-        f"a meeting of {expected} users would go to {chosen}" if chosen else str(unplaced(judged, Pool.parse(tag)))
+        f"a meeting of {expected} users would go to {chosen}"
+        if chosen
+        else str(unplaced(decision.candidates, Pool.parse(tag)))
     )
-    found = [_public(each, chosen) for each in judged]
-    content = {
-        "tag": tag,
-        "expected_users": expected,
-        "chosen": chosen,
-        "verdict": verdict,
-        "nodes": found,
-    }
-    show(form, content, [*_lines(found), "", verdict])
+    nodes = [_public(each, chosen) for each in decision.candidates]
+    content = {"tag": tag, "expected_users": expected, "chosen": chosen, "verdict": verdict, "nodes": nodes}
+    show(form, content, [*_lines(nodes), "", verdict])
 
 
 def _public(each: Candidate, chosen: str | None) -> dict[str, Any]:
@@ -74,7 +75,7 @@ def _reason(each: Candidate, chosen: str | None) -> str:
     return "not taken: a better one is there"
 
 
-def _lines(found: Iterable[dict[str, Any]]) -> list[str]:
+def _lines(nodes: Iterable[dict[str, Any]]) -> list[str]:
     head = ("NODE", "SCORE", *(part.upper() for part in _PARTS), "WEIGHT", "MEETINGS", "TAGS", "WHY")
     rows = [
         (
@@ -86,6 +87,6 @@ def _lines(found: Iterable[dict[str, Any]]) -> list[str]:
             " ".join(each["tags"]),
             each["reason"],
         )
-        for each in found
+        for each in nodes
     ]
     return table(head, rows, "no nodes: `balancer node add`")

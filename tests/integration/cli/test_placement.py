@@ -1,11 +1,11 @@
-"""``balancer place --explain``."""
+"""``balancer placement explain``."""
 
 from balancer.core.nodes import ObservedState
 from balancer.storage.postgresql.database import Connection
 from tests.integration.cli.conftest import Commands, Observe, Place
 
 
-def test_it_tells_every_node_s_score_its_parts_and_why(
+def test_it_shows_every_node_s_score_its_parts_and_why(
     commands: Commands, observe: Observe, place: Place, rows: Connection
 ) -> None:
     for name, words in (
@@ -27,7 +27,7 @@ def test_it_tells_every_node_s_score_its_parts_and_why(
     observe("bbb6", ObservedState.UNREACHABLE, "connect")
 
     before = rows.execute("SELECT * FROM meetings").fetchall(), rows.execute("SELECT * FROM meeting_events").fetchall()
-    answer = commands.json("place", "--explain")
+    answer = commands.json("placement", "explain")
     assert (answer["chosen"], answer["verdict"]) == ("bbb1", "a meeting of 10 users would go to bbb1")
     assert answer["expected_users"] == 10
     found = {node.pop("name"): node for node in answer["nodes"]}
@@ -56,26 +56,22 @@ def test_it_tells_every_node_s_score_its_parts_and_why(
     after = rows.execute("SELECT * FROM meetings").fetchall(), rows.execute("SELECT * FROM meeting_events").fetchall()
     assert after == before
 
-    text = commands.ok("place", "--explain").splitlines()
+    text = commands.ok("placement", "explain").splitlines()
     assert " ".join(text[0].split()) == "NODE SCORE USERS FILLING RESERVED VIDEO WEIGHT MEETINGS TAGS WHY"
     assert " ".join(text[1].split()) == "bbb1 16.5 4 6 10 3 2 2 - taken"
     assert text[-1] == "a meeting of 10 users would go to bbb1"
 
 
-def test_a_tag_is_asked_for_as_front_ends_do(commands: Commands, observe: Observe) -> None:
+def test_a_tag_is_written_as_front_ends_write_it(commands: Commands, observe: Observe) -> None:
     for name, words in (("bbb1", ()), ("bbb2", ("--tag", "exam"))):
         commands.add(name, "--state", "enabled", *words)
         observe(name)
-    assert commands.json("place", "--explain", "--tag", "exam")["chosen"] == "bbb2"
-    assert commands.json("place", "--explain", "--tag", "lab")["chosen"] == "bbb1"
-    none = commands.json("place", "--explain", "--tag", "lab!")
+    assert commands.json("placement", "explain", "--tag", "exam")["chosen"] == "bbb2"
+    assert commands.json("placement", "explain", "--tag", "lab")["chosen"] == "bbb1"
+    none = commands.json("placement", "explain", "--tag", "lab!")
     assert (none["tag"], none["chosen"]) == ("lab!", None)
     assert "required tag=lab. (2 nodes without the tag asked for)" in none["verdict"]
 
 
-def test_without_a_node_it_says_so(commands: Commands) -> None:
-    assert "no node is registered" in commands.ok("place", "--explain")
-
-
-def test_it_does_nothing_but_explain(commands: Commands) -> None:
-    assert commands.run("place").exit_code == 2
+def test_it_says_so_if_there_is_no_node(commands: Commands) -> None:
+    assert "no node is registered" in commands.ok("placement", "explain")
