@@ -231,7 +231,7 @@ async def opened(settings: Settings, *, chance: Callable[[], float] = random.ran
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(RESOLVER_THREADS, "resolver"))
     with ExitStack() as stack:
         database = Database(
-            settings.database_url, application_name="balancer-poller", size=STORE_THREADS + 1, patience=STORE_PATIENCE
+            settings.database_url, application_name="balancer-poller", size=STORE_THREADS + 1, time_limit=STORE_PATIENCE
         )
         database.open()
         stack.callback(database.close)

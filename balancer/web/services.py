@@ -23,7 +23,7 @@ from balancer.storage.redis.whereabouts import Whereabouts
 
 EXTENSION = "balancer"
 #: Seconds that a request waits for PostgreSQL where it hangs: longer than any statement may take (statement_timeout).
-_PATIENCE = 12.0
+_TIME_LIMIT = 12.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Services:
             application_name="bbb-fleet web",
             # Where PostgreSQL hangs, half of the threads wait for it at most, but for the first seconds.
             size=max(1, min(settings.web_threads // 2, 16)),
-            patience=_PATIENCE,
+            time_limit=_TIME_LIMIT,
         )
         redis = redis_client.connect(settings.redis_url)
         placements, snapshots = Whereabouts(redis), Snapshots(redis)

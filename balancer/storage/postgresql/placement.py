@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from psycopg.rows import args_row
 
@@ -24,11 +24,9 @@ from balancer.settings import Settings
 from balancer.storage.postgresql import clock, nodes
 from balancer.storage.postgresql.database import Connection
 from balancer.storage.postgresql.nodes import read_node
-from balancer.storage.postgresql.prepared import Prepared
 from balancer.storage.postgresql.sql import queries
 
 _SQL = queries("meetings")
-_PLACE = Prepared("place", _SQL["place"])
 #: Pools for which an outlook keeps what choose_node is told; creates that ask for others are rare.
 _POOLS = 20
 #: Characters of a create's tags in a log line.
@@ -174,21 +172,6 @@ class _Placed(NamedTuple):
     foreign_ids: str | None
     contenders: str | None
 
-    @classmethod
-    def read(cls, *columns: str | None) -> Self:
-        """From the columns as PostgreSQL writes them."""
-        live_id, row_id, chosen_id, chosen_score, expected, unseen, foreign_ids, contenders = columns
-        return cls(
-            live_id=int(live_id) if live_id else None,
-            row_id=int(row_id) if row_id else None,
-            chosen_id=int(chosen_id) if chosen_id else None,
-            chosen_score=float(chosen_score) if chosen_score else None,
-            expected=float(expected) if expected else None,
-            unseen=unseen,
-            foreign_ids=foreign_ids,
-            contenders=contenders,
-        )
-
 
 def live(connection: Connection, tenant_id: int, meeting_id: str) -> Placement | None:
     """The live row of a tenant's meetingID, and its node."""
@@ -264,7 +247,8 @@ def decide(
         "known": told.nodes,
         "reserve": reserve,
     }
-    found = _Placed.read(*_PLACE.row(connection, values))
+    with connection.cursor(row_factory=args_row(_Placed)) as cursor:
+        (found,) = cursor.execute(_SQL["place"], values)
     return Decision(
         wanted=wanted,
         outlook=known,

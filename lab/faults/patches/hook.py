@@ -55,7 +55,7 @@ def place_with(*changes: tuple[str, str]) -> None:
     def replace_function(module: ModuleType) -> None:
         decide = module.decide
         query = module._SQL["place"].replace("choose_node(", "pg_temp.choose_node(")
-        module._PLACE = module.Prepared("place", query)  # type: ignore[attr-defined]
+        module._SQL = {**module._SQL, "place": query}  # type: ignore[attr-defined]
 
         def decide_otherwise(connection: Any, *arguments: Any, **named: Any) -> Any:
             text = "replace(pg_get_functiondef('choose_node'::regproc), 'public.choose_node', 'pg_temp.choose_node')"
