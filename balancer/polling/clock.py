@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from balancer.core.breaker import Breaker
 from balancer.errors import StorageUnavailableError
 
-#: Seconds without asking again once PostgreSQL did not answer: every poll would wait for it otherwise.
+#: Seconds after a failure before PostgreSQL is asked again; otherwise every poll would wait for it.
 PAUSE = 5.0
 #: Seconds for which an answer serves the polls that follow: hundreds of nodes would ask fifty times a second.
 LIFE = 1.0
@@ -31,14 +32,14 @@ class ClusterClock:
         self._clock = clock
         self._asking: asyncio.Task[datetime] | None = None
         self._last: tuple[datetime, float] | None = None
-        self._away_until = 0.0
+        self._breaker = Breaker(PAUSE, clock)
 
     async def now(self) -> Moment:
         """Never later than the true moment of the call's return.
 
         Raises StorageUnavailableError where PostgreSQL never answered since this process began.
         """
-        if self._clock() < self._away_until and self._last is not None:
+        if self._last is not None and not self._breaker.admit():
             return self._reckoned(exact=False)
         if self._last is not None and self._clock() - self._last[1] < LIFE:
             return self._reckoned(exact=True)
@@ -48,10 +49,11 @@ class ClusterClock:
             # An answer that was asked for before this call tells an earlier time: that errs to the safe side.
             at = await asyncio.shield(self._asking)
         except StorageUnavailableError:
-            self._away_until = self._clock() + PAUSE
+            self._breaker.failed()
             if self._last is None:
                 raise
             return self._reckoned(exact=False)
+        self._breaker.answered()
         self._last = (at, self._clock())  # later than it was told: what is reckoned from it errs to the safe side
         return Moment(at, exact=True)
 

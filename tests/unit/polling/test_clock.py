@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from balancer.errors import StorageUnavailableError
-from balancer.polling.clock import LIFE, ClusterClock, Moment
+from balancer.polling.clock import LIFE, PAUSE, ClusterClock, Moment
 
 EIGHT = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 
@@ -90,9 +90,13 @@ async def test_away_later_it_is_reckoned_and_said_to_be() -> None:
     moment = await clock.now()
     assert not moment.exact
     assert EIGHT <= moment.at < EIGHT + timedelta(seconds=30)
-    # Nobody waits for it again for a while.
+    # No poll waits for PostgreSQL again before the pause is over.
+    now += PAUSE / 2
     asked = server.asked
     later = await clock.now()
     assert server.asked == asked
     assert not later.exact
     assert later.at >= moment.at
+    now += PAUSE
+    server.away = False
+    assert await clock.now() == Moment(EIGHT, exact=True)
