@@ -15,7 +15,7 @@ from balancer.settings import Settings
 from balancer.storage.meeting_store import Meetings
 from balancer.storage.outlook_cache import OutlookCache
 from balancer.storage.postgresql.database import Database
-from balancer.storage.recording_counts import RecordingCounts
+from balancer.storage.postgresql.recording_counts import RecordingCounts
 from balancer.storage.redis import client as redis_client
 from balancer.storage.redis.poll_requests import PollRequests
 from balancer.storage.redis.snapshots import Snapshots

@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from balancer.core.recordings import DEFAULT_STATES, STATES, MetaFilter, Query
 from balancer.storage.postgresql import recordings
 from balancer.storage.postgresql.database import Connection, Database, connect
-from balancer.storage.recording_counts import RecordingCounts
+from balancer.storage.postgresql.recording_counts import RecordingCounts
 
 NAMES = ("course", "origin", "meetingName")
 VALUES = ("a", "a%", "a_b", "ab", "b", "")

@@ -8,7 +8,7 @@ import pytest
 from balancer.core.recordings import Query
 from balancer.storage.postgresql import recordings
 from balancer.storage.postgresql.database import Connection, Database, connect
-from balancer.storage.recording_counts import RecordingCounts
+from balancer.storage.postgresql.recording_counts import RecordingCounts
 
 PAGE = Query(offset=0, limit=1)
 STATES = ("published", "unpublished", "deleted")
