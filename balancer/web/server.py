@@ -43,7 +43,6 @@ proc_name = "bbb-fleet-web"
 
 def post_worker_init(worker: Any) -> None:
     """In each worker, once it has its app: connections and threads are never made before the fork."""
-    log.keep_loggers()
     of(worker.wsgi).open()
 
 
