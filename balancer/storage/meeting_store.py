@@ -23,13 +23,11 @@ from balancer.storage.postgresql import operator_queries
 from balancer.storage.postgresql import placement as placing
 from balancer.storage.postgresql.database import Connection, Database, committing
 from balancer.storage.postgresql.placement import Decision
-from balancer.storage.postgresql.prepared import Prepared
 from balancer.storage.postgresql.sql import queries
 from balancer.storage.redis.poll_requests import PollRequests
 from balancer.storage.redis.whereabouts import Place, Whereabouts
 
 _SQL = queries("meetings")
-_BEGIN_NEW = Prepared("begin_new", _SQL["begin_new"])
 
 _CREATED = "its node created it"
 #: Times that a placement is tried: each time something else has to have changed meanwhile.
@@ -256,7 +254,7 @@ class Meetings:
         }
         try:
             with self._database.single() as connection:
-                return _BEGIN_NEW.changed(connection, values) == 1
+                return connection.execute(_SQL["begin_new"], values).rowcount == 1
         except psycopg.errors.UniqueViolation:
             return False
 

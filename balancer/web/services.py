@@ -15,7 +15,7 @@ from balancer.settings import Settings
 from balancer.storage.meeting_store import Meetings
 from balancer.storage.outlook import OutlookCache
 from balancer.storage.postgresql.database import Database
-from balancer.storage.recording_counts import RecordingCounts
+from balancer.storage.postgresql.recording_counts import RecordingCounts
 from balancer.storage.redis import client as redis_client
 from balancer.storage.redis.poll_requests import PollRequests
 from balancer.storage.redis.snapshots import Snapshots
@@ -23,7 +23,7 @@ from balancer.storage.redis.whereabouts import Whereabouts
 
 EXTENSION = "balancer"
 #: Seconds that a request waits for a PostgreSQL that hangs: longer than any statement may take (statement_timeout).
-_PATIENCE = 12.0
+_TIME_LIMIT = 12.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Services:
             application_name="bbb-fleet web",
             # So that at most half of the threads wait for a PostgreSQL that hangs, after the first seconds.
             size=max(1, min(settings.web_threads // 2, 16)),
-            patience=_PATIENCE,
+            time_limit=_TIME_LIMIT,
         )
         redis = redis_client.connect(settings.redis_url)
         placements, snapshots = Whereabouts(redis), Snapshots(redis)

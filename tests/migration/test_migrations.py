@@ -12,7 +12,7 @@ from balancer.core.nodes import AdminState, ObservedState
 from balancer.core.recordings import Query
 from balancer.storage.postgresql import nodes, recordings, schema
 from balancer.storage.postgresql.database import connect
-from balancer.storage.recording_counts import RecordingCounts
+from balancer.storage.postgresql.recording_counts import RecordingCounts
 from tools import schema_dump
 
 NAMES = [migration.name for migration in schema.migrations()]

@@ -155,7 +155,7 @@ class Cluster:
             async with opened(self.settings) as poller:
                 for _ in range(times):
                     assert await poller.run_once()
-                self.services.registry.look_for_poller()
+                self.services.registry.check_poller()
 
         self.loop.run(once())
         self.services.registry.refresh()
@@ -171,7 +171,7 @@ class Cluster:
         )
         lease = Lease(POLLER, self.services.redis, self.services.database, ttl=10)
         assert lease.hold()
-        self.services.registry.look_for_poller()
+        self.services.registry.check_poller()
         lease.release()
         self.services.registry.refresh()
 
