@@ -176,7 +176,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     Raises SettingsError, which names every bad, missing or unknown setting and its source, never its value.
     """
     environ = os.environ if environ is None else environ
-    found = _read_env_file(environ) | {
+    assigned = _read_env_file(environ) | {
         name: (value, "environment") for name, value in environ.items() if name.startswith(PREFIX) and name != ENV_FILE
     }
     values: dict[str, Any] = {}
@@ -184,12 +184,12 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     problems: list[str] = []
     for field in fields():
         try:
-            taken = _take(field, found)
+            taken = _pop_value(field, assigned)
             if taken is not None:
                 values[field.name], sources[field.name] = taken
         except ValueError as error:
             problems.append(str(error))
-    problems += [_unknown(name, source) for name, (_, source) in sorted(found.items())]
+    problems += [_unknown(name, source) for name, (_, source) in sorted(assigned.items())]
     if problems:
         path = environ.get(ENV_FILE, DEFAULT_ENV_FILE)
         raise SettingsError(f"{'; '.join(problems)}. Settings are read from {path}, one NAME=value on each line")
@@ -205,15 +205,15 @@ def _read_env_file(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
         if ENV_FILE not in environ and isinstance(error, FileNotFoundError):
             return {}
         raise SettingsError(f"settings file {path} cannot be read: {error}") from error
-    found: dict[str, tuple[str, str]] = {}
+    assigned: dict[str, tuple[str, str]] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, equals, value = line.partition("=")
-        if not equals or not name.strip().startswith(PREFIX) or name.strip() in found:
+        if not equals or not name.strip().startswith(PREFIX) or name.strip() in assigned:
             raise SettingsError(f"{path}:{number} is not a new {PREFIX}NAME=value line")
-        found[name.strip()] = (value.strip(), f"{path}:{number}")
-    return found
+        assigned[name.strip()] = (value.strip(), f"{path}:{number}")
+    return assigned
 
 
 def _unknown(name: str, source: str) -> str:
@@ -225,12 +225,12 @@ def _unknown(name: str, source: str) -> str:
     return f"{name} ({source}) is not a setting of the balancer: {remedy}"
 
 
-def _take(field: dataclasses.Field[Any], found: dict[str, tuple[str, str]]) -> tuple[Any, str] | None:
-    """Remove a field's value from the values that were found. Returns None if it has its default."""
+def _pop_value(field: dataclasses.Field[Any], assigned: dict[str, tuple[str, str]]) -> tuple[Any, str] | None:
+    """Remove a field's value from what was assigned. Returns None if it has its default."""
     name = PREFIX + field.name.upper()
-    given = found.pop(name, None)
+    given = assigned.pop(name, None)
     # node_ca_file is a file's name itself: only secrets have the _FILE form.
-    from_file = found.pop(name + FILE_SUFFIX, None) if field.metadata["secret"] else None
+    from_file = assigned.pop(name + FILE_SUFFIX, None) if field.metadata["secret"] else None
     if given and from_file:
         raise ValueError(f"{name} and {name}{FILE_SUFFIX} are both set: remove one")
     if from_file:

@@ -260,9 +260,9 @@ def save_format(
     )
 
 
-def settle(connection: Connection, recording: int) -> None:
+def update_move_due(connection: Connection, recording: int) -> None:
     """Record whether all files are in the tree that the recording's state names."""
-    connection.execute(_SQL["settle"], {"id": recording})
+    connection.execute(_SQL["update_move_due"], {"id": recording})
 
 
 def claim_move(connection: Connection, lease_seconds: float) -> Move | None:
@@ -276,7 +276,7 @@ def claim_move(connection: Connection, lease_seconds: float) -> Move | None:
 def moved(connection: Connection, move: Move) -> None:
     """Record that all formats' files are in their tree; if the state has changed since, a new move is due."""
     connection.execute(_SQL["moved"], {"id": move.id, "tree": move.state, "formats": list(move.formats)})
-    settle(connection, move.id)
+    update_move_due(connection, move.id)
 
 
 def postpone_move(connection: Connection, move: Move, delay_seconds: float, reason: str) -> None:

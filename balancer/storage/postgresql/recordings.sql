@@ -172,7 +172,7 @@ ON CONFLICT (recording, format) DO UPDATE SET
     files = excluded.files, unpacked_bytes = excluded.unpacked_bytes, sha256 = excluded.sha256,
     import = excluded.import, imported_at = clock_timestamp()
 
--- name: settle
+-- name: update_move_due
 -- The rows themselves say whether files still have to move, at the time of the commit.
 UPDATE recordings r
 SET move_not_before = NULL, move_reason = '', move_attempts = 0, move_due = EXISTS (

@@ -122,10 +122,10 @@ def expected(connection: Connection, tenant: int, query: Query) -> tuple[list[tu
         " FROM recordings r WHERE tenant_id = %s",
         (tenant,),
     ).fetchall()
-    found = [row for row in rows if matches(row, query)]
-    found.sort(key=lambda row: (row["start_ms"], row["id"]), reverse=True)
-    page = found[query.offset :][: query.limit]
-    told = [
+    matching = [row for row in rows if matches(row, query)]
+    matching.sort(key=lambda row: (row["start_ms"], row["id"]), reverse=True)
+    page = matching[query.offset :][: query.limit]
+    listed = [
         (
             row["record_id"],
             row["edited_metadata"].get("meetingName") or row["name"],
@@ -133,7 +133,7 @@ def expected(connection: Connection, tenant: int, query: Query) -> tuple[list[tu
         )
         for row in page
     ]
-    return told, len(found) if query.paged else None
+    return listed, len(matching) if query.paged else None
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -108,18 +108,22 @@ def test_a_thread_uses_one_connection_even_after_outages(own_redis: Redis, where
 
 
 def test_closing_the_client_closes_its_connections(own_redis: Redis, client: redis_client.Redis) -> None:
-    both = threading.Barrier(2)
-
-    def block() -> None:
-        both.wait()
-        client.blpop(["nothing"], timeout=0.5)
-
-    with ThreadPoolExecutor(2) as threads:
-        for future in [threads.submit(block) for _ in range(2)]:
-            future.result()
+    block_at_once(client, 2)
     assert connections(own_redis) == 2
     client.close()
     assert connections(own_redis) == 0
+
+
+def block_at_once(client: redis_client.Redis, threads: int) -> None:
+    """A command in each thread, at the same time, so that each needs a connection. Raises redis.RedisError."""
+    all_ready = threading.Barrier(threads)
+
+    def block(_number: int) -> None:
+        all_ready.wait()
+        client.blpop(["nothing"], timeout=0.5)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(block, range(threads)))
 
 
 def connections(server: Redis) -> int:
@@ -149,6 +153,6 @@ def test_connections_that_died_silently_cost_one_caller_the_timeout(
     for connection in silenced:
         connection.send_command("CLIENT", "REPLY", "OFF")
         pool.release(connection)
-    for _ in range(4):
-        until(finds)
+    until(finds)
     assert timeouts == 1
+    block_at_once(client, 4)
