@@ -12,7 +12,7 @@ LEFT JOIN node_observations AS o ON o.node_id = m.node_id
 WHERE m.tenant_id = %(tenant_id)s AND m.meeting_id = %(meeting_id)s AND m.state IN ('creating', 'running');
 
 -- name: place
--- Migration 0013 says what each of them is. Lists go and come as text: psycopg takes longer over an array, or over JSON
+-- functions/choose_node.sql says what each of them is. Lists go and come as text: psycopg takes longer over an array, or over JSON
 -- that it reads by itself, than over all the rest.
 SELECT
     live_id, row_id, chosen_id, chosen_score, expected, unseen::text, to_json(foreign_ids)::text AS foreign_ids,

@@ -1,33 +1,24 @@
--- Placements take as long with thousands of meetings that run, and millions that ever ran, as with none: what no poll has
--- seen, and another tenant's meeting of the same id, have an index each. Holds up creates while it runs: a second or two
--- for each million of meetings that there ever were.
-SET LOCAL lock_timeout = '3s';
-
-CREATE INDEX meetings_live_by_age ON meetings (created_at) WHERE state IN ('creating', 'running');
-CREATE INDEX meetings_by_id ON meetings (meeting_id, tenant_id, id DESC);
-
--- In place of place_meeting, which the release before still calls, and which is dropped by a later one: a function that
--- is dropped, or replaced with other columns, fails whoever waits within it.
-
--- Choose the best node for a tenant's meetingID, and reserve it there where that is wanted. What changes from one
--- placement to the next is counted here, once the lock has been taken; what polls told and what a create asked for comes
--- with the call. The order of the choice is that of core.selection: a test compares them.
+-- Chooses the best node for a tenant's meetingID and, if reserve is true, reserves the meetingID there. Called by
+-- placement.py.
 --
--- size_hint, usual_size, most: users that the front end told of, of a room that is new, and that the room takes; the
--- first and the last may be null. refused: ids of nodes that failed this create. known: a JSON object,
---   nodes: of each its id; rank, the lower the better, by its state and tags, null where it may not be chosen; changed
---     and state, as tables nodes and node_observations had them; poll, the beginning of its last poll, null where
---     nothing fresh is known; people, video, meetings: what that poll saw, in users, in users, in meetings. A node that
---     was changed or observed in another state since is left out
---   late: internalMeetingIDs that a poll saw though their creates finished after it had begun.
+-- The call brings what polls saw and what the create asked for. What changes from one placement to the next is counted
+-- here, after the lock has been taken. The order of the nodes is that of core.selection; a test compares the two.
 --
--- live_id: the row that the meetingID has already; nothing was done. row_id: the new one. Where both are null: no node
--- was fit, or an operator took the one that was chosen out of service, or a row of this meetingID was taken back
--- meanwhile. unseen: [node, meetings, users] of what no poll could see, of a node without a poll all that is live.
--- contenders: the nodes that were chosen among, as {"number": of all, "best": the first twenty as [name, score], "avoided":
--- names of those at a soft limit}; null where there were none.
--- foreign_ids: nodes that hold another tenant's meeting of this id, or may hold it still; BBB would take the two for one.
-CREATE FUNCTION choose_node(
+-- size_hint: users that the front end announced; may be null. usual_size: users of a room without a history. most:
+-- users that the room holds; may be null. refused: ids of nodes that failed this create. known: a JSON object with
+--   nodes: for each node its id; rank (lower is better, from its state and tags; null if it may not be chosen); changed
+--     and state, as tables nodes and node_observations had them; poll, the beginning of its last poll (null if nothing
+--     fresh is known); people, video, meetings: what that poll saw, in users, in users, in meetings. A node that was
+--     changed or observed in another state since then is left out.
+--   late: internalMeetingIDs that a poll saw although their creates finished after the poll had begun.
+--
+-- live_id: the row that the meetingID already has; then nothing was done. row_id: the new row. Both are null if no node
+-- was fit, if an operator took the chosen node out of service, or if a row of this meetingID was taken back in the
+-- meantime. unseen: [node, meetings, users] that no poll could see; for a node without a poll, everything that is live
+-- on it. contenders: the nodes that were compared, as {"number": of all, "best": the first twenty as [name, score],
+-- "avoided": names of those at a soft limit}; null if there were none. foreign_ids: nodes that have, or may still have,
+-- another tenant's meeting of this ID; BBB would take the two for one.
+CREATE OR REPLACE FUNCTION choose_node(
     wanted_tenant bigint, wanted_id text, to_record boolean,
     size_hint double precision, usual_size double precision, most double precision,
     refused bigint[], known json, reserve boolean,
@@ -35,21 +26,21 @@ CREATE FUNCTION choose_node(
     OUT expected double precision, OUT unseen json, OUT foreign_ids bigint[],
     OUT contenders json
 ) LANGUAGE plpgsql
--- Where much of the table is live the planner would rather read all of it, while everybody waits for the lock.
+-- If many rows are live the planner would rather read the whole table, while all other placements wait for the lock.
 SET enable_seqscan = off
 AS $$
 DECLARE
     chosen_name text;
 BEGIN
-    -- Whoever asks for a meeting that is there waits for nobody.
+    -- A create of a meeting that exists does not wait for the lock.
     SELECT id INTO live_id FROM meetings
     WHERE tenant_id = wanted_tenant AND meeting_id = wanted_id AND state IN ('creating', 'running');
     IF FOUND THEN
         RETURN;
     END IF;
     IF reserve THEN
-        -- One at a time in the whole cluster: each counts rows that another one would add. Every statement below sees
-        -- what had been committed when it began.
+        -- One placement at a time in the whole cluster, because each counts the rows that others add. Every statement
+        -- below sees what had been committed when it began.
         PERFORM pg_advisory_xact_lock(x'6262625F706C6163'::bigint);
         SELECT id INTO live_id FROM meetings
         WHERE tenant_id = wanted_tenant AND meeting_id = wanted_id AND state IN ('creating', 'running');
@@ -88,7 +79,7 @@ BEGIN
         WHERE m.state IN ('creating', 'running')
             AND m.created_at >= (SELECT min(poll) FROM polled) AND m.created_at >= polled.poll
         UNION ALL
-        -- Each node's own rows, in the order of the index that has them: else all that are live would be read.
+        -- Each node's own rows, in the order of an index: otherwise every live row would be read.
         SELECT m.node_id, m.internal_meeting_id, m.expected_users
         FROM unpolled CROSS JOIN LATERAL (
             SELECT * FROM meetings
@@ -149,7 +140,7 @@ BEGIN
     IF NOT reserve THEN
         RETURN;
     END IF;
-    -- Whoever takes the node out of service waits for us, or we for them.
+    -- A command that takes the node out of service waits for this transaction, or this one for the command.
     PERFORM FROM nodes WHERE id = chosen_id AND admin_state = 'enabled' FOR SHARE;
     IF FOUND THEN
         INSERT INTO meetings (tenant_id, meeting_id, node_id, node_name, expected_users, recorded)
