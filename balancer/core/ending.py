@@ -1,4 +1,4 @@
-"""Ending a meeting at its node: the one that is meant, and no later one of its meetingID."""
+"""Ends a meeting on its node: exactly that one, and no later meeting of the same meetingID."""
 
 from balancer.core.meetings import NodeCalls
 from balancer.core.node_call import Answer
@@ -12,7 +12,7 @@ class NotEndedError(BalancerError):
 
 
 def end_at(nodes: NodeCalls, node: Node, meeting_id: str, internal_meeting_id: str) -> bool:
-    """Whether the node ends it now; False where it has no such meeting. Raises NotEndedError, NodeError."""
+    """Whether the node ends it now; False if it has no such meeting. Raises NotEndedError, NodeError."""
     for named in names(meeting_id, internal_meeting_id):
         try:
             info = nodes.call(node, "getMeetingInfo", info_parameters(named))
@@ -25,20 +25,20 @@ def end_at(nodes: NodeCalls, node: Node, meeting_id: str, internal_meeting_id: s
     else:
         return False
     if info.text("internalMeetingID") != internal_meeting_id:
-        raise NotEndedError(f"{node.name} has another meeting of this ID by now: look again")
+        raise NotEndedError(f"{node.name} has another meeting of this ID by now: check again")
     return _known(nodes.call(node, "end", end_parameters(named, info)))
 
 
 def names(meeting_id: str, internal_meeting_id: str) -> tuple[str, str]:
-    """What to ask a node for, in this order: by its internal id no later meeting of the same meetingID is meant.
+    """The IDs to ask a node for, in this order: the internalMeetingID cannot mean a later meeting of the meetingID.
 
-    What is found by the meetingID may be another meeting: only its internalMeetingID tells.
+    A meeting that is found by the meetingID may be another one; its internalMeetingID shows whether it is.
     """
     return internal_meeting_id, meeting_id
 
 
 def takes_no_internal_id(error: NodeError, named: str, meeting_id: str) -> bool:
-    """Whether the failed look only says that the node has to be asked by the meetingID.
+    """Whether the failed getMeetingInfo only means that the node has to be asked by the meetingID.
 
     BBB up to 2.5 finds a meeting by its internal id, then loses it, and answers HTTP 500 (bigbluebutton#15652).
     """
@@ -46,12 +46,12 @@ def takes_no_internal_id(error: NodeError, named: str, meeting_id: str) -> bool:
 
 
 def info_parameters(named: str) -> Parameters:
-    """Of the getMeetingInfo that looks for the meeting."""
+    """Parameters of the getMeetingInfo that looks for the meeting."""
     return Parameters.of([("meetingID", named)])
 
 
 def end_parameters(named: str, info: Answer) -> Parameters:
-    """Of the end of the meeting that was found; BBB up to 2.5 looks at the moderators' password."""
+    """Parameters of the end of the meeting that was found; BBB up to 2.5 checks the moderators' password."""
     password = info.text("moderatorPW")
     return Parameters.of([("meetingID", named)] + [("password", password)] * bool(password))
 
@@ -62,7 +62,7 @@ def is_absent(answer: Answer) -> bool:
 
 
 def _known(answer: Answer) -> bool:
-    """Whether the node has the meeting that the call was about. Raises NotEndedError where it refuses the call."""
+    """Whether the node has the meeting that the call named. Raises NotEndedError if it refuses the call."""
     if not answer.success and not is_absent(answer):
         raise NotEndedError(f"the node refused: {answer.message_key}")
     return answer.success

@@ -11,13 +11,13 @@ from typing import TypeVar
 from balancer import log
 from balancer.core.health import Health, Thresholds, after_failure, after_pass, held_back, reconsidered
 from balancer.core.nodes import Node, ObservedState, Snapshot
-from balancer.core.reconciliation import Listing, Placed
+from balancer.core.reconciliation import MeetingRow, NodeListing
 from balancer.errors import NodeError, StorageUnavailableError
 from balancer.polling.client import AsyncNodeClient, Listed
 from balancer.polling.clock import ClusterClock, Moment
 from balancer.settings import ALGORITHMS, Settings
 from balancer.storage.poll_stores import PollStores
-from balancer.storage.postgresql.reconciliation import Change
+from balancer.storage.postgresql.transitions import Change
 
 T = TypeVar("T")
 logger = log.get(__name__)
@@ -296,7 +296,7 @@ class Watch:
     async def _settle_meetings(self, poll: _Poll, listed: Listed) -> None:
         if not poll.started.exact:
             return
-        listing = Listing(
+        listing = NodeListing(
             node_id=poll.node.id,
             poll_started=poll.started.at,
             meetings=listed.meetings,
@@ -305,11 +305,11 @@ class Watch:
         )
         try:
             outcome = await self._stored(self._stores.reconcile, listing, self._create_grace)
-            await self._tell(poll.node, outcome.changes)
+            await self._announce(outcome.changes)
             gone = await self._ask_for(poll.node, outcome.doubtful[:DOUBTS_AT_ONCE])
             if gone:
                 confirmed = await self._stored(self._stores.confirm_ended, gone, poll.started.at)
-                await self._tell(poll.node, confirmed)
+                await self._announce(confirmed)
         except StorageUnavailableError as error:
             self._note_away("postgresql", error)
             return
@@ -320,7 +320,7 @@ class Watch:
                 # It is listed again by the next poll, and tried again.
                 logger.warning("left-over meeting not ended", node=poll.node.name, reason=str(error))
 
-    async def _ask_for(self, node: Node, rows: Collection[Placed]) -> list[Placed]:
+    async def _ask_for(self, node: Node, rows: Collection[MeetingRow]) -> list[MeetingRow]:
         """Those of the rows that the node itself says it does not have."""
         gone = []
         for row in rows:
@@ -333,21 +333,9 @@ class Watch:
                 gone.append(row)
         return gone
 
-    async def _tell(self, node: Node, changes: Collection[Change]) -> None:
-        """Log what changed, and keep the copy in step that joins are answered from."""
-        for change in changes:
-            logger.info(
-                "meeting changed",
-                node=node.name,
-                tenant_id=change.row.tenant_id,
-                meeting_id=change.row.meeting_id,
-                row=change.row.id,
-                from_state=change.row.state,
-                to_state=change.to_state,
-                cause=change.cause,
-            )
+    async def _announce(self, changes: Collection[Change]) -> None:
         try:
-            await self._stored(self._stores.copy, node.id, changes)
+            await self._stored(self._stores.announce, changes)
         except StorageUnavailableError as error:
             self._note_away("redis", error)
 

@@ -7,14 +7,17 @@ from psycopg.rows import args_row
 
 from balancer.core.health import Health
 from balancer.core.nodes import Node, Observation
-from balancer.core.reconciliation import Listing, Placed
+from balancer.core.reconciliation import MeetingRow, NodeListing
+from balancer.storage.announcer import Announcer
 from balancer.storage.postgresql import clock, nodes, reconciliation
 from balancer.storage.postgresql.database import Database
-from balancer.storage.postgresql.reconciliation import Change, Outcome
+from balancer.storage.postgresql.reconciliation import Outcome
 from balancer.storage.postgresql.sql import queries
+from balancer.storage.postgresql.transitions import Change
 from balancer.storage.redis.client import Redis
+from balancer.storage.redis.poll_requests import PollRequests
 from balancer.storage.redis.snapshots import Snapshots
-from balancer.storage.redis.whereabouts import Place, Running, Whereabouts
+from balancer.storage.redis.whereabouts import LocatedMeeting, Whereabouts
 
 
 class PollStores:
@@ -22,7 +25,8 @@ class PollStores:
 
     def __init__(self, database: Database, client: Redis) -> None:
         self._database = database
-        self._placements = Whereabouts(client)
+        self._whereabouts = Whereabouts(client)
+        self._announcer = Announcer(self._whereabouts, PollRequests(client))
         self.snapshots = Snapshots(client)
 
     def now(self) -> datetime:
@@ -51,31 +55,26 @@ class PollStores:
                 fencing=fencing,
             )
 
-    def reconcile(self, listing: Listing, create_grace: timedelta) -> Outcome:
+    def reconcile(self, listing: NodeListing, create_grace: timedelta) -> Outcome:
         return reconciliation.reconcile(self._database, listing, create_grace=create_grace)
 
-    def confirm_ended(self, rows: Collection[Placed], poll_started: datetime) -> list[Change]:
+    def confirm_ended(self, rows: Collection[MeetingRow], poll_started: datetime) -> list[Change]:
         return reconciliation.confirm_ended(self._database, rows, poll_started)
 
-    def copy(self, node_id: int, changes: Collection[Change]) -> None:
-        """Keep the copy in Redis in step that joins are answered from."""
-        for change in changes:
-            row = change.row
-            if change.to_state == "running" and change.internal_meeting_id:
-                place = Place(row.id, node_id, change.internal_meeting_id)
-                self._placements.note(row.tenant_id, row.meeting_id, place)
-            else:
-                self._placements.forget(row.tenant_id, row.meeting_id, row.id)
+    def announce(self, changes: Collection[Change]) -> None:
+        """Announce what changed. Raises StorageUnavailableError if Redis is away."""
+        self._announcer.announce(changes)
 
     def copy_running(self) -> int:
-        """Copy the place of every running meeting for the whole life of a copy; how many there are."""
+        """Renew the location of every running meeting in Redis; returns how many there are."""
         copied = self._running()
-        self._placements.note_all(list(copied))
-        # Whoever ended one meanwhile may have forgotten its copy before it was made.
-        for tenant_id, meeting_id, place in copied - self._running():
-            self._placements.forget(tenant_id, meeting_id, place.row)
+        self._whereabouts.note_all(list(copied))
+        # A meeting that ended in between may have had its location removed before it was copied.
+        for tenant_id, meeting_id, location in copied - self._running():
+            self._whereabouts.forget(tenant_id, meeting_id, location.row)
         return len(copied)
 
-    def _running(self) -> set[Running]:
-        with self._database.single() as connection, connection.cursor(row_factory=args_row(Running.read)) as cursor:
+    def _running(self) -> set[LocatedMeeting]:
+        with self._database.single() as connection:
+            cursor = connection.cursor(row_factory=args_row(LocatedMeeting.read))
             return set(cursor.execute(queries("meetings")["all_running"]))

@@ -77,11 +77,11 @@ def end(call: Call) -> Response:
     answer = services().nodes.call(_reachable(node), call.name, call.parameters)
     try:
         if answer.success:
-            services().meetings.end_requested(place)
+            services().ends.requested(place)
             logger.info("end taken", tenant_id=call.tenant.id, meeting_id=named, row=place.row)
         elif answer.message_key == MeetingNotFoundError.message_key and call.parameters.untouched("meetingID"):
             # Of an id that has to be cleaned first the node may have made another one: then the next poll tells.
-            services().meetings.end_confirmed(place, "its node did not know it at an end")
+            services().ends.confirmed(place, "its node did not know it at an end")
     except StorageUnavailableError as error:
         # The node's word stands: the poller finds out by itself what became of the meeting.
         logger.warning("end not noted", tenant_id=call.tenant.id, meeting_id=named, reason=str(error))

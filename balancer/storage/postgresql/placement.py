@@ -1,4 +1,4 @@
-"""Placement in PostgreSQL: one statement, under a lock, that counts everything placed so far and adds one row.
+"""LiveMeeting in PostgreSQL: one statement, under a lock, that counts everything placed so far and adds one row.
 
 The lock is taken and given back within that statement (function choose_node), so that a process that hangs holds up
 nobody. What stays the same from one poll to the next is worked out before, for many placements: the ``Outlook``.
@@ -15,7 +15,7 @@ from psycopg.rows import args_row
 
 from balancer import log
 from balancer.core.load import Load, Seen, Unseen, Young, load, room, seen
-from balancer.core.meetings import Placement, State, Wanted
+from balancer.core.meetings import LiveMeeting, State, Wanted
 from balancer.core.nodes import Node, Observation, ObservedState, Snapshot, observed_state
 from balancer.core.pools import Pool
 from balancer.core.selection import Candidate, Request, candidates, rank, unfit
@@ -121,9 +121,9 @@ class Decision:
         """Every node, the best first."""
         return candidates(self.outlook.nodes, self.outlook.observed, self.outlook.loads(self.unseen), self.request)
 
-    def placement(self, row_id: int) -> Placement:
+    def placement(self, row_id: int) -> LiveMeeting:
         """The new row."""
-        return Placement(
+        return LiveMeeting(
             id=row_id,
             tenant_id=self.wanted.tenant_id,
             meeting_id=self.wanted.meeting_id,
@@ -190,13 +190,13 @@ class _Placed(NamedTuple):
         )
 
 
-def live(connection: Connection, tenant_id: int, meeting_id: str) -> Placement | None:
+def live(connection: Connection, tenant_id: int, meeting_id: str) -> LiveMeeting | None:
     """The live row of a tenant's meetingID, and its node."""
     named = {"tenant_id": tenant_id, "meeting_id": meeting_id}
     row = connection.execute(_SQL["live"], named).fetchone()
     if row is None:
         return None
-    return Placement(
+    return LiveMeeting(
         id=row["id"],
         tenant_id=row["tenant_id"],
         meeting_id=row["meeting_id"],

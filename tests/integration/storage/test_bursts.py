@@ -1,4 +1,4 @@
-"""Bursts of creates from several processes at once: nodes stay even, before and after a poll."""
+"""Bursts of creates from several processes at once load the nodes evenly, before and after a poll."""
 
 import random
 from collections import Counter
@@ -12,14 +12,11 @@ from balancer.core.meetings import Identity, Wanted
 from balancer.core.nodes import AdminState, ObservedState, Snapshot
 from balancer.core.parameters import Parameters
 from balancer.settings import Settings
-from balancer.storage.meeting_store import Meetings
-from balancer.storage.outlook_cache import OutlookCache
 from balancer.storage.postgresql import clock, nodes
 from balancer.storage.postgresql.database import Connection, Database, connect
 from balancer.storage.redis import client as redis_client
-from balancer.storage.redis.poll_requests import PollRequests
 from balancer.storage.redis.snapshots import Snapshots
-from balancer.storage.redis.whereabouts import Whereabouts
+from tests.integration.storage.conftest import meeting_store
 
 NODES, PROCESSES, THREADS, CREATES = 10, 4, 4, 200
 
@@ -36,25 +33,19 @@ def rows(settings: Settings) -> Iterator[Connection]:
 
 
 def create_all(settings: Settings, names: list[str]) -> None:
-    """What a web process does with these creates, in several threads; the nodes answer at once."""
+    """Handle these creates as a web process does, in several threads. The nodes answer at once."""
     database, redis = (
         Database(settings.database_url, application_name="test", size=THREADS),
         redis_client.connect(settings.redis_url),
     )
     database.open()
-    meetings = Meetings(
-        settings,
-        database,
-        Whereabouts(redis),
-        OutlookCache(settings, Snapshots(redis), database),
-        PollRequests(redis),
-    )
+    store = meeting_store(settings, database, redis)
 
     def create(name: str) -> None:
         wanted = Wanted(tenant_id=1, meeting_id=name, parameters=Parameters.of([("meetingID", name)]))
-        placement, new = meetings.place(wanted, ())
+        meeting, new = store.place(wanted, ())
         assert new
-        assert meetings.settle(placement, Identity(f"internal-{name}", 1))
+        assert store.settle(meeting, Identity(f"internal-{name}", 1))
 
     try:
         with ThreadPoolExecutor(THREADS) as threads:
@@ -72,7 +63,7 @@ def burst(settings: Settings, word: str) -> None:
 
 
 def poll(settings: Settings, rows: Connection, users: dict[str, int]) -> None:
-    """A poll of every node that finds these users, by internalMeetingID."""
+    """Poll every node; users: how many a meeting has, by internalMeetingID."""
     now = clock.now(rows)
     with redis_client.connect(settings.redis_url) as redis:
         for node in nodes.all_nodes(rows):
@@ -91,7 +82,7 @@ def poll(settings: Settings, rows: Connection, users: dict[str, int]) -> None:
 
 
 def homes(rows: Connection) -> dict[str, str]:
-    """Node by internalMeetingID."""
+    """Names of nodes by internalMeetingID."""
     found = rows.execute("SELECT internal_meeting_id AS id, node_name FROM meetings WHERE state = 'running'")
     return {row["id"]: row["node_name"] for row in found}
 

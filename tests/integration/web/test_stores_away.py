@@ -127,7 +127,7 @@ def test_redis_is_wiped_and_then_postgresql_is_gone(site: Site, known: str) -> N
     with client(site) as redis_client:
         redis_client.flushall()
         # Nobody asks for the meeting meanwhile.
-        until(lambda: redis_client.exists(keys.placement(1, known)) > 0)
+        until(lambda: redis_client.exists(keys.location(1, known)) > 0)
         # What no poll has seen is listed from PostgreSQL alone.
         until(lambda: redis_client.hexists(keys.SNAPSHOT_XML, home))
     site.postgresql.stop()

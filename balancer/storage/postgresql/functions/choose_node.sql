@@ -143,15 +143,13 @@ BEGIN
     -- A command that takes the node out of service waits for this transaction, or this one for the command.
     PERFORM FROM nodes WHERE id = chosen_id AND admin_state = 'enabled' FOR SHARE;
     IF FOUND THEN
-        INSERT INTO meetings (tenant_id, meeting_id, node_id, node_name, expected_users, recorded)
-        VALUES (wanted_tenant, wanted_id, chosen_id, chosen_name, expected, to_record)
+        INSERT INTO meetings (tenant_id, meeting_id, node_id, node_name, expected_users, recorded, cause)
+        VALUES (
+            wanted_tenant, wanted_id, chosen_id, chosen_name, expected, to_record,
+            format('placed on %s at score %s', chosen_name, trim_scale(round(chosen_score::numeric, 2)))
+        )
         ON CONFLICT DO NOTHING
         RETURNING id INTO row_id;
-    END IF;
-    IF row_id IS NOT NULL THEN
-        INSERT INTO meeting_events (meeting, to_state, cause)
-        VALUES (row_id, 'creating',
-            format('placed on %s at score %s', chosen_name, trim_scale(round(chosen_score::numeric, 2))));
     END IF;
 END
 $$;

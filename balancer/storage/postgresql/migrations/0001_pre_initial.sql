@@ -52,6 +52,9 @@ CREATE TABLE meetings (
     node_id bigint REFERENCES nodes ON DELETE SET NULL,
     node_name text NOT NULL,
     state text NOT NULL DEFAULT 'creating' CHECK (state IN ('creating', 'running', 'ended', 'lost')),
+    -- Why the row is as it is. A statement that changes the state sets this too; a trigger records both in
+    -- meeting_events.
+    cause text NOT NULL DEFAULT 'placed',
     internal_meeting_id text,
     create_time bigint,
     expected_users double precision NOT NULL,
@@ -82,7 +85,8 @@ CREATE INDEX meetings_by_id ON meetings (meeting_id, tenant_id, id DESC);
 -- create that timed out.
 CREATE INDEX meetings_lost_on_node ON meetings (node_id) WHERE state = 'lost';
 
--- Every transition with its cause, for `balancer meeting trace`.
+-- Every transition with its cause, for `balancer meeting trace`. Written by the trigger of
+-- functions/record_meeting_event.sql.
 CREATE TABLE meeting_events (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     meeting bigint NOT NULL REFERENCES meetings ON DELETE CASCADE,

@@ -14,7 +14,7 @@ import redis
 from balancer.errors import StorageUnavailableError
 from balancer.storage.redis import client as redis_client
 from balancer.storage.redis.poll_requests import PollRequests
-from balancer.storage.redis.whereabouts import Place, Whereabouts
+from balancer.storage.redis.whereabouts import Location, Whereabouts
 from lab.services import Redis
 from tests.integration.web.site import until
 
@@ -41,7 +41,7 @@ def test_only_one_caller_waits_for_a_redis_that_hangs(
     own_redis: Redis, client: redis_client.Redis, placements: Whereabouts
 ) -> None:
     requests = PollRequests(client)
-    place = Place(1, 1, "internal")
+    place = Location(1, 1, "internal")
     placements.note(1, "course-1", place)
     assert own_redis.process
     os.kill(own_redis.process.pid, signal.SIGSTOP)
@@ -66,7 +66,7 @@ def test_only_one_caller_waits_for_a_redis_that_hangs(
 def test_a_connection_that_redis_closed_costs_no_command(
     own_redis: Redis, client: redis_client.Redis, placements: Whereabouts
 ) -> None:
-    place = Place(1, 1, "internal")
+    place = Location(1, 1, "internal")
     placements.note(1, "course-1", place)
     with redis.Redis.from_url(own_redis.url()) as other:
         other.client_kill_filter(_id=client.client_id())
