@@ -1,3 +1,3 @@
-"""Only the list of fixture modules; each says what it offers."""
+"""The list of fixture modules; each documents its fixtures."""
 
-pytest_plugins = ["tests.services", "tests.sandbox", "tests.cluster"]
+pytest_plugins = ["tests.services", "tests.sandbox", "tests.deployed", "tests.nfs"]

@@ -1,4 +1,4 @@
-"""`pytest acceptance --environment PATH --report DIR`: the options, and what every scenario uses."""
+"""`pytest acceptance --environment PATH --report DIR`: the options, and the fixtures that all scenarios share."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ import pytest
 from acceptance.support.bbb import BBB, BBBError
 from acceptance.support.browser import Chromium, chromium
 from acceptance.support.environment import Environment, EnvironmentFileError, load
-from acceptance.support.facts import head
 from acceptance.support.hosts import Hosts
-from acceptance.support.journal import Journal, JournalError
 from acceptance.support.meetings import Meetings
 from acceptance.support.operator import Operator
 from acceptance.support.outcomes import NotProved
 from acceptance.support.recorder import EARLIER, Recorder
 from acceptance.support.report import write
+from acceptance.support.report_head import read_head
+from acceptance.support.scene import Note, Scene, TimeLimit
+from acceptance.support.undo_log import UndoLog, UndoLogError
 
 STEPS = ("edge", "meetings", "nodes", "pages", "recordings", "users")
 ENVIRONMENT = pytest.StashKey[Environment]()
@@ -30,9 +31,9 @@ RECORDER = pytest.StashKey[Recorder]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("acceptance")
     group.addoption("--environment", type=Path, help="The environment file (see acceptance/expected/example.yml).")
-    group.addoption("--report", type=Path, help="Directory for acceptance.html and junit.xml.")
-    group.addoption("--owner", help="Who answers for this change; wins over the environment file.")
-    group.addoption("--rollback-point", help="What to go back to; wins over the environment file.")
+    group.addoption("--report", type=Path, help="Directory for acceptance.html, junit.xml and results.json.")
+    group.addoption("--owner", help="Who is responsible for this change; overrides the environment file.")
+    group.addoption("--rollback-point", help="What to restore if the change fails; overrides the environment file.")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -52,19 +53,19 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.import_plugin(f"acceptance.steps.{steps}")
     if report:
         config.option.xmlpath = str(report / "junit.xml")
-    # ansible-inventory stands beside the Python that runs this, which need not be on the PATH.
+    # ansible-inventory is installed beside the Python that runs this, which need not be on the PATH.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # What people do first, then the hosts; a host is restarted when everything else has been seen.
+    # Scenarios first, then the checks of hosts. Restarts come last because they disturb all other checks.
     items.sort(key=lambda item: (item.path.parent.name == "infra", _disruptive(item)))
     if config.stash[ENVIRONMENT].disruptive:
         return
-    closed = pytest.mark.skip(reason="disruptive, and the environment file says disruptive: false")
+    skip = pytest.mark.skip(reason="disruptive, and the environment file says disruptive: false")
     for item in items:
         if _disruptive(item):
-            item.add_marker(closed)
+            item.add_marker(skip)
 
 
 def _disruptive(item: pytest.Item) -> bool:
@@ -73,25 +74,25 @@ def _disruptive(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session")
 def environment(pytestconfig: pytest.Config) -> Environment:
-    """The cluster under test, as its environment file describes it."""
+    """The cluster under test, as described by its environment file."""
     return pytestconfig.stash[ENVIRONMENT]
 
 
 @pytest.fixture
-def note(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Callable[[str], None]:
-    """Says in the report what was seen, under the step that runs."""
+def note(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Note:
+    """Adds an observation to the report, under the current step."""
     recorder = pytestconfig.stash[RECORDER]
     return lambda text: recorder.note(request.node, text)
 
 
 @pytest.fixture(scope="session")
-def journal(environment: Environment) -> Iterator[Journal]:
-    """What must be put back; held so that no second run works on the same cluster from the same file."""
+def undo_log(environment: Environment) -> Iterator[UndoLog]:
+    """What this run must restore; locked so that no second run uses the same environment file."""
     try:
-        journal = Journal(environment.journal)
-        with journal.held():
-            yield journal
-    except JournalError as error:
+        undo_log = UndoLog(environment.journal)
+        with undo_log.locked():
+            yield undo_log
+    except UndoLogError as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
 
 
@@ -103,13 +104,13 @@ def hosts(environment: Environment) -> Hosts:
 
 @pytest.fixture(scope="session")
 def front_end(environment: Environment) -> BBB:
-    """The balancer as a front end calls it, whether it answers or not."""
+    """A front end's client for the balancer, even if the balancer does not answer."""
     return BBB(environment.url, environment.secret, environment.checksum, environment.verify)
 
 
 @pytest.fixture(scope="session")
-def unreachable(front_end: BBB) -> str:
-    """Why the balancer's endpoint cannot be used at all; empty if it can. The feature `edge` judges it."""
+def endpoint_error(front_end: BBB) -> str:
+    """Why the balancer's endpoint cannot be used at all, or "". Only the feature `edge` fails because of it."""
     try:
         front_end.parse("index", front_end.get(front_end.url)).succeeded()
     except BBBError as error:
@@ -118,22 +119,22 @@ def unreachable(front_end: BBB) -> str:
 
 
 @pytest.fixture
-def bbb(front_end: BBB, unreachable: str) -> BBB:
-    """The balancer as a front end calls it; without its endpoint a scenario proves nothing."""
-    if unreachable:
-        raise NotProved(f"blocked, the endpoint cannot be used: {unreachable}")
+def bbb(front_end: BBB, endpoint_error: str) -> BBB:
+    """A front end's client for the balancer; raises NotProved if the endpoint cannot be used."""
+    if endpoint_error:
+        raise NotProved(f"blocked, the endpoint cannot be used: {endpoint_error}")
     return front_end
 
 
 @pytest.fixture(scope="session")
-def all_meetings(environment: Environment, front_end: BBB, journal: Journal) -> Meetings:
-    return Meetings(environment, front_end, journal)
+def all_meetings(environment: Environment, front_end: BBB, undo_log: UndoLog) -> Meetings:
+    return Meetings(environment, front_end, undo_log)
 
 
 @pytest.fixture(scope="session")
-def operator(environment: Environment, hosts: Hosts, journal: Journal) -> Operator:
+def operator(environment: Environment, hosts: Hosts, undo_log: UndoLog) -> Operator:
     """The operator's commands."""
-    return Operator(environment, hosts, journal)
+    return Operator(environment, hosts, undo_log)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -141,49 +142,50 @@ def clean_cluster(
     pytestconfig: pytest.Config,
     all_meetings: Meetings,
     operator: Operator,
-    unreachable: str,
+    endpoint_error: str,
     record_testsuite_property: Callable[[str, object], None],
 ) -> Iterator[None]:
-    """Puts back what a crashed run left, and at the end what this one changed; the report judges that too."""
+    """Undoes the changes of a crashed run first and those of this run at the end; the report judges both."""
     recorder = pytestconfig.stash[RECORDER]
-    duties = [operator.put_back, *([all_meetings.end_all, all_meetings.delete_recordings] if not unreachable else [])]
-    for duty in duties:
+    meeting_tasks = [] if endpoint_error else [all_meetings.end_all, all_meetings.delete_recordings]
+    tasks = [operator.restore, *meeting_tasks]
+    for task in tasks:
         try:
-            recorder.remarks += [EARLIER + line for line in duty()]
+            recorder.remarks += [EARLIER + line for line in task()]
         except (AssertionError, NotProved) as error:
-            # No reason to look at nothing: it is tried again at the end, and the report judges it then.
+            # The scenarios can still be judged. It is tried again at the end, and the report judges it then.
             recorder.remarks.append(f"{EARLIER}{error}")
     yield
-    result = recorder.clean_up(duties)
-    # junit.xml has no case for it, but whoever reads it alone must learn of it.
+    result = recorder.clean_up(tasks)
+    # junit.xml has no test case for it, but its readers must see it too.
     record_testsuite_property("clean_up", ": ".join(filter(None, (result.outcome, result.message.strip()))))
 
 
 @pytest.fixture
 def meetings(all_meetings: Meetings, bbb: BBB) -> Iterator[Meetings]:
-    """Makes meetings that end with the scenario."""
+    """Creates meetings; they are ended after the scenario."""
     yield all_meetings
     all_meetings.end_all()
 
 
 @pytest.fixture
-def patience(environment: Environment) -> Callable[[float], float]:
-    """Stretches a deadline of a sentence by the environment's patience."""
+def time_limit(environment: Environment) -> TimeLimit:
+    """Multiplies a deadline (seconds) by the environment's `patience`."""
     return lambda seconds: seconds * environment.patience
 
 
 @pytest.fixture(autouse=True)
 def node_states(operator: Operator) -> Iterator[None]:
-    """Nodes are back in the state they were found in before the next scenario begins."""
-    # What could not be put back before is no fault of this scenario.
-    left = operator.changed()
+    """Restores the nodes' former states after each scenario."""
+    # This scenario must not fail because of a node that could not be restored before.
+    unrestored = operator.changed()
     yield
-    operator.put_back(leaving=left)
+    operator.restore(except_for=unrestored)
 
 
 @pytest.fixture
 def people() -> Iterator[ExitStack]:
-    """Keeps browsers open: whoever joined stays until the scenario has ended."""
+    """The open browser pages: users who joined stay until the scenario ends."""
     with ExitStack() as stack:
         yield stack
 
@@ -195,6 +197,12 @@ def browser(environment: Environment, tmp_path_factory: pytest.TempPathFactory) 
         yield running
 
 
+@pytest.fixture
+def scene(meetings: Meetings, browser: Chromium, people: ExitStack, environment: Environment) -> Scene:
+    """What steps need that put users into meetings."""
+    return Scene(meetings, browser, people, environment)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def report(
     pytestconfig: pytest.Config,
@@ -204,12 +212,12 @@ def report(
     clean_cluster: None,
     record_testsuite_property: Callable[[str, object], None],
 ) -> None:
-    """Gathers the head while the cluster can still be asked, for junit.xml and acceptance.html."""
+    """Reads the report's head while the cluster still answers, for all three reports."""
     options = pytestconfig.option
-    known = head(environment, operator, hosts, owner=options.owner, rollback_point=options.rollback_point)
-    for name, value in known.properties():
+    head = read_head(environment, operator, hosts, owner=options.owner, rollback_point=options.rollback_point)
+    for name, value in head.properties():
         record_testsuite_property(name, value)
-    pytestconfig.stash[RECORDER].head = known
+    pytestconfig.stash[RECORDER].head = head
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -1,1 +1,1 @@
-"""How fast is it, and compared with what? One question a module: ``python -m benchmarks`` asks all of them."""
+"""Measures speed against stated limits, one question a module. ``python -m benchmarks`` runs all of them."""

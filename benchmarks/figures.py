@@ -1,4 +1,4 @@
-"""What a benchmark found: a table for people, JSON for machines, and how both compare with the stored baseline."""
+"""Measured figures, as a table with limits and the stored baseline, and as JSON."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -18,40 +18,39 @@ class Figure:
     name: str
     value: float
     unit: str
-    limit: float | None = None  #: the promise; None where nothing is promised
+    limit: float | None = None  #: None if there is no limit
     at_least: bool = False  #: the limit is a minimum
 
     @property
-    def kept(self) -> bool:
-        """Whether the promise is kept."""
+    def within_limit(self) -> bool:
         if self.limit is None:
             return True
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
 
 def table(question: str, figures: Iterable[Figure]) -> str:
-    """Value, promise and baseline side by side."""
+    """Values, limits and baseline side by side; beyond its limit a value is marked MISSED."""
     before = json.loads(BASELINE.read_text()).get(question, {}) if BASELINE.exists() else {}
-    lines = [f"{question:44} {'now':>10} {'promised':>10} {'baseline':>10}"]
+    lines = [f"{question:44} {'now':>10} {'limit':>10} {'baseline':>10}"]
     for each in figures:
-        promised = "" if each.limit is None else f"{'≥' if each.at_least else '≤'} {each.limit:g}"
+        limit = "" if each.limit is None else f"{'≥' if each.at_least else '≤'} {each.limit:g}"
         stored = f"{before[each.name]:.3g}" if each.name in before else ""
-        broken = "" if each.kept else "  MISSED"
-        lines.append(f"{each.name:44} {each.value:>10.3g} {promised:>10} {stored:>10} {each.unit}{broken}")
+        missed = "" if each.within_limit else "  MISSED"
+        lines.append(f"{each.name:44} {each.value:>10.3g} {limit:>10} {stored:>10} {each.unit}{missed}")
     return "\n".join(lines)
 
 
 def write_baseline(question: str, figures: Iterable[Figure]) -> None:
-    """Replace what the baseline says about a question."""
+    """Replace a question's figures in the baseline."""
     known = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
     known[question] = {each.name: float(f"{each.value:.4g}") for each in figures}
     BASELINE.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n")
 
 
 def answer(question: str, measure: Callable[..., Iterable[Figure]], *options: Callable[[Any], Any]) -> None:
-    """The command of a question: measure, print, and fail where a promise is not kept.
+    """The command of a question: measure, print, and fail if a figure is beyond its limit.
 
-    options: click's, whose values measure gets by name.
+    `options` are click's; `measure` gets their values by name.
     """
 
     @click.command(help=f"Measure: {question}.")
@@ -64,7 +63,7 @@ def answer(question: str, measure: Callable[..., Iterable[Figure]], *options: Ca
             as_json.write_text(json.dumps([asdict(each) for each in figures], indent=2) + "\n")
         if store:
             write_baseline(question, figures)
-        if not all(each.kept for each in figures):
+        if not all(each.within_limit for each in figures):
             raise SystemExit(1)
 
     for option in options:

@@ -1,4 +1,4 @@
-"""The calls of a front end, signed with code of its own."""
+"""The calls of a front end, signed without the balancer's code."""
 
 import hashlib
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class FrontEnd:
             attendeePW="attendee",
             moderatorPW="moderator",
             record="true",
-            meetingExpireIfNoUserJoinedInMinutes=120,  # whatever takes longer than BBB's five finds it still there
+            meetingExpireIfNoUserJoinedInMinutes=120,  # BBB's default of 5 is shorter than some benchmarks
             logoutURL="https://moodle.example/mod/bigbluebuttonbn/view.php?id=4711",
             welcome="Welcome to <b>%%CONFNAME%%</b>!",
             **{"meta_bbb-origin": "Moodle", "meta_bbb-context": "Course A", "meta_bbb-recording-name": "Lecture 7"},
@@ -47,7 +47,7 @@ class FrontEnd:
         )
 
     def make_meetings(self, count: int, prefix: str = "room") -> list[str]:
-        """Create meetings; their ids."""
+        """Create meetings and return their ids."""
         ids = [f"{prefix}-{number}" for number in range(count)]
         drive(Load(self.origin, [self.create(each) for each in ids], connections=8))
         return ids

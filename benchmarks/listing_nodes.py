@@ -1,7 +1,7 @@
-"""Many BBB nodes that only list meetings, in one cheap process: the load of a poller's benchmark, and nothing more.
+"""Many BBB nodes that only list meetings, in one process with little overhead, for the poller's benchmark.
 
 ``python -m benchmarks.listing_nodes PORT NODES HUNG MEETINGS USERS``: node number N listens on 127.1.X.Y (see
-``address``); the last HUNG of them take requests and never answer. Checksums are not looked at.
+``address``); the last HUNG of them accept requests and never answer. Checksums are not verified.
 """
 
 import asyncio
@@ -64,17 +64,17 @@ _INDEX = """<response>
 
 
 def address(node: int) -> str:
-    """The loopback address of a node: each has connections of its own, as in life."""
+    """The loopback address of a node: each has its own, so that each has separate connections."""
     return f"127.1.{node // 250}.{node % 250 + 1}"
 
 
 def internal_id(node: int, number: int) -> str:
-    """What a node calls its meeting."""
+    """The node's internalMeetingID of a meeting."""
     return f"{node:020x}{number:020x}-1748000000{number:03d}"
 
 
 def listing(node: int, meetings: int, users: int) -> bytes:
-    """The getMeetings of a node."""
+    """A node's answer to getMeetings."""
     attendees = "".join(_ATTENDEE.format(number=number) for number in range(users))
     listed = "".join(
         _MEETING.format(node=node, number=number, users=users, attendees=attendees) for number in range(meetings)
@@ -85,7 +85,7 @@ def listing(node: int, meetings: int, users: int) -> bytes:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection of a poller; requests have no body and end in one packet or a few."""
+    """One connection of a poller; requests have no body and may arrive in several packets."""
 
     def __init__(self, node: int, hung: bool, meetings: int, users: int) -> None:
         self._shape = (node, meetings, users)
@@ -101,7 +101,7 @@ class _Connection(asyncio.Protocol):
         while b"\r\n\r\n" in self._received:
             head, _, self._received = self._received.partition(b"\r\n\r\n")
             if not self._hung:
-                # As long as a node in health takes.
+                # The response time of a healthy node.
                 asyncio.get_running_loop().call_later(random.uniform(0.01, 0.05), self._answer, head)
 
     def _answer(self, head: bytes) -> None:

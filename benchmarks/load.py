@@ -1,6 +1,6 @@
-"""A client that costs little: keep-alive connections over raw asyncio streams, bounded in count and time.
+"""A client with little overhead: keep-alive connections over raw asyncio streams, bounded in count and time.
 
-Its requests look as the edge passes a front end's on (roles/nginx).
+Its requests have the headers with which the edge (roles/nginx) passes on a front end's.
 """
 
 import asyncio
@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-#: Longest time for one answer, in seconds; a load that meets it has failed.
-PATIENCE = 30.0
+#: Time limit for one answer in seconds; a load in which one takes longer has failed.
+TIMEOUT = 30.0
 _REQUEST = """GET {target} HTTP/1.1\r
 Host: {host}\r
 X-Forwarded-For: 203.0.113.7\r
@@ -24,19 +24,19 @@ Accept: */*\r
 
 
 class LoadError(Exception):
-    """An answer was not what the benchmark is about: its time would say nothing."""
+    """An answer was not the expected one, so its time would be meaningless."""
 
 
 @dataclass
 class Outcome:
-    """How a load went; all times in seconds."""
+    """The result of a load; all times in seconds."""
 
-    waits: list[float] = field(default_factory=list)  #: from request to whole answer
+    waits: list[float] = field(default_factory=list)  #: from request to complete answer
     elapsed: float = 0.0
-    answers: list[bytes] = field(default_factory=list)  #: kept where asked for
+    answers: list[bytes] = field(default_factory=list)  #: filled if Load.keep_answers is set
 
     def percentile(self, share: float) -> float:
-        """Seconds within which this share of the answers came."""
+        """Seconds within which this share of the answers arrived."""
         ordered = sorted(self.waits)
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
@@ -52,13 +52,13 @@ class Load:
 
     origin: str
     targets: Sequence[str]  #: path and query
-    expected: bytes = b"<returncode>SUCCESS</returncode>"  #: what every answer holds
+    expected: bytes = b"<returncode>SUCCESS</returncode>"  #: what every answer must contain
     connections: int = 16
-    every: float = 0.0  #: seconds between two requests of the whole load; 0: as fast as it goes
+    every: float = 0.0  #: seconds between two requests of the whole load; 0: as fast as possible
     keep_answers: bool = False
 
     async def run(self) -> Outcome:
-        """Raises LoadError where an answer is not the expected one or comes too late."""
+        """Send all requests. Raises LoadError if an answer is not the expected one or comes too late."""
         outcome = Outcome()
         began = time.perf_counter()
         queue = iter(enumerate(self.targets))
@@ -77,7 +77,7 @@ class Load:
                     await asyncio.sleep(max(0.0, began + number * self.every - time.perf_counter()))
                 sent = time.perf_counter()
                 writer.write(_REQUEST.format(target=target, host=parts.netloc).encode())
-                answer = await asyncio.wait_for(_answer(reader), PATIENCE)
+                answer = await asyncio.wait_for(_answer(reader), TIMEOUT)
                 outcome.waits.append(time.perf_counter() - sent)
                 if self.expected not in answer:
                     raise LoadError(f"{target.partition('?')[0]} was answered {answer[:2000]!r}")
@@ -86,13 +86,13 @@ class Load:
                 if b"\r\nConnection: close" in answer:
                     writer.close()
         except TimeoutError as error:
-            raise LoadError(f"no answer within {PATIENCE:g} s") from error
+            raise LoadError(f"no answer within {TIMEOUT:g} s") from error
         finally:
             writer.close()
 
 
 async def _answer(reader: asyncio.StreamReader) -> bytes:
-    """Head and body of one answer. Raises LoadError where its length is not told."""
+    """Head and body of one answer. Raises LoadError if it has no Content-Length."""
     head = await reader.readuntil(b"\r\n\r\n")
     _, found, rest = head.lower().partition(b"\r\ncontent-length:")
     if not found:
@@ -101,5 +101,5 @@ async def _answer(reader: asyncio.StreamReader) -> bytes:
 
 
 def drive(load: Load) -> Outcome:
-    """Run one load by itself."""
+    """Run one load alone."""
     return asyncio.run(load.run())

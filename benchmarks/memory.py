@@ -1,21 +1,21 @@
-"""Memory of a web worker under a steady load of what front ends ask all day."""
+"""Memory of a web worker under a steady load of the usual calls of front ends."""
 
 import time
 from collections.abc import Iterator, Sequence
 
 import click
 
-from benchmarks.cluster import front_end, make_recordings, running
 from benchmarks.figures import Figure, answer
 from benchmarks.front_end import FrontEnd
 from benchmarks.load import Load, drive
 from benchmarks.processes import largest_megabytes
+from benchmarks.sandbox import front_end, make_recordings, running
 
 MEETINGS, NEW = 100, 10
 
 
 def loads(client: FrontEnd, ids: Sequence[str], number: int, every: float) -> Iterator[Load]:
-    """The number-th round: calls about meetings that run, users who join, others refused, meetings that come and go."""
+    """Round `number`: calls about running meetings, joins, refused calls, meetings that are created and ended."""
 
     def load(targets: Sequence[str], expected: bytes = b"<returncode>SUCCESS</returncode>") -> Load:
         return Load(client.origin, targets, expected, every=every)
@@ -26,7 +26,7 @@ def loads(client: FrontEnd, ids: Sequence[str], number: int, every: float) -> It
     yield load([client.target("getMeetings")] * NEW)
     yield load([client.create(each) for each in ids])
     yield load([client.join(each, number) for each in ids], b"HTTP/1.1 302")
-    stranger = FrontEnd(client.origin, "a secret of nobody")
+    stranger = FrontEnd(client.origin, "an unknown secret")
     yield load([stranger.create(each) for each in new], b"checksumError")
     yield load([client.create(each) for each in new])
     yield load([client.target("end", meetingID=each, password="moderator") for each in new])
@@ -34,7 +34,7 @@ def loads(client: FrontEnd, ids: Sequence[str], number: int, every: float) -> It
 
 
 def measure(seconds: float, every: float) -> Iterator[Figure]:
-    """The larger worker at the start, half-way and at the end: what still grows then is a leak."""
+    """Memory of the larger worker at the start, half-way and at the end; growth after half-way is a leak."""
     with running(nodes=2) as sandbox:
         client = front_end(sandbox)
         ids = client.make_meetings(MEETINGS)
@@ -56,6 +56,6 @@ if __name__ == "__main__":
     answer(
         "memory",
         measure,
-        click.option("--seconds", type=float, default=90.0, show_default=True, help="How long."),
-        click.option("--every", type=float, default=0.0, help="Seconds between two requests; else as fast as it goes."),
+        click.option("--seconds", type=float, default=90.0, show_default=True, help="Duration."),
+        click.option("--every", type=float, default=0.0, help="Seconds between two requests; 0: as fast as possible."),
     )

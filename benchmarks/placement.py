@@ -1,8 +1,8 @@
-"""Does placement keep nodes even? Replays arrivals against the pure rules; no store, no socket, no clock.
+"""How evenly does placement load the nodes? Replays days against the pure rules, without stores, sockets and clocks.
 
-Every rule sees the same meetings, polls and nodes, and places for good; then users come and go as the day says. What
-counts is max/mean: the most users for its capacity that a node had, over what all had together. Each kind of day is
-replayed with several seeds, since on one day chance moves a figure further than a rule does.
+Every rule sees the same meetings, polls and nodes, and cannot move a meeting later; users come and go as the day
+defines. The result is max/mean: the highest load of a node for its capacity over the mean load of all nodes. Each kind
+of day is replayed with several seeds, because on one day chance changes a figure more than a rule does.
 """
 
 import heapq
@@ -16,34 +16,34 @@ from statistics import fmean
 
 import click
 
-from balancer.core.load import Load, Seen, Unseen, Young, load, seen
+from balancer.core.load import Load, PolledLoad, Reservations, YoungMeeting, load, polled_load
 from balancer.core.nodes import AdminState, Node, ObservedState, Snapshot
 from balancer.core.selection import Request, candidates
-from benchmarks.days import Day, Meeting, days
+from benchmarks.placement_days import Day, Meeting, days
 
-#: Each makes one day of each kind.
+#: Each seed makes one day of each kind.
 SEEDS = range(12)
 BASELINE = Path(__file__).with_name("placement_baseline.json")
-#: Seconds between two polls, between two looks at the figures, and in which a meeting counts as young: the defaults.
-POLL, LOOK, YOUNG = 10.0, 60.0, 900.0
-#: Users expected where nothing is known: the default.
+#: Seconds between two polls, between two samples of the load, and for which a meeting counts as young (the defaults).
+POLL, SAMPLE, YOUNG = 10.0, 60.0, 900.0
+#: Expected users of an unknown room: the default.
 EXPECTED = 10
-#: Users a node, before the ratio of a moment says anything.
+#: Mean users a node from which on a sample's ratio is meaningful.
 ENOUGH = 50
-#: How far figures may be above the baseline's: placement is deterministic, the last digit of a float may not be.
+#: By how much figures may exceed the baseline: placement is deterministic, but floats may differ in the last digit.
 TOLERANCE = 0.005
 _MORNING = datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
 
 
 @dataclass
 class Site:
-    """The nodes at one moment, as the last poll saw them and as they are."""
+    """The nodes at one moment: as they are, and as of the last poll."""
 
     day: Day
     now: float = 0.0
     live: list[list[Meeting]] = field(default_factory=list)
     snapshots: dict[int, Snapshot] = field(default_factory=dict)
-    known: dict[int, Seen] = field(default_factory=dict)  #: our reckoning of them, by node, once somebody asked
+    polled: dict[int, PolledLoad] = field(default_factory=dict)  #: our view of the snapshots, by node, once computed
     #: Scalelite's load of each node: of the last poll, and its creates since.
     counted: list[float] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
@@ -75,8 +75,8 @@ class Site:
         return _MORNING + timedelta(seconds=seconds)
 
     def poll(self) -> None:
-        """Every node tells who is there."""
-        self.known.clear()
+        """Take a snapshot of every node."""
+        self.polled.clear()
         for index, meetings in enumerate(self.live):
             meetings[:] = [each for each in meetings if each.start + each.length > self.now]
             participants = {str(each.number): each.present(self.now) for each in meetings}
@@ -94,13 +94,13 @@ class Site:
             self.counted[index] = sum(sizes) / self.day.weights[index]
 
     def joined(self, index: int) -> int:
-        """Users who have come to a node since the poll, and whose meetings go on."""
+        """Users who joined a node since the poll and whose meetings still run."""
         polled = self.snapshots[index].participants
         live = (each for each in self.live[index] if each.start + each.length > self.now)
         return sum(each.present(self.now) - polled.get(str(each.number), 0) for each in live)
 
     def users(self) -> list[int]:
-        """Of each node, as they are now."""
+        """The present users of each node."""
         return [sum(each.present(self.now) for each in meetings) for meetings in self.live]
 
 
@@ -108,7 +108,7 @@ Rule = Callable[[Site, Meeting], int]
 
 
 def ours(site: Site, meeting: Meeting) -> int:
-    """The balancer's own rules, as a create meets them."""
+    """The balancer's rules, as a create applies them."""
     observed = dict.fromkeys(range(len(site.nodes)), ObservedState.ONLINE)
     loads = {node.id: _our_load(site, node.id) for node in site.nodes}
     return candidates(site.nodes, observed, loads, Request(expected_users=_expected(meeting)))[0].node.id
@@ -116,16 +116,16 @@ def ours(site: Site, meeting: Meeting) -> int:
 
 def _our_load(site: Site, index: int) -> Load:
     snapshot = site.snapshots[index]
-    if index not in site.known:
+    if index not in site.polled:
         young = [_young(site, index, each) for each in site.live[index] if site.now - each.start < YOUNG]
-        site.known[index] = seen(snapshot, young, site.moment(site.now), timedelta(seconds=YOUNG))
+        site.polled[index] = polled_load(snapshot, young, site.moment(site.now), timedelta(seconds=YOUNG))
     since = [_expected(each) for each in site.live[index] if str(each.number) not in snapshot.participants]
-    return load(site.known[index], Unseen(len(since), sum(since)), video_weight=0.5)
+    return load(site.polled[index], Reservations(len(since), sum(since)), video_weight=0.5)
 
 
-def _young(site: Site, index: int, meeting: Meeting) -> Young:
+def _young(site: Site, index: int, meeting: Meeting) -> YoungMeeting:
     at = site.moment(meeting.start).timestamp()
-    return Young(
+    return YoungMeeting(
         node_id=index,
         internal_meeting_id=str(meeting.number),
         expected_users=_expected(meeting),
@@ -139,7 +139,7 @@ def _expected(meeting: Meeting) -> float:
 
 
 def least_meetings(site: Site, meeting: Meeting) -> int:
-    """The node with the fewest meetings for its capacity, counted at once."""
+    """The node with the fewest meetings for its capacity, which are counted at every create."""
 
     def count(index: int) -> float:
         live = sum(each.start + each.length > site.now for each in site.live[index])
@@ -149,16 +149,14 @@ def least_meetings(site: Site, meeting: Meeting) -> int:
 
 
 def scalelite(site: Site, meeting: Meeting) -> int:
-    """Scalelite's rule: attendees of the last poll, 15 at least in a young meeting, and one for each create and each
-    join since.
-    """
+    """Scalelite's rule: users at the last poll, at least 15 in a young meeting, plus 1 a create or join since."""
     best = min(site.open, key=lambda index: (site.counted[index] + site.joined(index) / site.day.weights[index], index))
     site.counted[best] += 1 / site.day.weights[best]
     return best
 
 
 def foresight(site: Site, meeting: Meeting) -> int:
-    """What cannot be had: greedy by the sizes that live meetings will come to."""
+    """A rule that knows the future: greedy by the final sizes of live meetings."""
 
     def filled(index: int) -> float:
         sizes = (each.users for each in site.live[index] if each.start + each.length > site.now)
@@ -176,22 +174,22 @@ RULES: dict[str, Rule] = {
 
 
 def replay(day: Day, rule: Rule) -> dict[str, float]:
-    """``max_mean``: the most users for its capacity on any node at any time, over what all had at the fullest time;
-    ``mean``: the ratio of such moments, over the whole day; ``most``: users on one node.
+    """``max_mean``: the highest load of any node at any time over the mean load at the fullest time; ``mean``: the mean
+    over the day of each sample's max/mean; ``most``: users on one node. Load is users for the node's capacity.
     """
     site, ratios, heights, means, most = Site(day), [], [0.0], [0.0], 0
     end = max(each.start + each.length for each in day.meetings)
     drained = day.drained or (0, float("inf"))
-    for _, _, happening in _happenings(day, end):
-        if isinstance(happening, Meeting):
-            site.now = happening.start
+    for _, _, event in _events(day, end):
+        if isinstance(event, Meeting):
+            site.now = event.start
             if site.now >= drained[1] and drained[0] in site.open:
                 site.drain(drained[0])
-            site.live[rule(site, happening)].append(happening)
+            site.live[rule(site, event)].append(event)
             continue
-        site.now = happening
+        site.now = event
         site.poll()
-        if happening % LOOK == 0:
+        if event % SAMPLE == 0:
             users = site.users()
             most = max(most, *users)
             height, mean = _load(site, users)
@@ -203,24 +201,24 @@ def replay(day: Day, rule: Rule) -> dict[str, float]:
     return {name: round(figure, 3) for name, figure in figures.items()} | {"most": most}
 
 
-def _happenings(day: Day, end: float) -> Iterable[tuple[float, int, Meeting | float]]:
-    """Polls and creates in order; at one moment the poll comes first. Polls that nobody would look at are left out."""
-    turns = {each.start // POLL * POLL for each in day.meetings} | {turn * LOOK for turn in range(int(end / LOOK))}
+def _events(day: Day, end: float) -> Iterable[tuple[float, int, Meeting | float]]:
+    """Polls and creates in order, polls first at equal times. Polls that no create or sample would use are left out."""
+    turns = {each.start // POLL * POLL for each in day.meetings} | {turn * SAMPLE for turn in range(int(end / SAMPLE))}
     polls = ((now, 0, now) for now in sorted(turns))
     creates = ((each.start, each.number + 1, each) for each in sorted(day.meetings, key=lambda one: one.start))
     return heapq.merge(polls, creates)
 
 
 def _load(site: Site, users: Sequence[int]) -> tuple[float, float]:
-    """Users for the capacity of one: on the fullest of the nodes that take meetings, and on all of them."""
+    """Users for a capacity of 1: on the fullest of the nodes that take meetings, and on all of these nodes."""
     weights = {index: site.day.weights[index] for index in site.open}
     height = max(users[index] / weight for index, weight in weights.items())
     return height, sum(users[index] for index in weights) / sum(weights.values())
 
 
 def offline(day: Day) -> float:
-    """max/mean at the fullest moment, had all meetings of it been known before: the largest first (LPT)."""
-    moments = [turn * LOOK for turn in range(int(max(each.start + each.length for each in day.meetings) / LOOK))]
+    """max/mean at the fullest moment if all its meetings were placed at once, the largest first (LPT)."""
+    moments = [turn * SAMPLE for turn in range(int(max(each.start + each.length for each in day.meetings) / SAMPLE))]
     fullest = max(moments, key=lambda now: sum(each.present(now) for each in day.meetings))
     left = [
         weight
@@ -245,8 +243,8 @@ def measure(scale: float = 1.0, seeds: Iterable[int] = SEEDS) -> Figures:
 
 
 def compare(kind: Sequence[Day]) -> Rows:
-    """Each rule's figures in the mean over these days, its worst ``max_mean``, and of how many days ours had a better
-    one; and the offline optimum's.
+    """Each rule's means over these days, its worst ``max_mean``, the number of days on which ours had a better one, and
+    the figure of the offline optimum.
     """
     found = {name: [replay(day, rule) for day in kind] for name, rule in RULES.items()}
     rows: Rows = {}
@@ -264,15 +262,15 @@ def compare(kind: Sequence[Day]) -> Rows:
 
 
 def worse(figures: Figures, baseline: Figures) -> list[str]:
-    """Where our rule is worse than it was, than counting meetings or than Scalelite's, in words."""
+    """Messages about figures in which our rule is worse than in the baseline, counting meetings or Scalelite's rule."""
     found = []
     for day, rules in figures.items():
         for name in ("max_mean", "mean"):
             now, before = rules["ours"][name], baseline[day]["ours"][name]
             if now > before + TOLERANCE:
-                found.append(f"{day}: {name} {now} where it was {before}")
+                found.append(f"{day}: {name} {now}, in the baseline {before}")
             found += [
-                f"{day}: {name} {now} where {other} has {rules[other][name]}"
+                f"{day}: {name} {now}, with rule {other} {rules[other][name]}"
                 for other in ("least-meetings", "scalelite")
                 if now > rules[other][name]
             ]
@@ -282,7 +280,7 @@ def worse(figures: Figures, baseline: Figures) -> list[str]:
 @click.command()
 @click.option("--write-baseline", is_flag=True, help=f"Replace {BASELINE.name}.")
 def main(write_baseline: bool) -> None:
-    """Print max/mean users a node, a day's worst and its mean, for each rule: both in the mean over all seeds."""
+    """Print each rule's max/mean for each kind of day, as means over all seeds."""
     figures = measure()
     for day, rules in figures.items():
         click.echo(day)

@@ -1,88 +1,89 @@
 """Does one poller watch 500 nodes within half a core, with no snapshot older than two intervals, while 5 % hang?
 
-``python -m benchmarks.poller`` runs `balancer poller run` for a minute against nodes on loopback, with a PostgreSQL
-and a Redis of its own, and prints one JSON object. CPU is the poller's own (user and system) over wall time, the
-stores' and the nodes' beside it. Ages are those of the snapshots of nodes that answer, sampled twice a second: seconds
-since the poll began.
+Runs `balancer poller run` for a minute against nodes on loopback, with its own PostgreSQL and Redis. Ages are those of
+the snapshots of nodes that answer, sampled twice a second, in seconds since the poll began.
 """
 
-import argparse
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import click
 import psutil
 import redis
 
 from balancer.core.nodes import AdminState
 from balancer.storage.postgresql import database, nodes, schema
 from balancer.storage.redis.snapshots import Snapshots
+from benchmarks.figures import Figure, answer
 from benchmarks.listing_nodes import address, internal_id
+from benchmarks.processes import cpu_seconds
+from lab.command import wait_until
+from lab.sandbox import BIN, free_ports
 from lab.services import PostgreSQL, Process, Redis
 
-#: Seconds between two looks at the snapshots.
+#: Seconds between two samples of the snapshots.
 SAMPLE = 0.5
 
 
-def main() -> int:
-    options = _options()
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """The nodes to poll and how: the number of nodes, of those that hang, of meetings a node and of users a meeting."""
+
+    nodes: int
+    hung: int
+    meetings: int
+    users: int
+    interval: float
+
+
+def measure(seconds: float, under: str, **shape: float) -> Iterator[Figure]:
+    """Run a poller, and measure the CPU time of all processes and the ages of the snapshots."""
+    fleet = Fleet(**shape)  # type: ignore[arg-type]
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bbb-fleet-")))
         directory.chmod(0o711)
-        postgresql = PostgreSQL(directory / "pg").create().start()
-        stack.callback(postgresql.stop)
-        cache = Redis(directory / "redis").start()
-        stack.callback(cache.stop)
-        fleet, port = _start_nodes(options)
-        stack.callback(fleet.wait)
-        stack.callback(fleet.kill)
-        _register(postgresql.url(), port, options)
+        postgresql = stack.enter_context(PostgreSQL(directory / "pg").create().start())
+        cache = stack.enter_context(Redis(directory / "redis").start())
+        listing, port = _start_nodes(fleet)
+        stack.callback(listing.wait)
+        stack.callback(listing.kill)
+        _register(postgresql.url(), port, fleet)
         poller = Process(
             "poller",
-            [*options.under.split(), Path(sys.executable).parent / "balancer", "poller", "run"],
+            [*under.split(), BIN / "balancer", "poller", "run"],
             directory / "poller.log",
-            environment=_environment(postgresql.url(), cache.url(), options),
+            environment=_environment(postgresql.url(), cache.url(), fleet),
         )
         stack.callback(poller.stop)
-        processes = {
-            "poller": psutil.Process(poller.pid),
-            "nodes": psutil.Process(fleet.pid),
-            "redis": _process(cache.process),
-            "postgresql": _process(postgresql.process),
+        assert postgresql.process
+        assert cache.process
+        pids = {
+            "poller": poller.pid,
+            "postgresql": postgresql.process.pid,
+            "redis": cache.process.pid,
+            "nodes": listing.pid,
         }
-        result = _measure(cache.url(), processes, options)
-        result["said"] = _said(poller.log)
-    print(json.dumps(result, indent=1))
-    good = result["poller_cpu"] <= 0.5 and result["oldest"] <= 2 * options.interval
-    return 0 if good else 1
+        with redis.Redis.from_url(cache.url(), decode_responses=True) as client:
+            snapshots = Snapshots(client)
+            _await_first_polls(snapshots, fleet)
+            yield from _sample(snapshots, pids, fleet, seconds)
+        for event, count in _warnings(poller.log):
+            click.echo(f"the poller warned {count} times: {event}", err=True)
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nodes", type=int, default=500)
-    parser.add_argument("--hung", type=int, default=25, help="of the nodes")
-    parser.add_argument("--meetings", type=int, default=10, help="on each node")
-    parser.add_argument("--users", type=int, default=15, help="in each meeting")
-    parser.add_argument("--interval", type=float, default=10.0, help="seconds between two polls of a node")
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--under", default="", help="a command to run the poller under, such as a profiler")
-    return parser.parse_args()
-
-
-def _start_nodes(options: argparse.Namespace) -> tuple[subprocess.Popen[str], int]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    shape = [port, options.nodes, options.hung, options.meetings, options.users]
+def _start_nodes(fleet: Fleet) -> tuple[subprocess.Popen[str], int]:
+    [port] = free_ports(1)
+    shape = [port, fleet.nodes, fleet.hung, fleet.meetings, fleet.users]
     command = [sys.executable, "-m", "benchmarks.listing_nodes", *map(str, shape)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout
@@ -90,12 +91,12 @@ def _start_nodes(options: argparse.Namespace) -> tuple[subprocess.Popen[str], in
     return process, port
 
 
-def _register(url: str, port: int, options: argparse.Namespace) -> None:
-    """Every node, and a row for each of its meetings, as if they had been created an hour ago."""
+def _register(url: str, port: int, fleet: Fleet) -> None:
+    """Register every node, with a row for each of its meetings as if it had been created an hour ago."""
     with database.connect(url) as connection:
         schema.migrate(connection)
     with database.connect(url) as connection:
-        for number in range(options.nodes):
+        for number in range(fleet.nodes):
             node = nodes.add(
                 connection,
                 nodes.Declaration(
@@ -105,7 +106,7 @@ def _register(url: str, port: int, options: argparse.Namespace) -> None:
                 ),
                 AdminState.ENABLED,
             )
-            _add_meetings(connection, node.id, number, options.meetings)
+            _add_meetings(connection, node.id, number, fleet.meetings)
 
 
 def _add_meetings(connection: database.Connection, node_id: int, number: int, meetings: int) -> None:
@@ -121,67 +122,62 @@ def _add_meetings(connection: database.Connection, node_id: int, number: int, me
         )
 
 
-def _environment(database_url: str, redis_url: str, options: argparse.Namespace) -> dict[str, str]:
+def _environment(database_url: str, redis_url: str, fleet: Fleet) -> dict[str, str]:
     return os.environ | {
         "BALANCER_ENV_FILE": "/dev/null",
         "BALANCER_DATABASE_URL": database_url,
         "BALANCER_REDIS_URL": redis_url,
         "BALANCER_SECRETS": secrets.token_hex(20),
         "BALANCER_PUBLIC_URL": "https://bbb.example.org",
-        "BALANCER_POLL_INTERVAL": str(options.interval),
+        "BALANCER_POLL_INTERVAL": str(fleet.interval),
     }
 
 
-def _process(process: Process | None) -> psutil.Process:
-    assert process
-    return psutil.Process(process.pid)
+def _await_first_polls(snapshots: Snapshots, fleet: Fleet) -> None:
+    answering = fleet.nodes - fleet.hung
+    wait_until(
+        lambda: len(snapshots.all()) >= answering,
+        what=f"{answering} nodes are polled",
+        within=6 * fleet.interval,
+        every=SAMPLE,
+    )
+    time.sleep(fleet.interval)
 
 
-def _measure(redis_url: str, processes: dict[str, psutil.Process], options: argparse.Namespace) -> dict[str, Any]:
-    answering = options.nodes - options.hung
+def _sample(snapshots: Snapshots, pids: dict[str, int], fleet: Fleet, seconds: float) -> Iterator[Figure]:
     ages: list[float] = []
-    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        snapshots = Snapshots(client)
-        deadline = time.monotonic() + 6 * options.interval
-        while len(snapshots.all()) < answering:
-            assert time.monotonic() < deadline, f"{len(snapshots.all())} of {answering} nodes were ever polled"
-            time.sleep(SAMPLE)
-        time.sleep(options.interval)
-        began, before = time.monotonic(), {name: _cpu(process) for name, process in processes.items()}
-        while time.monotonic() < began + options.seconds:
-            time.sleep(SAMPLE)
-            found, now = snapshots.all(), time.time()
-            ages += [now - snapshot.poll_started.timestamp() for snapshot in found.values()]
-    took = time.monotonic() - began
-    shares = {f"{name}_cpu": round((_cpu(each) - before[name]) / took, 3) for name, each in processes.items()}
-    return _shape(options) | shares | _ages(ages) | {"poller_mb": processes["poller"].memory_info().rss // 1_000_000}
+    began, before = time.monotonic(), {name: cpu_seconds([pid]) for name, pid in pids.items()}
+    while time.monotonic() < began + seconds:
+        time.sleep(SAMPLE)
+        found, now = snapshots.all(), time.time()
+        ages += [now - snapshot.poll_started.timestamp() for snapshot in found.values()]
+    elapsed = time.monotonic() - began
+    for name, pid in pids.items():
+        limit = 0.5 if name == "poller" else None
+        yield Figure(f"{name} CPU", (cpu_seconds([pid]) - before[name]) / elapsed, "cores", limit)
+    ages.sort()
+    yield Figure("median age of snapshots", ages[len(ages) // 2], "s")
+    yield Figure("p95 age of snapshots", ages[int(len(ages) * 0.95)], "s")
+    yield Figure("oldest snapshot", ages[-1], "s", 2 * fleet.interval)
+    yield Figure("poller memory", psutil.Process(pids["poller"]).memory_info().rss / 1e6, "MB")
 
 
-def _said(log: Path) -> dict[str, int]:
-    """How often the poller warned of what."""
+def _warnings(log: Path) -> list[tuple[str, int]]:
+    """The poller's most frequent warnings and errors, with their numbers."""
     events = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
     bad = [event for event in events if event["level"] in ("warning", "error", "critical")]
-    return dict(Counter(f"{event['event']}: {event.get('reason', '')}"[:100] for event in bad).most_common(10))
-
-
-def _cpu(process: psutil.Process) -> float:
-    """Seconds, of the process and the children that it has now."""
-    family = [process, *process.children(recursive=True)]
-    return float(sum(times.user + times.system for times in (each.cpu_times() for each in family)))
-
-
-def _shape(options: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in ("nodes", "hung", "meetings", "users", "interval", "seconds")}
-
-
-def _ages(ages: list[float]) -> dict[str, float]:
-    ordered = sorted(ages)
-    return {
-        "median": round(ordered[len(ordered) // 2], 2),
-        "p95": round(ordered[int(len(ordered) * 0.95)], 2),
-        "oldest": round(ordered[-1], 2),
-    }
+    return Counter(f"{event['event']}: {event.get('reason', '')}"[:100] for event in bad).most_common(10)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    answer(
+        "poller",
+        measure,
+        click.option("--nodes", type=int, default=500, show_default=True),
+        click.option("--hung", type=int, default=25, show_default=True, help="Nodes that never answer."),
+        click.option("--meetings", type=int, default=10, show_default=True, help="Meetings on each node."),
+        click.option("--users", type=int, default=15, show_default=True, help="Users in each meeting."),
+        click.option("--interval", type=float, default=10.0, show_default=True, help="Poll interval in seconds."),
+        click.option("--seconds", type=float, default=60.0, show_default=True, help="Duration."),
+        click.option("--under", default="", help="A command that runs the poller, such as a profiler."),
+    )

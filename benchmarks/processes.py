@@ -1,4 +1,4 @@
-"""CPU time and memory of a process and those that it started."""
+"""CPU time and memory of processes and their children."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -10,13 +10,13 @@ from lab.services import Process
 
 
 def tree(pid: int) -> list[psutil.Process]:
-    """A process and all below it."""
+    """A process and its descendants."""
     root = psutil.Process(pid)
     return [root, *root.children(recursive=True)]
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """User and system time of these processes and all below them, also of those that have ended."""
+    """User and system time of these processes and their descendants, including those that have ended."""
     total = 0.0
     for pid in pids:
         for process in tree(pid):
@@ -26,9 +26,9 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 
 def _cpu_clock(pid: int) -> float:
-    """Seconds of all its threads, to the nanosecond; what /proc tells is rounded to the clock's ticks of 10 ms.
+    """Seconds of all threads, to the nanosecond, because /proc rounds to the clock's ticks of 10 ms.
 
-    The number is clock_getcpuclockid(3)'s, which Python does not have.
+    The clock's number is that of clock_getcpuclockid(3), which Python does not have.
     """
     return time.clock_gettime((~pid << 3) | 2)
 
@@ -45,5 +45,5 @@ class Meter:
     groups: Mapping[str, list[Process]]
 
     def read(self) -> dict[str, float]:
-        """Seconds so far, by group."""
+        """CPU seconds so far, by group."""
         return {name: cpu_seconds(each.pid for each in group) for name, group in self.groups.items()}

@@ -1,5 +1,5 @@
 -- name: quick
--- As a restore loads: without triggers and looks at other tables, and with the indexes made at the end.
+-- As in a restore: without triggers and checks of other tables, and with indexes created at the end.
 SET session_replication_role = replica;
 
 -- name: memory
@@ -21,7 +21,7 @@ END
 $$;
 
 -- name: recordings
--- As imports would have made them: ten a meeting, metadata as Moodle and Greenlight send it.
+-- As imports create them: ten a meeting, with the metadata that Moodle and Greenlight send.
 INSERT INTO recordings (
     record_id, tenant_id, meeting_id, name, state, start_ms, end_ms, participants, raw_size, imported_metadata
 )
@@ -41,12 +41,12 @@ SELECT
 FROM generate_series(0, %(count)s::int - 1) AS n;
 
 -- name: totals
--- What the triggers would have noted.
+-- As the triggers would have counted them.
 INSERT INTO recording_totals (tenant_id, state, change)
 SELECT tenant_id, state, count(*) FROM recordings GROUP BY tenant_id, state;
 
 -- name: formats
--- Two a recording; the presentation with a preview.
+-- Two a recording, the presentation with a preview.
 INSERT INTO recording_formats (
     recording, format, url, length_ms, size_bytes, processing_ms, previews, tree, files, unpacked_bytes, sha256
 )
@@ -70,5 +70,5 @@ END
 $$;
 
 -- name: analyze
--- As autovacuum does it soon after.
+-- As autovacuum does soon afterwards.
 VACUUM ANALYZE recordings, recording_formats;

@@ -1,22 +1,22 @@
-"""getRecordings over 1,000,000 recordings: how long until the answer, one request after the other."""
+"""Response times of getRecordings over 1,000,000 recordings, one request after the other."""
 
 import itertools
 import time
 from collections.abc import Iterator
 
-from benchmarks.cluster import front_end, make_recordings, running
 from benchmarks.figures import Figure, answer
 from benchmarks.front_end import FrontEnd
 from benchmarks.load import Load, drive
+from benchmarks.sandbox import front_end, make_recordings, running
 
 COUNT = 1_000_000
 REQUESTS = 200
-#: Asked out of curiosity: nobody turns so many pages.
-UNPROMISED = ("paged, to the end",)
+#: Measured without a limit, because nobody turns so many pages.
+WITHOUT_LIMIT = ("paged, to the end",)
 
 
 def targets(client: FrontEnd, prefix_of: str) -> dict[str, list[str]]:
-    """Requests by kind, spread over all recordings; prefix_of: a recordID."""
+    """Requests by kind, spread over all recordings; `prefix_of` is a recordID whose prefixes are searched."""
 
     def spread(count: int) -> Iterator[int]:
         return itertools.islice(itertools.count(0, COUNT // count), count)
@@ -45,7 +45,7 @@ def targets(client: FrontEnd, prefix_of: str) -> dict[str, list[str]]:
 
 
 def measure() -> Iterator[Figure]:
-    """The million's answers."""
+    """Fill the table, and measure each kind of request."""
     with running(nodes=1) as sandbox:
         began = time.monotonic()
         make_recordings(sandbox, COUNT)
@@ -57,7 +57,7 @@ def measure() -> Iterator[Figure]:
         for name, requests in targets(client, record_id).items():
             outcome = drive(Load(client.origin, requests, connections=1))
             yield Figure(f"{name}: p50", outcome.percentile(0.5) * 1000, "ms")
-            limit = None if name in UNPROMISED else 50
+            limit = None if name in WITHOUT_LIMIT else 50
             yield Figure(f"{name}: p95", outcome.percentile(0.95) * 1000, "ms", limit)
 
 

@@ -1,7 +1,7 @@
-"""CPU time of a request, against a bare Flask and gunicorn answer measured in the same run.
+"""CPU time of a request, compared with a bare Flask and gunicorn answer in the same run.
 
 Two simulated nodes, 100 meetings, 1,000 recordings, 16 keep-alive connections. The ratio is the median of several
-rounds, each of which measures the bare answer just before: what else the machine does falls on both.
+rounds. Each round measures the bare answer just before, so that other load of the machine affects both.
 """
 
 import time
@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from benchmarks import bare
-from benchmarks.cluster import THREADS, WORKERS, front_end, make_recordings, running
+from benchmarks import bare_answer
 from benchmarks.figures import Figure, answer
 from benchmarks.front_end import FrontEnd
 from benchmarks.load import Load, Outcome, drive
 from benchmarks.processes import Meter
+from benchmarks.sandbox import THREADS, WORKERS, front_end, make_recordings, running
 from lab.sandbox import Sandbox
 
 ROUNDS = 5
-#: A round: what a pause makes due must not count for much.
+#: Requests in a round: enough that work which became due in a pause hardly counts.
 REQUESTS = 1000
 POLL_INTERVAL = 2.0
 MEETINGS = 100
@@ -27,20 +27,20 @@ RECORDINGS = 1000
 
 @dataclass
 class Question:
-    """One kind of call, and what was measured of it; CPU time in milliseconds a request, by group of processes."""
+    """One kind of call and its measurements; CPU time in milliseconds a request, by group of processes."""
 
     name: str
-    target: Callable[[int], str]  #: of the n-th request
+    target: Callable[[int], str]  #: path and query of the n-th request
     limit: float | None = None  #: times the bare answer's CPU time
     expected: bytes = b"<returncode>SUCCESS</returncode>"
-    ends_them: bool = False  #: whether what it created is ended afterwards
-    cpu: list[dict[str, float]] = field(default_factory=list)  #: one a round
-    bare: list[float] = field(default_factory=list)  #: of the bare answer just before, one a round
+    ends_meetings: bool = False  #: whether the created meetings are ended after each round
+    cpu: list[dict[str, float]] = field(default_factory=list)  #: by round
+    bare: list[float] = field(default_factory=list)  #: CPU time of the bare answer just before, by round
     walls: list[Outcome] = field(default_factory=list)
 
 
 def questions(client: FrontEnd, ids: Sequence[str]) -> list[Question]:
-    """The calls of the table; create adds meetings, so they are ended before the next round."""
+    """The calls to measure. Create adds meetings, so they are ended before the next round."""
 
     def about(meeting: Callable[[str, int], str]) -> Callable[[int], str]:
         return lambda number: meeting(ids[number % len(ids)], number)
@@ -51,19 +51,19 @@ def questions(client: FrontEnd, ids: Sequence[str]) -> list[Question]:
     page = client.target("getRecordings", offset=200, limit=10)
     every = client.target("getMeetings")
     return [
-        Question("join", about(client.join), 2.5, b"HTTP/1.1 302"),
-        Question("isMeetingRunning", call("isMeetingRunning"), 3),
-        Question("getMeetingInfo", call("getMeetingInfo"), 3),
-        Question("getMeetings (100)", lambda _: every, 4),
-        Question("getRecordings (10 of 1,000)", call("getRecordings"), 6),
-        Question("getRecordings (page of 10)", lambda _: page, 6),
+        Question("join", about(client.join), 4, b"HTTP/1.1 302"),
+        Question("isMeetingRunning", call("isMeetingRunning"), 4.5),
+        Question("getMeetingInfo", call("getMeetingInfo"), 4.5),
+        Question("getMeetings (100)", lambda _: every, 6),
+        Question("getRecordings (10 of 1,000)", call("getRecordings"), 8),
+        Question("getRecordings (page of 10)", lambda _: page, 8),
         Question("create (again)", about(lambda meeting_id, _: client.create(meeting_id))),
-        Question("create", lambda number: client.create(f"new-{number}"), 5, ends_them=True),
+        Question("create", lambda number: client.create(f"new-{number}"), 8, ends_meetings=True),
     ]
 
 
 def take(question: Question, origin: str, meter: Meter, round_number: int) -> range:
-    """One round of a question; the numbers of its requests."""
+    """Measure one round of a question; return the numbers of its requests."""
     numbers = range(round_number * REQUESTS, (round_number + 1) * REQUESTS)
     targets = [question.target(number) for number in numbers]
     before = meter.read()
@@ -74,11 +74,11 @@ def take(question: Question, origin: str, meter: Meter, round_number: int) -> ra
     return numbers
 
 
-def end(client: FrontEnd, numbers: range, settled: float) -> None:
-    """End what a round of create made, and wait until the poller has seen it."""
+def end(client: FrontEnd, numbers: range) -> None:
+    """End the meetings of a round of create, and wait until the poller has seen that."""
     targets = [client.target("end", meetingID=f"new-{number}", password="moderator") for number in numbers]
     drive(Load(client.origin, targets))
-    time.sleep(settled)
+    time.sleep(2 * POLL_INTERVAL)
 
 
 def figures_of(question: Question) -> Iterator[Figure]:
@@ -96,7 +96,7 @@ def ask(sandbox: Sandbox) -> Iterator[Figure]:
     client = front_end(sandbox)
     ids = client.make_meetings(MEETINGS)
     make_recordings(sandbox, RECORDINGS)
-    origin = bare.start(sandbox, WORKERS, THREADS)
+    origin = bare_answer.start(sandbox, WORKERS, THREADS)
     meter = Meter({name: sandbox.processes[name] for name in ("web", "postgresql", "redis", "bare")})
     target = client.target("isMeetingRunning", meetingID=ids[0])
     nothing = Question("bare", lambda _: target)
@@ -106,8 +106,8 @@ def ask(sandbox: Sandbox) -> Iterator[Figure]:
             take(nothing, origin, meter, round_number)
             numbers = take(question, client.origin, meter, round_number)
             question.bare.append(nothing.cpu[-1]["bare"])
-            if question.ends_them:
-                end(client, numbers, settled=2 * POLL_INTERVAL)
+            if question.ends_meetings:
+                end(client, numbers)
     for question in asked:
         # The first round only warms up.
         del question.cpu[0], question.bare[0], question.walls[0]
@@ -117,7 +117,7 @@ def ask(sandbox: Sandbox) -> Iterator[Figure]:
 
 
 def measure() -> Iterator[Figure]:
-    """The table of the design's speed limits."""
+    """CPU and wall-clock time of all calls."""
     with running(nodes=2, poll_interval=POLL_INTERVAL) as sandbox:
         yield from ask(sandbox)
 

@@ -11,7 +11,7 @@ reason=
 
 say() { printf '\n== %s (%d s)\n' "$1" "$((SECONDS - started))"; }
 
-stage() { # stage TITLE COMMAND…: runs it and tells its time; a failure ends the script with the reason last
+stage() { # stage TITLE COMMAND…: runs it and prints its time; a failure ends the script with the reason last
     local from=$SECONDS
     doing=$1
     shift

@@ -14,7 +14,7 @@ from lab import state
 from lab.state import Lab
 
 LIFETIME = timedelta(days=365)
-# Clocks of browsers and hosts may be a little behind the controller's.
+# The clocks of browsers and hosts may be slightly behind the controller's.
 BACKDATED = timedelta(hours=1)
 
 
@@ -27,7 +27,7 @@ class Pair:
 
 
 def authority(lab: Lab) -> Pair:
-    """The lab's CA, made on first use. Hosts trust it; ca.pem is what others need to trust."""
+    """The lab's CA, created on first use. Its hosts trust it; other clients need its certificate, ca.pem."""
     pair = Pair(lab.directory / "ca.pem", lab.directory / "ca.key")
     if not pair.certificate.exists():
         key = ec.generate_private_key(ec.SECP256R1())
@@ -44,18 +44,18 @@ def authority(lab: Lab) -> Pair:
 
 
 def of_edge(lab: Lab) -> Pair:
-    """The certificate of the public name; made on first use."""
+    """The public name's certificate, created on first use."""
     return _existing_or_new(lab, "edge", lab.public_host)
 
 
 def of_node(lab: Lab, name: str) -> Pair:
-    """A node's certificate; made on first use."""
+    """A node's certificate, created on first use."""
     host = lab.host(name)
     return _existing_or_new(lab, host.name, lab.fqdn(host))
 
 
 def issue(lab: Lab, pair: Pair, *names: str, until: datetime | None = None) -> Pair:
-    """Write a new key and a certificate for `names` (host names or addresses), valid `until` (default: a year)."""
+    """Write a new key and a certificate for `names` (host names or addresses), valid for a year or up to `until`."""
     ca_certificate, ca_key = _load(authority(lab))
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = (
@@ -80,7 +80,7 @@ def _existing_or_new(lab: Lab, stem: str, *names: str) -> Pair:
 def _builder(
     issuer: x509.Name, subject: x509.Name, key: ec.EllipticCurvePublicKey, until: datetime
 ) -> x509.CertificateBuilder:
-    # A certificate that is to have expired began to be valid before it ended.
+    # An expired certificate must have been valid before that.
     begin = min(datetime.now(UTC), until - timedelta(days=1)) - BACKDATED
     return (
         x509.CertificateBuilder()
@@ -121,7 +121,7 @@ def _alternative(name: str) -> x509.GeneralName:
 def _load(pair: Pair) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     key = serialization.load_pem_private_key(pair.key.read_bytes(), password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise TypeError(f"{pair.key} is no elliptic curve key")
+        raise TypeError(f"{pair.key} is not an elliptic curve key")
     return x509.load_pem_x509_certificate(pair.certificate.read_bytes()), key
 
 
@@ -130,6 +130,6 @@ def _write(pair: Pair, certificate: x509.Certificate, key: ec.EllipticCurvePriva
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    # The certificate last: where it is, its key is as well.
+    # The certificate is written last: if it exists, so does its key.
     state.write_atomically(pair.key, private.decode())
     state.write_atomically(pair.certificate, certificate.public_bytes(serialization.Encoding.PEM).decode(), 0o644)

@@ -1,7 +1,7 @@
-"""A control group for each host where no init system gives it one.
+"""A control group for each host, if no init system on the machine provides one.
 
-Without, all hosts' `ssh.service` would be one and the same group, and a host that stops its service would
-end the others'. Under systemd this module does nothing: systemd-nspawn asks it for a scope.
+Otherwise the `ssh.service` of all hosts would be one group, and a host that stops the service would stop it on the
+other hosts. Under systemd this module does nothing, because systemd-nspawn asks systemd for a scope.
 """
 
 import os
@@ -20,7 +20,7 @@ def needed() -> bool:
 
 
 def joiner(name: str) -> Callable[[], None]:
-    """What a child process calls before it becomes the host `name`: it makes the host's groups and enters them."""
+    """Return what a child process calls before it becomes host `name`: it creates the host's groups and joins them."""
     groups = [hierarchy / PARENT / name for hierarchy in _hierarchies()] if needed() else []
 
     def join() -> None:
@@ -32,7 +32,7 @@ def joiner(name: str) -> Callable[[], None]:
 
 
 def remove(name: str) -> None:
-    """Remove the groups of a host that has ended, and the common parent with the last of them."""
+    """Remove the groups of a host that has ended, and their common parent if it is empty then."""
     for hierarchy in _hierarchies():
         group = hierarchy / PARENT / name
         if group.is_dir():
@@ -42,7 +42,7 @@ def remove(name: str) -> None:
 
 
 def _removed(group: Path) -> bool:
-    """Remove a group with those below it, deepest first; false while a process is still leaving."""
+    """Remove a group and its descendants, deepest first; false while a process is still exiting."""
     for path, _, _ in os.walk(group, topdown=False):
         try:
             os.rmdir(path)
@@ -52,6 +52,6 @@ def _removed(group: Path) -> bool:
 
 
 def _hierarchies() -> list[Path]:
-    """Where systemd in a host keeps its units: its own named hierarchy, and the unified one wherever it is mounted."""
+    """The hierarchies in which a host's systemd keeps its units: its own named one and the unified one."""
     candidates = [ROOT, ROOT / "systemd", ROOT / "unified"]
     return [path for path in candidates if (path / "cgroup.procs").exists()]

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from lab import environment, faults, lifecycle, machines, ssh, state, topology
+from lab import acceptance_environment, faults, lifecycle, machines, ssh, state, topology
 from lab.errors import LabError
 
 
 class Commands(click.Group):
-    """Prints what the lab cannot do as one line, and leaves tracebacks to mistakes of ours."""
+    """Prints a LabError as one line; any other exception is a bug and keeps its traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def counts(command: Callable[..., None]) -> Callable[..., None]:
-    """One option for each kind of host, such as --nodes, as topology.yml names them."""
+    """Add an option for each kind of host, such as --nodes, as topology.yml names them."""
     for kind in reversed(list(topology.load().kinds.values())):
         option = click.option(
             f"--{kind.option}",
@@ -45,9 +45,9 @@ def counts(command: Callable[..., None]) -> Callable[..., None]:
 @main.command()
 @click.argument("hosts", nargs=-1)
 @counts
-@click.option("--nfs", is_flag=True, help="Share the recordings tree by NFS also on a kernel that has none.")
+@click.option("--nfs", is_flag=True, help="Share the recordings tree by NFS, if possible, even if the kernel has none.")
 def up(hosts: tuple[str, ...], nfs: bool, **numbers: int | None) -> None:
-    """Bring the lab up: all of topology.yml's hosts, or only HOSTS. Hosts already there stay as they are."""
+    """Bring the lab up: all hosts of topology.yml, or only HOSTS. Existing hosts are not changed."""
     described = topology.load()
     wanted = list(hosts) or described.host_names({kind: n for kind, n in numbers.items() if n is not None})
     lab = lifecycle.up(state.name_from_environment(), wanted, described, nfs=nfs, report=click.echo)
@@ -57,7 +57,7 @@ def up(hosts: tuple[str, ...], nfs: bool, **numbers: int | None) -> None:
 @main.command()
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 def status(form: str) -> None:
-    """What is there: hosts, addresses, whether each runs and answers."""
+    """Show the hosts, their addresses, and whether each runs and answers."""
     found = lifecycle.status(state.name_from_environment())
     if form == "json":
         click.echo(json.dumps(found, indent=2))
@@ -70,7 +70,7 @@ def status(form: str) -> None:
 @main.command()
 @click.argument("host")
 def shell(host: str) -> None:
-    """A shell on HOST, as root."""
+    """Open a root shell on HOST."""
     lab = state.existing(state.name_from_environment())
     sys.exit(subprocess.run(ssh.command_line(lab, lab.host(host), []), check=False).returncode)
 
@@ -95,24 +95,24 @@ def restart(host: str) -> None:
 @main.command()
 def secret() -> None:
     """Print the front ends' secret, for the acceptance suite."""
-    click.echo(environment.secret(state.existing(state.name_from_environment())))
+    click.echo(acceptance_environment.secret(state.existing(state.name_from_environment())))
 
 
 @main.command(name="break")
 @click.argument("fault")
 def break_lab(fault: str) -> None:
-    """Put FAULT, one of lab/faults.yml, into the lab."""
+    """Inject FAULT, one of lab/faults.yml."""
     faults.inject(state.existing(state.name_from_environment()), fault)
 
 
 @main.command()
 def mend() -> None:
-    """Take every fault out of the lab again."""
+    """Remove all injected faults."""
     for name in faults.mend(state.existing(state.name_from_environment())):
         click.echo(f"mended: {name}")
 
 
 @main.command()
 def down() -> None:
-    """Take the lab down and leave nothing of it, whole or half-made."""
+    """Take the lab down and remove everything of it, even if it is half-made."""
     lifecycle.down(state.name_from_environment(), report=click.echo)

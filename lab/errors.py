@@ -1,4 +1,4 @@
-"""What can go wrong in the lab, each with a message that names the thing and the remedy."""
+"""The lab's exception. Its message names what is wrong and the remedy."""
 
 
 class LabError(Exception):

@@ -1,4 +1,4 @@
-"""File systems for hosts: layers built once from topology.yml and cached by a hash of what they are made of."""
+"""File systems for hosts: layers built once from topology.yml and cached by a hash of their recipe."""
 
 import hashlib
 import json
@@ -16,10 +16,10 @@ from lab.errors import LabError
 from lab.topology import Image, Topology
 
 CACHE = Path("/var/cache/bbb-fleet-lab")
-# Counted up when this module builds a layer differently from the same description.
+# Increased whenever this module builds the same description differently.
 BUILDER = 2
 OPERATOR = "ops"
-# They would hold apt's lock while a role wants it, or look after disks that live for an hour.
+# They would hold apt's lock while a role needs it, or maintain disks that exist for an hour.
 UNWANTED_UNITS = (
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
@@ -33,14 +33,14 @@ UNMOUNT_DEADLINE = 10.0
 
 
 def key(image: Image, topology: Topology) -> str:
-    """Hash of all that a layer is made of, its parents included."""
+    """A hash of a layer's recipe and of its parents' recipes."""
     parent = key(topology.images[image.parent], topology) if image.parent else ""
     recipe = json.dumps([BUILDER, asdict(image), parent], sort_keys=True)
     return hashlib.sha256(recipe.encode()).hexdigest()[:12]
 
 
 def layers(name: str, topology: Topology) -> list[Path]:
-    """Directories to stack for an image, the top one first; builds those that are not in the cache."""
+    """The directories of an image's layers, the top one first; builds those that are not in the cache."""
     image = topology.images[name]
     below = layers(image.parent, topology) if image.parent else []
     target = CACHE / f"{name}-{key(image, topology)}"
@@ -51,7 +51,7 @@ def layers(name: str, topology: Topology) -> list[Path]:
 
 
 def _build(image: Image, below: list[Path], target: Path) -> None:
-    """Build beside the target and rename: a build that was cut off is never taken for an image."""
+    """Build beside the target and rename, so that an interrupted build is never taken for an image."""
     CACHE.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.draft")
     discard_draft(draft)
@@ -66,7 +66,7 @@ def _build(image: Image, below: list[Path], target: Path) -> None:
 
 
 def discard_draft(draft: Path) -> None:
-    """Remove what a build that was killed left, and end what may still be at work in it."""
+    """Remove what a killed build left behind, and end processes that may still be running in it."""
     root = _root_of(draft)
     processes.signal_all([*processes.rooted(draft), *processes.rooted(root), *processes.inits(draft)], signal.SIGKILL)
     unmount(root)
@@ -84,7 +84,7 @@ def _bootstrap(image: Image, draft: Path) -> None:
         f'echo "{OPERATOR} ALL=(ALL) NOPASSWD: ALL" > "$1/etc/sudoers.d/{OPERATOR}"',
         'chroot "$1" systemctl enable systemd-networkd.service',
         f'chroot "$1" systemctl mask {" ".join(UNWANTED_UNITS)}',
-        # The mirror's index stays in the image: a role finds the packages that were downloaded without asking again.
+        # The mirror's index stays in the image, so that a role finds the downloaded packages without an update.
         'echo \'APT::Periodic::Enable "0";\' > "$1/etc/apt/apt.conf.d/10periodic"',
         'echo \'Acquire::Check-Valid-Until "false";\' > "$1/etc/apt/apt.conf.d/10valid-until"',
         'echo force-unsafe-io > "$1/etc/dpkg/dpkg.cfg.d/unsafe-io"',
@@ -95,7 +95,7 @@ def _bootstrap(image: Image, draft: Path) -> None:
             "--variant=minbase",
             "--skip=cleanup/apt/lists",
             f"--include={','.join(image.install)}",
-            # Manuals take a third of an installation's time and nobody reads them here.
+            # Manuals take a third of the installation's time and are not needed here.
             "--dpkgopt=path-exclude=/usr/share/man/*",
             "--dpkgopt=path-exclude=/usr/share/doc/*",
             *(f"--customize-hook={hook}" for hook in hooks),
@@ -116,7 +116,7 @@ def _add_packages(image: Image, root: Path) -> None:
 
 
 def _inside(root: Path, command: list[str]) -> None:
-    """Run one command in a file system that is not booted; it uses the machine's own network."""
+    """Run one command in a file system that is not booted, on the machine's own network."""
     run(
         [
             "systemd-nspawn",
@@ -134,12 +134,12 @@ def _inside(root: Path, command: list[str]) -> None:
 
 
 def _forget_identity(layer: Path) -> None:
-    """No two hosts may share an identity: what an installation generated goes, each host gets its own."""
+    """Remove the identity that the installation generated, because no two hosts may share one."""
     for path in [*(layer / "etc/ssh").glob("ssh_host_*"), layer / "etc/machine-id", layer / "var/lib/dbus/machine-id"]:
         if path.is_file() or path.is_symlink():
             path.unlink()
     if (layer / "etc").is_dir():
-        # An empty file, not a missing one: systemd then takes no boot for the very first.
+        # Empty instead of missing: systemd treats a boot without this file as a first boot.
         (layer / "etc/machine-id").touch()
 
 
@@ -173,9 +173,9 @@ def mount(root: Path, upper: Path, work: Path, below: list[Path]) -> None:
 
 
 def unmount(root: Path) -> None:
-    """Undo `mount`; once the last process that used it has let go."""
+    """Undo `mount` as soon as no process uses it; raises LabError after UNMOUNT_DEADLINE seconds."""
     while os.path.ismount(root):
-        wait_until(lambda: _unmounted(root), what=f"{root} is let go", within=UNMOUNT_DEADLINE)
+        wait_until(lambda: _unmounted(root), what=f"{root} is unmounted", within=UNMOUNT_DEADLINE)
 
 
 def _unmounted(root: Path) -> bool:

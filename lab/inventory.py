@@ -1,7 +1,7 @@
-"""Writes a lab's Ansible inventory: inventory.example, filled in as its README tells an operator to.
+"""Writes a lab's Ansible inventory: inventory.example, filled in as its README tells operators to.
 
-The hosts, and the values an operator would change, come from the topology and the lab's directory. The vault file
-that Ansible makes in it stays.
+The hosts and the values that an operator would change come from the topology and the lab's directory. A vault file that
+Ansible has created in it is kept.
 """
 
 import secrets
@@ -31,12 +31,12 @@ def vault_password_file(lab: Lab) -> Path:
 
 
 def vault_file(lab: Lab) -> Path:
-    """The file that the secrets playbook makes."""
+    """The file that the secrets playbook creates."""
     return directory(lab) / "group_vars/all/vault.yml"
 
 
 def hosts(lab: Lab, topology: Topology) -> dict[str, Any]:
-    """The inventory's hosts.yml as data."""
+    """The content of the inventory's hosts.yml."""
     connection = {
         "ansible_user": image.OPERATOR,
         "ansible_ssh_private_key_file": str(ssh.key_file(lab)),
@@ -65,7 +65,7 @@ def group_variables(lab: Lab, topology: Topology) -> dict[str, dict[str, Any]]:
 
 
 def write(lab: Lab, topology: Topology) -> None:
-    """Write the inventory into the lab's directory; a vault file that is there stays."""
+    """Write the inventory into the lab's directory; an existing vault file is kept."""
     shutil.copytree(EXAMPLE / "group_vars", directory(lab) / "group_vars", dirs_exist_ok=True)
     _write_yaml(directory(lab) / "hosts.yml", hosts(lab, topology))
     for group, variables in group_variables(lab, topology).items():
@@ -84,7 +84,7 @@ def _host_variables(lab: Lab, host: Host, topology: Topology) -> dict[str, Any]:
 
 
 def _nodes_with_nfs(lab: Lab) -> list[Host]:
-    """Nodes that hand recordings over by NFS: the first one, where there is NFS."""
+    """Nodes that hand recordings over by NFS: the first one, if the lab shares by NFS."""
     return lab.in_group("nodes")[:1] if lab.share == "nfs" else []
 
 

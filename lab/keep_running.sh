@@ -1,10 +1,21 @@
 #!/bin/bash
-# keep_running.sh NAME COMMAND…: runs the command, called NAME, and again each time it ends with 133. That is how a
-# host's program says that its host rebooted where no init system keeps a unit for it.
+# keep_running.sh NAME [VARIABLE=VALUE…] COMMAND…: runs the command as NAME, and again each time its status is 133. With
+# that status a program that runs a host reports a reboot of the host; without an init system nothing else would restart
+# it. Only the command gets the variables in its environment.
 name=$1
 shift
+settings=()
+while [[ $1 == [A-Z]*=* ]]; do
+    settings+=("$1")
+    shift
+done
 while :; do
-    (exec -a "$name" "$@")
+    (
+        for setting in "${settings[@]}"; do
+            export "${setting?}"
+        done
+        exec -a "$name" "$@"
+    )
     status=$?
     [ "$status" -eq 133 ] || exit "$status"
 done

@@ -1,4 +1,4 @@
-"""What the machine's kernel can do for hosts."""
+"""Kernel settings and file systems of the machine that hosts depend on."""
 
 import shutil
 import subprocess
@@ -9,12 +9,12 @@ from lab import state
 FILESYSTEMS = Path("/proc/filesystems")
 SETTINGS = Path("/proc/sys")
 FORMER = state.STATE_ROOT / ".former-settings"
-# What hosts need of the machine at least: packets go on to the mirror, and each host's systemd watches some files.
+# Minimum settings: packets are forwarded to the mirror, and each host's systemd watches some files.
 NEEDED = {"net/ipv4/ip_forward": 1, "fs/inotify/max_user_instances": 1024}
 
 
 def change_settings() -> None:
-    """Raise what is too low for a lab, noting what it was."""
+    """Raise settings that are too low for a lab, and save their former values."""
     for name, needed in NEEDED.items():
         setting, note = SETTINGS / name, _note(name)
         if int(setting.read_text()) < needed:
@@ -24,7 +24,7 @@ def change_settings() -> None:
 
 
 def restore_settings() -> None:
-    """Put back what labs changed; for the last lab to go."""
+    """Restore the former values; for the last lab that is taken down."""
     for name in NEEDED:
         note = _note(name)
         if note.exists():
@@ -35,9 +35,9 @@ def restore_settings() -> None:
 
 
 def has_nfs() -> bool:
-    """Whether nspawn hosts can serve and mount NFS: the kernel has both sides of it, or loads them."""
+    """Whether nspawn hosts can serve and mount NFS: the kernel has, or can load, both server and client."""
     if not {"nfsd", "nfs4"} <= _filesystems() and shutil.which("modprobe"):
-        # What matters is what is there afterwards, not what modprobe says of it.
+        # modprobe's result is ignored, because /proc/filesystems shows what was loaded.
         subprocess.run(["modprobe", "--quiet", "--all", "nfs", "nfsv4", "nfsd"], check=False)
     return {"nfsd", "nfs4"} <= _filesystems()
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from lab import environment, faults, inventory, kernel, machines, network, nodes, ssh, state
+from lab import acceptance_environment, faults, inventory, kernel, machines, network, simulated_nodes, ssh, state
 from lab.errors import LabError
-from lab.faults import hanging
+from lab.faults import hanging_share
 from lab.state import Host, Lab
 from lab.topology import Topology
 
@@ -19,14 +19,20 @@ AT_ONCE = 4
 def up(name: str, hosts: list[str], topology: Topology, *, nfs: bool, report: Report) -> Lab:
     """Bring the named hosts up beside those already there; whatever is in place is left alone.
 
-    With `nfs` the recordings tree is shared by NFS even where the machine's kernel has none.
+    With `nfs` the recordings tree is shared by NFS even if the machine's kernel has none. If the machine cannot run
+    User Mode Linux either, `report` gets the reason, and a bind mount takes its place.
     """
+    if nfs and (reason := machines.why_no_nfs()):
+        report(
+            f"NFS is not possible on this machine, because {reason}. A bind mount shares the recordings tree instead."
+        )
+        nfs = False
     lab = _describe(name, hosts, topology, nfs=nfs)
     ssh.make_keys(lab)
     for host in lab.in_group("nodes"):
-        nodes.make_secret(lab, host)
+        simulated_nodes.make_secret(lab, host)
     inventory.write(lab, topology)
-    environment.write(lab, topology)
+    acceptance_environment.write(lab, topology)
     with state.locked():
         kernel.change_settings()
     network.create(lab)
@@ -42,7 +48,7 @@ def up(name: str, hosts: list[str], topology: Topology, *, nfs: bool, report: Re
 def down(name: str, report: Report) -> None:
     """End every process of the lab and remove its mounts, network, names and files."""
     directory = state.STATE_ROOT / name
-    hanging.let_go(directory)
+    hanging_share.let_go(directory)
     for host_directory in sorted((directory / "machines").glob("*")):
         machines.discard(name, host_directory)
     ssh.end_connections(directory)
@@ -67,7 +73,7 @@ def status(name: str) -> dict[str, Any]:
         "subnet": lab.subnet,
         "share": lab.share,
         "directory": str(lab.directory),
-        "url": environment.url(lab),
+        "url": acceptance_environment.url(lab),
         "broken": faults.broken(lab),
         "hosts": found,
     }
@@ -81,7 +87,7 @@ def _complete(lab: Lab, host: Host, topology: Topology) -> str:
     if wanted != former:
         ssh.run_on(lab, host, "cat > /etc/hosts", stdin=wanted)
     if "nodes" in host.groups:
-        nodes.install(lab, host, topology.simulator)
+        simulated_nodes.install(lab, host, topology.simulator)
     return f"{host.name:10} {host.address:15} {', '.join(host.groups)}"
 
 

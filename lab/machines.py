@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from types import ModuleType
 
-from lab import cgroups, nspawn, processes, ssh, uml
+from lab import cgroups, kernel, nspawn, processes, ssh, uml, uml_probe
 from lab.command import wait_until
 from lab.errors import LabError
 from lab.state import Host, Lab
@@ -17,6 +17,14 @@ BOOT_DEADLINES = {"nspawn": 120.0, "uml": 480.0}
 STOP_DEADLINE = 120.0
 CLEAR_UP_DEADLINE = 10.0
 LAST_LINES = 4
+
+
+def why_no_nfs() -> str | None:
+    """Why no kind of host can have NFS on this machine, to follow "because"; None if one can."""
+    if kernel.has_nfs():
+        return None
+    obstacle = uml_probe.obstacle()
+    return obstacle and f"its kernel has no NFS, and {obstacle}"
 
 
 def prepare(lab: Lab, host: Host, topology: Topology) -> None:

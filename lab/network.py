@@ -1,4 +1,4 @@
-"""The lab's own bridge, its way out to the package mirror, its hosts' names, and cuts between two hosts."""
+"""The lab's bridge, its route to the package mirror, its hosts' names, and cuts between two hosts."""
 
 import json
 from ipaddress import IPv4Network
@@ -13,7 +13,7 @@ CONTROLLER_HOSTS = Path("/etc/hosts")
 
 
 def taken_networks() -> list[IPv4Network]:
-    """Networks in use on this machine: its routes, and every lab's subnet whether its bridge is up or not."""
+    """Networks in use on this machine: its routes, and the subnets of all labs, even of those whose bridge is down."""
     routes = json.loads(run(["ip", "-json", "-4", "route", "show", "table", "all"]))
     networks = [IPv4Network(route["dst"], strict=False) for route in routes if route["dst"] != "default"]
     for name in state.all_names():
@@ -24,7 +24,7 @@ def taken_networks() -> list[IPv4Network]:
 
 
 def create(lab: Lab) -> None:
-    """Bridge with address, masquerade, names: each is made only where it is missing."""
+    """Create the bridge with its address, the masquerade and the names, as far as they are missing."""
     if not _has_bridge(lab):
         run(["ip", "link", "add", lab.bridge, "type", "bridge"])
     prefix = IPv4Network(lab.subnet).prefixlen
@@ -36,7 +36,7 @@ def create(lab: Lab) -> None:
 
 
 def destroy(lab_name: str) -> None:
-    """Remove whatever `create` made; needs no more than the lab's name, so that half a lab goes as well."""
+    """Remove whatever `create` made. Only the lab's name is needed, so this works for a half-made lab too."""
     for family, table in _tables(lab_name):
         run(["nft", "delete", "table", family, table])
     if (Path("/sys/class/net") / f"bf-{lab_name}").exists():
@@ -45,7 +45,7 @@ def destroy(lab_name: str) -> None:
 
 
 def remove_interface(name: str) -> None:
-    """Remove the controller's end of a host's link: the kernel does so too, but only some time after the host ended."""
+    """Remove the controller's end of a host's link; the kernel would remove it only some time after the host ends."""
     try:
         run(["ip", "link", "delete", "dev", name])
     except LabError:
@@ -56,7 +56,7 @@ def remove_interface(name: str) -> None:
 
 
 def cut(lab: Lab, one: Host, other: Host) -> None:
-    """Drop every packet between two hosts, on the bridge: neither host can tell why, or undo it."""
+    """Drop every packet between two hosts on the bridge, where neither host can see or undo it."""
     rules = [f"add table bridge {_table(lab.name)}"]
     rules.append(f"add chain bridge {_table(lab.name)} cuts {{ type filter hook forward priority 0; policy accept; }}")
     for source, target in ((one, other), (other, one)):
@@ -73,18 +73,18 @@ def heal(lab: Lab) -> None:
 
 
 def edge_names(lab: Lab) -> list[str]:
-    """The public name's line of a hosts file: the first edge host answers for it."""
+    """The line of a hosts file that gives the public name to the first edge host; none without an edge."""
     edges = lab.in_group("edge")
     return [f"{edges[0].address} {lab.public_host}"] if edges else []
 
 
 def names_for_hosts(lab: Lab) -> list[str]:
-    """Lines that every host of the lab has in /etc/hosts, the full name first as `hostname --fqdn` wants it."""
+    """Lines for /etc/hosts of every host, with the full name first because `hostname --fqdn` prints that one."""
     return [f"{host.address} {lab.fqdn(host)} {host.name}" for host in lab.hosts] + edge_names(lab)
 
 
 def with_names(text: str, lab_name: str, lines: list[str]) -> str:
-    """A hosts file's text with the lab's marked block in place of any former one; no lines, no block."""
+    """A hosts file's text with the lab's marked block replaced, or removed if there are no `lines`."""
     begin, end = f"# BEGIN bbb-fleet lab {lab_name}", f"# END bbb-fleet lab {lab_name}"
     kept: list[str] = []
     inside = False
@@ -100,8 +100,8 @@ def with_names(text: str, lab_name: str, lines: list[str]) -> str:
 
 
 def write_names(path: Path, lab_name: str, lines: list[str]) -> None:
-    """Put the lab's block into a hosts file of the controller or of a host's file system."""
-    # Written in place: in some environments /etc/hosts is a mount of its own and cannot be replaced.
+    """Write the lab's block into a hosts file of the controller or of a host's file system."""
+    # Written in place, because in some environments /etc/hosts is a mount point and cannot be replaced.
     with state.locked("names"):
         former = path.read_text() if path.exists() else "127.0.0.1 localhost\n"
         path.write_text(with_names(former, lab_name, lines))
@@ -129,7 +129,7 @@ def _tables(lab_name: str) -> list[tuple[str, str]]:
 
 
 def _masquerade(lab: Lab) -> str:
-    # Only what leaves the lab is masqueraded: hosts must see each other's own addresses, peers are limited by them.
+    # Only packets that leave the lab are masqueraded: hosts check each other's addresses in their packet filters.
     return f"""
 add table ip {_table(lab.name)}
 delete table ip {_table(lab.name)}

@@ -1,4 +1,4 @@
-"""Hosts as systemd-nspawn machines: an overlay over the cached image, the machine's own kernel."""
+"""Hosts as systemd-nspawn machines: an overlay over the cached image, on the machine's own kernel."""
 
 import os
 import signal
@@ -13,15 +13,15 @@ SHARING = frozenset({"storage", "balancer", "edge"})
 
 
 def prepare(lab: Lab, host: Host, topology: Topology) -> None:
-    """Mount the host's file system and, the first time, give the host its identity."""
+    """Mount the host's file system and, the first time, write the host's identity into it."""
     directory = lab.host_directory(host)
     for part in ("root", "upper", "work"):
         (directory / part).mkdir(parents=True, exist_ok=True)
     root = directory / "root"
     if not os.path.ismount(root):
         image.mount(root, directory / "upper", directory / "work", image.layers(host.image, topology))
-    if not identity.given(root):
-        identity.give(lab, host, root)
+    if not identity.is_complete(root):
+        identity.write(lab, host, root)
 
 
 def boot_command(lab: Lab, host: Host) -> list[str]:
@@ -38,7 +38,7 @@ def boot_command(lab: Lab, host: Host) -> list[str]:
         "--resolv-conf=off",
         "--link-journal=no",
         "--timezone=off",
-        # The lab's disks are thrown away: waiting for them would only make every installation slower.
+        # The lab's disks are temporary: waiting for them would only slow down installations.
         "--suppress-sync=yes",
         *_share(lab, host),
     ]
@@ -48,7 +48,7 @@ def boot_command(lab: Lab, host: Host) -> list[str]:
 
 
 def request_shutdown(lab: Lab, host: Host) -> None:
-    """Ask the host's init to shut down, as a power button does."""
+    """Ask the host's init to shut down, like a power button."""
     processes.signal_all(processes.runners(lab.host_directory(host)), signal.SIGTERM)
 
 
@@ -60,12 +60,12 @@ def clear_up(lab_name: str, directory: Path) -> None:
 
 
 def unmount(directory: Path) -> None:
-    """Let go of the file system of a host that is not to come back."""
+    """Unmount the file system of a host that is being removed."""
     image.unmount(directory / "root")
 
 
 def _share(lab: Lab, host: Host) -> list[str]:
-    """Without NFS: one directory of the machine stands for the storage host's tree, also where it would be mounted."""
+    """Without NFS, bind one directory of the machine into the storage host and into the hosts that would mount it."""
     if lab.share != "bind" or not SHARING & set(host.groups):
         return []
     lab.share_directory.mkdir(exist_ok=True)

@@ -1,12 +1,14 @@
-"""Finding the processes of a lab's host by what they run from, and ending them by their ids.
+"""Finds the processes of a lab's host by the directory that they run from, and signals them by id.
 
-Nothing is remembered: a process belongs to a host if it was started from the host's directory, or if the
-host's file system is its root. So a lab whose `up` was killed half-way is found as well as a whole one.
+No process ids are stored: a process belongs to a host if it was started from the host's directory, or if the host's
+file system is its root. So the processes of a lab whose `up` was killed are found too.
 """
 
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from lab.command import wait_until
 
@@ -15,28 +17,29 @@ KEEPER = Path(__file__).with_name("keep_running.sh")
 
 
 def runners(directory: Path) -> list[int]:
-    """Ids of the machine programs (nspawn, User Mode Linux) started from a host's directory, oldest first."""
+    """Ids of the programs (nspawn, User Mode Linux) that run a host, started from its directory, oldest first."""
     return sorted(pid for pid in _all() if _started_from(_arguments(pid), str(directory)))
 
 
 def inits(directory: Path) -> list[int]:
-    """Ids of the init processes of an nspawn host; the kernel ends a host's other processes with its init."""
+    """Ids of an nspawn host's init processes; when an init ends, the kernel ends the host's other processes."""
     return [pid for pid in _all() if _is_first_in_its_namespace(pid) and _root_lies_in(pid, str(directory))]
 
 
 def keepers(directory: Path) -> list[int]:
-    """Ids of what starts a runner again when its host reboots; it ends with a runner that ends for good."""
+    """Ids of the scripts that restart a runner when its host reboots; a script ends with its runner otherwise."""
     return [pid for pid in _all() if str(KEEPER) in (words := _arguments(pid)) and _names(words, str(directory))]
 
 
 def rooted(directory: Path) -> list[int]:
-    """Ids of processes that were sent into a file system at or below the directory without booting it."""
+    """Ids of processes whose root is at or below the directory, in a file system that was not booted."""
     return [pid for pid in _all() if f"{_root(pid)}/".startswith(f"{directory}/")]
 
 
-def kept(command: list[str], *, name: str) -> list[str]:
-    """The command line that runs `command`, called `name`, and again when it ends with 133: its host rebooted."""
-    return ["/bin/bash", str(KEEPER), name, *command]
+def kept(command: list[str], *, name: str, environment: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    """The command line that runs `command` as `name`, and again if its status is 133, which means a reboot."""
+    settings = [f"{variable}={value}" for variable, value in environment.items()]
+    return ["/bin/bash", str(KEEPER), name, *settings, *command]
 
 
 def everything(directory: Path) -> list[int]:
@@ -52,7 +55,7 @@ def signal_all(pids: list[int], how: signal.Signals) -> None:
 
 
 def await_end(directory: Path, within: float) -> None:
-    """Return when nothing runs from the directory any more; LabError after `within` seconds."""
+    """Return when nothing runs from the directory any longer; raises LabError after `within` seconds."""
     wait_until(lambda: not everything(directory), what=f"{directory.name} ends", within=within)
 
 
@@ -61,7 +64,7 @@ def _all() -> list[int]:
 
 
 def _read(pid: int, name: str) -> str:
-    """A file of a process's; empty for one that is gone meanwhile or a zombie, which has none."""
+    """The text of a process's file in /proc; empty if the process is gone or a zombie."""
     try:
         return (Path("/proc") / str(pid) / name).read_text(errors="replace")
     except OSError:
@@ -69,7 +72,7 @@ def _read(pid: int, name: str) -> str:
 
 
 def _root(pid: int) -> str:
-    """A process's root directory; empty for one that is gone meanwhile or a zombie."""
+    """A process's root directory; empty if the process is gone or a zombie."""
     try:
         return (Path("/proc") / str(pid) / "root").readlink().as_posix()
     except OSError:

@@ -1,11 +1,11 @@
-"""The whole balancer on loopback with simulated nodes, in the foreground, for a quick look and for tests.
+"""The whole balancer on loopback with simulated nodes, in the foreground, to try it out and for tests.
 
-Prints ``BBB_URL=``, ``BBB_SECRET=`` and ``SANDBOX_STATE=`` lines, then ``READY`` once every node is polled online and
-enabled. Ctrl-C or SIGTERM ends it and leaves nothing.
+Prints ``BBB_URL=``, ``BBB_SECRET=`` and ``SANDBOX_STATE=`` lines, then ``READY`` once every node is online and enabled.
+Ctrl-C or SIGTERM ends it and removes everything.
 
-SANDBOX_STATE is a JSON file with URLs, secrets and process ids. Beside it stands balancer.env, for commands:
-``BALANCER_ENV_FILE=…/balancer.env .venv/bin/balancer node list``. What the nodes do, and who is in their meetings, is
-told and changed at their own addresses: see lab/simulator/README.md.
+SANDBOX_STATE is a JSON file with URLs, secrets and process ids. balancer.env in the same directory is for commands:
+``BALANCER_ENV_FILE=…/balancer.env .venv/bin/balancer node list``. Each node's control API, at the node's own address,
+shows and changes its meetings, users and faults: see lab/simulator/README.md.
 """
 
 import contextlib
@@ -28,10 +28,9 @@ import requests
 
 from lab.services import PostgreSQL, Process, Redis, ServiceError
 
-#: Nodes are spread over this many processes at most, so that hundreds of them still start in seconds.
+#: Nodes are spread over this many processes at most, so that hundreds of nodes start in seconds.
 NODE_PROCESSES = 10
-#: How the balancer's settings begin.
-SETTINGS = "BALANCER_"
+SETTINGS_PREFIX = "BALANCER_"
 BIN = Path(sys.executable).parent
 PROJECT = Path(__file__).parents[1]
 
@@ -45,7 +44,7 @@ class Node:
 
 @dataclass
 class Sandbox:
-    """What is running. Every process is ended by close(), newest first."""
+    """A running balancer. Its processes end with `stack`, the newest first."""
 
     directory: Path
     origin: str
@@ -56,7 +55,7 @@ class Sandbox:
     environment: dict[str, str] = field(default_factory=dict)
 
     def run(self, role: str, command: list[str | Path]) -> Process:
-        """Start one process of a role, to be ended with the sandbox."""
+        """Start one process of a role; it ends with the sandbox."""
         running = self.processes.setdefault(role, [])
         log = self.directory / f"{role}{len(running) or ''}.log"
         process = Process(role, command, log, environment=self._whole_environment())
@@ -65,7 +64,7 @@ class Sandbox:
         return process
 
     def balancer(self, *arguments: str, given: str = "") -> str:
-        """Run a ``balancer`` command with ``given`` on its standard input; its standard output."""
+        """Run a ``balancer`` command with ``given`` on its standard input and return its standard output."""
         result = subprocess.run(
             [BIN / "balancer", *arguments],
             input=given,
@@ -79,22 +78,23 @@ class Sandbox:
         return result.stdout
 
     def _whole_environment(self) -> dict[str, str]:
-        # Settings of a balancer that the caller works with are none of this one's.
-        return {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)} | self.environment
+        # The caller's environment may hold settings of another balancer.
+        others = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS_PREFIX)}
+        return others | self.environment
 
     def require_running(self) -> None:
-        """Raises ServiceError, with the end of its log, where a process has ended by itself."""
+        """Raise ServiceError, with the end of the log, if a process has ended by itself."""
         for role, running in self.processes.items():
             for process in running:
                 if not process.running:
                     raise ServiceError(f"{role} ended:\n{process.log_end()}")
 
     def settings(self) -> dict[str, str]:
-        """The balancer's, as its environment has them."""
-        return {name: value for name, value in self.environment.items() if name.startswith(SETTINGS)}
+        """The balancer's settings, as environment variables."""
+        return {name: value for name, value in self.environment.items() if name.startswith(SETTINGS_PREFIX)}
 
     def write_state(self) -> Path:
-        """The JSON file that SANDBOX_STATE names."""
+        """Write the JSON file that SANDBOX_STATE names, and return its path."""
         state = {
             "pids": {role: [process.pid for process in running] for role, running in self.processes.items()},
             "urls": {
@@ -113,7 +113,7 @@ class Sandbox:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on loopback that nothing listens on at this moment."""
+    """Ports on loopback that are free at this moment."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
@@ -122,9 +122,9 @@ def free_ports(count: int) -> list[int]:
 
 
 def require_free(port: int) -> None:
-    """Raises ServiceError where somebody listens on the port: whoever answers there would be taken for our balancer."""
+    """Raise ServiceError if the port is in use, because the process behind it would be taken for our balancer."""
     with socket.socket() as one:
-        # As gunicorn binds it: connections that are only being closed do not count.
+        # gunicorn binds in the same way: connections in TIME_WAIT do not count.
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             one.bind(("127.0.0.1", port))
@@ -148,7 +148,7 @@ def start_stores(sandbox: Sandbox) -> None:
 
 
 def start_nodes(sandbox: Sandbox, count: int) -> None:
-    """Simulated nodes, each on a port of its own, several in one process where there are many."""
+    """Start simulated nodes, each on its own port, several in one process if there are many."""
     token = secrets.token_hex(20)
     sandbox.environment |= {"BBB_SIMULATOR_SECRET": f"{token}{{port}}", "PYTHONPATH": str(PROJECT)}
     sandbox.nodes += [
@@ -191,7 +191,7 @@ def start_balancer(sandbox: Sandbox, *, workers: int, poll_interval: float) -> N
 
 
 def wait_until_ready(sandbox: Sandbox, timeout: float) -> None:
-    """Raises ServiceError where a process ends or the nodes are not all online and enabled in time."""
+    """Raise ServiceError if a process ends, or if not all nodes are online and enabled in time."""
 
     def ready() -> bool:
         try:
@@ -214,10 +214,10 @@ def wait_until_ready(sandbox: Sandbox, timeout: float) -> None:
 
 @contextlib.contextmanager
 def empty(origin: str, given: Sequence[Node] = ()) -> Iterator[Sandbox]:
-    """A sandbox in which nothing runs yet, with nodes that run elsewhere; gone with all that it ran when left."""
+    """A sandbox in which nothing runs yet, with the `given` nodes, which run elsewhere; removed at the end."""
     with tempfile.TemporaryDirectory(prefix="bbb-fleet-") as name:
         directory = Path(name)
-        # PostgreSQL's user passes through here to its own directory; nobody may list it.
+        # PostgreSQL's user may pass through to its own directory, but not list this one.
         directory.chmod(0o711)
         sandbox = Sandbox(directory, origin, secrets.token_hex(20), list(given))
         with sandbox.stack:
@@ -225,7 +225,7 @@ def empty(origin: str, given: Sequence[Node] = ()) -> Iterator[Sandbox]:
 
 
 def fill(sandbox: Sandbox, count: int, *, workers: int, poll_interval: float, timeout: float) -> None:
-    """Start everything; ``count`` nodes where none were given. Raises ServiceError where it does not get ready."""
+    """Start everything, with ``count`` nodes if none were given. Raises ServiceError if it does not get ready."""
     start_stores(sandbox)
     if not sandbox.nodes:
         start_nodes(sandbox, count)
@@ -235,7 +235,7 @@ def fill(sandbox: Sandbox, count: int, *, workers: int, poll_interval: float, ti
 
 @contextlib.contextmanager
 def stopping_on_signals() -> Iterator[None]:
-    """Leave the block at Ctrl-C or SIGTERM; a second one does not cut its tidying short."""
+    """Leave the block at Ctrl-C or SIGTERM; a second signal does not interrupt the clean-up."""
     numbers = (signal.SIGINT, signal.SIGTERM)
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -253,13 +253,13 @@ def stopping_on_signals() -> Iterator[None]:
 
 
 def watch(sandbox: Sandbox) -> None:
-    """Until a signal comes, say once what has ended by itself."""
-    told: set[int] = set()
+    """Report each process that ends by itself, once, until a signal comes."""
+    reported: set[int] = set()
     while True:
         for role, running in sandbox.processes.items():
             for process in running:
-                if not process.running and process.pid not in told:
-                    told.add(process.pid)
+                if not process.running and process.pid not in reported:
+                    reported.add(process.pid)
                     click.echo(f"{role} (process {process.pid}) has ended", err=True)
         time.sleep(1)
 
@@ -282,12 +282,12 @@ def node_option(context: click.Context, parameter: click.Parameter, values: tupl
     multiple=True,
     callback=node_option,
     metavar="URL,SECRET",
-    help="This node instead of simulated ones; may be repeated.",
+    help="Use this node instead of simulated ones; may be repeated.",
 )
-@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="gunicorn's workers.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any free one.")
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="gunicorn workers.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any free port.")
 @click.option("--poll-interval", type=click.FloatRange(0.2, 3600), default=2, show_default=True, help="In seconds.")
-@click.option("--timeout", type=float, default=60, show_default=True, help="Seconds until all must be ready.")
+@click.option("--timeout", type=float, default=60, show_default=True, help="Seconds until everything must be ready.")
 def main(count: int, given: list[Node], workers: int, port: int, poll_interval: float, timeout: float) -> None:
     began = time.monotonic()
     origin = f"http://127.0.0.1:{port or free_ports(1)[0]}"

@@ -1,6 +1,6 @@
-"""Private PostgreSQL and Redis in a directory of their own, reached over sockets there: for the sandbox and the tests.
+"""Private PostgreSQL and Redis servers for the sandbox and the tests, each with its sockets in its own directory.
 
-Everything ends with the process that started it, by process id, even where that process is killed.
+Every server ends with the process that started it, even if that process is killed.
 """
 
 import os
@@ -19,7 +19,7 @@ import psutil
 import psycopg
 import redis
 
-#: PostgreSQL refuses to run as root; Debian's package makes this user.
+#: PostgreSQL refuses to run as root; Debian's package creates this user.
 DATABASE_USER = "postgres"
 START_TIMEOUT = 30.0
 
@@ -44,7 +44,7 @@ class Process:
         self.name = name
         self.log = log
         self._stop_signal = stop_signal
-        # setpriv becomes the program itself: no shell and no second process between us and it.
+        # setpriv becomes the program itself, so that no shell or second process lies in between.
         prefix = ["setpriv", "--pdeathsig", stop_signal.name.removeprefix("SIG")]
         if user and os.geteuid() == 0:
             prefix += ["--reuid", user, "--regid", user, "--init-groups"]
@@ -68,7 +68,7 @@ class Process:
         return self._process.poll() is None
 
     def wait_until(self, ready: Callable[[], bool], timeout: float = START_TIMEOUT) -> None:
-        """Raises ServiceError where the process ends, or is not ready after ``timeout`` seconds."""
+        """Raise ServiceError if the process ends, or is not ready after ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
         while not ready():
             if not self.running:
@@ -78,12 +78,12 @@ class Process:
             time.sleep(0.05)
 
     def wait_for_end(self, timeout: float = START_TIMEOUT) -> None:
-        """Raises ServiceError where the process fails."""
+        """Raise ServiceError if the process fails."""
         if self._process.wait(timeout):
             raise ServiceError(f"{self.name} failed with status {self._process.returncode}:\n{self.log_end()}")
 
     def stop(self, timeout: float = 20.0) -> None:
-        """Ask it to end; kill it and its group after ``timeout`` seconds."""
+        """Ask the process to end; kill it and its group after ``timeout`` seconds."""
         if self.running:
             self._process.send_signal(self._stop_signal)
         try:
@@ -93,7 +93,7 @@ class Process:
             self._process.wait()
 
     def kill(self) -> None:
-        """End it at once, as a crash would, with the processes that it started."""
+        """End the process and its children at once, as a crash would."""
         if self.running:
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
@@ -103,7 +103,7 @@ class Process:
 
 
 def program(name: str) -> Path:
-    """Where one of PostgreSQL's programs is; Debian keeps them off the PATH. Raises ServiceError."""
+    """The path of one of PostgreSQL's programs, which Debian keeps off the PATH. Raises ServiceError."""
     versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
     found = versions[-1] if versions else shutil.which(name)
     if not found:
@@ -111,20 +111,37 @@ def program(name: str) -> Path:
     return Path(found)
 
 
-class PostgreSQL:
-    """A database server that listens on a socket in its own directory alone."""
+class Server:
+    """A server with its own directory, which stops at the end of a `with` block."""
 
     def __init__(self, directory: Path) -> None:
-        """directory: made here; it must not exist yet, and its path stays below 90 characters (sockets)."""
         self.directory = directory
-        self.user = DATABASE_USER if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         self.process: Process | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.stop()
+
+
+class PostgreSQL(Server):
+    """A database server that listens only on a socket in its own directory."""
+
+    def __init__(self, directory: Path) -> None:
+        """`directory` must not exist yet; its path must be shorter than 90 characters, for the socket's sake."""
+        super().__init__(directory)
+        self.user = DATABASE_USER if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql:///{database}?host={quote(str(self.directory), safe='')}&user={self.user}"
 
     def create(self) -> Self:
-        """Make the directory and an empty cluster."""
+        """Create the directory and an empty database cluster."""
         self.directory.mkdir(mode=0o700)
         if os.geteuid() == 0:
             shutil.chown(self.directory, DATABASE_USER, DATABASE_USER)
@@ -147,7 +164,7 @@ class PostgreSQL:
         return self
 
     def start(self) -> Self:
-        # Nothing here outlives a crash of the machine, so nothing waits for the disk.
+        # The data need not survive a crash of the machine, so no commit waits for the disk.
         options = {
             "unix_socket_directories": str(self.directory),
             "listen_addresses": "",
@@ -165,13 +182,9 @@ class PostgreSQL:
         self.process.wait_until(self._answers)
         return self
 
-    def stop(self) -> None:
-        if self.process:
-            self.process.stop()
-
     @contextmanager
     def hanging(self) -> Iterator[None]:
-        """It is there and says nothing, as where its disk hangs; goes on afterwards."""
+        """Suspend the server, which then accepts connections but never answers, as if its disk hung."""
         assert self.process
         main = psutil.Process(self.process.pid)
         main.suspend()
@@ -197,12 +210,8 @@ class PostgreSQL:
         return log
 
 
-class Redis:
-    """A Redis server that listens on a socket in its own directory alone and keeps nothing on disk."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.process: Process | None = None
+class Redis(Server):
+    """A Redis server that listens only on a socket in its own directory and keeps nothing on disk."""
 
     def url(self, database: int = 0) -> str:
         return f"unix://{self.directory}/redis.sock?db={database}"
@@ -228,10 +237,6 @@ class Redis:
         self.process = Process("redis", command, self.directory / "redis.log")
         self.process.wait_until(self._answers)
         return self
-
-    def stop(self) -> None:
-        if self.process:
-            self.process.stop()
 
     def _answers(self) -> bool:
         with redis.Redis.from_url(self.url()) as client:

@@ -1,4 +1,4 @@
-"""How the lab and Ansible reach hosts: a key of the lab's own, and host keys known beforehand."""
+"""How the lab and Ansible reach hosts: with the lab's own key, and host keys that are known beforehand."""
 
 import contextlib
 import subprocess
@@ -24,7 +24,7 @@ def known_hosts_file(lab: Lab) -> Path:
 
 
 def make_keys(lab: Lab) -> None:
-    """The lab's own key and one host key for each host; what exists stays. Host keys become known before any boot."""
+    """Create the lab's key and a key for each host, keep existing ones, and list the host keys in known_hosts."""
     _make_key(key_file(lab), f"bbb-fleet-lab-{lab.name}")
     lines = []
     for host in lab.hosts:
@@ -36,7 +36,7 @@ def make_keys(lab: Lab) -> None:
 
 
 def host_key_file(lab: Lab, host: Host) -> Path:
-    """Where the lab keeps a host's ssh identity, so that it stays the same over restarts."""
+    """The file in which the lab keeps a host's ssh key, which stays the same over restarts."""
     return lab.directory / "host_keys" / host.name
 
 
@@ -57,12 +57,12 @@ def options(lab: Lab) -> list[str]:
 
 
 def command_line(lab: Lab, host: Host, command: Sequence[str]) -> list[str]:
-    """The whole ssh command line that runs `command` on the host as root; the words go to its shell as they stand."""
+    """The ssh command line that runs `command` on the host as root; the host's shell gets the words unquoted."""
     return ["ssh", *options(lab), f"root@{host.address}", *command]
 
 
 def run_on(lab: Lab, host: Host, command: str, *, stdin: str | None = None, timeout: float = 600) -> str:
-    """Run a shell command on a host as root and return its output; LabError names the host when it fails."""
+    """Run a shell command on a host as root and return its output; raises LabError naming the host if it fails."""
     try:
         return run(command_line(lab, host, ["--", command]), stdin=stdin, timeout=timeout)
     except LabError as error:
@@ -76,14 +76,14 @@ def copy_to(lab: Lab, host: Host, source: Path, target: str) -> None:
 
 def answers(lab: Lab, host: Host) -> bool:
     """Whether the host has finished booting, as far as ssh can tell."""
-    asked = subprocess.run(
+    result = subprocess.run(
         command_line(lab, host, ["systemctl", "is-system-running"]), capture_output=True, text=True, check=False
     )
-    return asked.stdout.strip() in {"running", "degraded"}
+    return result.stdout.strip() in {"running", "degraded"}
 
 
 def end_connections(directory: Path) -> None:
-    """End every ssh that uses a lab's files: a killed command leaves its own behind until it gives up."""
+    """End every ssh that uses a lab's files: a killed lab command leaves its ssh running until that times out."""
     ours = [
         process
         for process in psutil.process_iter(["name", "cmdline"])

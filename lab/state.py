@@ -1,4 +1,4 @@
-"""What a lab is: its name, its subnet, its hosts, and the files it keeps under its state directory."""
+"""A lab's description (name, subnet, hosts) and the files in its state directory."""
 
 import fcntl
 import json
@@ -23,7 +23,7 @@ NAME_PATTERN = re.compile(r"[a-z][a-z0-9]{0,11}")
 
 @dataclass(frozen=True)
 class Host:
-    """One host. `machine` is what runs it: `nspawn`, or `uml` where the kernel has no NFS."""
+    """One host. `machine` is what runs it: `nspawn`, or `uml` if the kernel has no NFS."""
 
     name: str
     address: str
@@ -34,9 +34,9 @@ class Host:
 
 @dataclass(frozen=True)
 class Lab:
-    """One lab; several with different names live side by side.
+    """One lab; several labs with different names can exist side by side.
 
-    `share` says how the recordings tree is shared: `nfs`, or `bind` where one directory is mounted into all its hosts.
+    `share` is how the recordings tree is shared: `nfs`, or `bind` for one directory that is mounted into its hosts.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Lab:
 
     @property
     def share_directory(self) -> Path:
-        """What stands for the shared recordings tree where there is no NFS."""
+        """The directory that serves as the shared recordings tree if there is no NFS."""
         return self.directory / "share"
 
     @property
@@ -72,7 +72,7 @@ class Lab:
         return f"{host.name}.{self.domain}"
 
     def host(self, name: str) -> Host:
-        """The host of that name; LabError names the hosts there are."""
+        """The host of that name; LabError lists the lab's hosts if there is none."""
         for host in self.hosts:
             if host.name == name:
                 return host
@@ -87,7 +87,7 @@ class Lab:
         return self.directory / "machines" / host.name
 
     def with_hosts(self, names: list[str], topology: Topology, *, uml: bool = False) -> "Lab":
-        """This lab with the named hosts added, each with the next free address; hosts it has stay."""
+        """This lab with the named hosts added, each with the next free address; existing hosts are kept."""
         hosts = list(self.hosts)
         for name in names:
             if any(host.name == name for host in hosts):
@@ -107,13 +107,13 @@ class Lab:
         raise LabError(f"subnet {self.subnet} of lab {self.name} is full")
 
     def save(self) -> None:
-        """Write the lab's description; done before anything of it is created, so that `down` always knows."""
+        """Write the lab's description; done before anything else is created, so that `down` finds it."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_atomically(self.directory / "lab.json", json.dumps(asdict(self), indent=2) + "\n")
 
 
 def name_from_environment() -> str:
-    """The lab's name from BBB_FLEET_LAB, `fleet` where it is not set."""
+    """The lab's name from BBB_FLEET_LAB, or `fleet` if it is not set."""
     name = os.environ.get("BBB_FLEET_LAB", "fleet")
     if not NAME_PATTERN.fullmatch(name):
         raise LabError(f"BBB_FLEET_LAB={name!r}: a lab's name is 1 to 12 lower-case letters and digits, a letter first")
@@ -121,7 +121,7 @@ def name_from_environment() -> str:
 
 
 def load(name: str) -> Lab | None:
-    """The lab of that name as `up` recorded it, or None."""
+    """The lab of that name as `up` recorded it; None if it is not up."""
     path = STATE_ROOT / name / "lab.json"
     try:
         raw = json.loads(path.read_text())
@@ -134,7 +134,7 @@ def load(name: str) -> Lab | None:
 
 
 def existing(name: str) -> Lab:
-    """The lab of that name; LabError where it is not up."""
+    """The lab of that name; LabError if it is not up."""
     lab = load(name)
     if lab is None:
         raise LabError(f"lab {name} is not up; start it: python -m lab up")
@@ -157,7 +157,7 @@ def choose_subnet(taken: list[IPv4Network]) -> str:
 
 @contextmanager
 def locked(what: str = "labs") -> Iterator[None]:
-    """Hold a lock that all labs of this machine share, for what they must not do at the same time."""
+    """Hold a lock that all labs of this machine share, for steps that must not run at the same time."""
     LOCK_DIRECTORY.mkdir(parents=True, exist_ok=True)
     with (LOCK_DIRECTORY / f"bbb-fleet-{what}.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -165,7 +165,7 @@ def locked(what: str = "labs") -> Iterator[None]:
 
 
 def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
-    """Replace a file whole, or not at all."""
+    """Replace a file completely or not at all."""
     draft = path.with_name(f".{path.name}.new")
     draft.write_text(text)
     draft.chmod(mode)

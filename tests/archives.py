@@ -1,4 +1,4 @@
-"""Archives as nodes send them, and as nobody should: built with tarfile alone, nothing of the balancer's."""
+"""Archives as nodes send them, and invalid ones, built with tarfile and without the balancer's code."""
 
 import io
 import tarfile
@@ -22,7 +22,7 @@ def presentation_xml(
     playback_format: str = "presentation",
     link: str | None = None,
 ) -> bytes:
-    """A presentation's metadata.xml as the publish script writes it (reference: record-and-playback)."""
+    """A presentation's metadata.xml as BBB's publish script writes it (reference: record-and-playback)."""
     link = f"https://node1.example.org/playback/presentation/2.3/{record_id}" if link is None else link
     image = f"https://node1.example.org/presentation/{record_id}/presentation/d2d9-1/thumbnails/thumb-1.png"
     return f"""<?xml version="1.0" encoding="UTF-8"?>
@@ -68,7 +68,7 @@ def video_xml(record_id: str = RECORD_ID) -> bytes:
 
 
 def presentation(record_id: str = RECORD_ID, content: bytes = b"webm", xml: bytes | None = None) -> dict[str, bytes]:
-    """Member name -> content of a small presentation."""
+    """The contents of a small presentation by member name."""
     root = f"presentation/{record_id}"
     return {
         f"{root}/metadata.xml": presentation_xml(record_id) if xml is None else xml,
@@ -83,7 +83,7 @@ def video(record_id: str = RECORD_ID) -> dict[str, bytes]:
 
 
 def write(path: Path, files: dict[str, bytes], members: Iterable[tarfile.TarInfo] = ()) -> Path:
-    """A tar with these files, and then these members without content; put in place with one rename."""
+    """A tar with these files and then these members without content, moved into place with one rename."""
     temporary = path.with_name(f".{path.name}.partial")
     with tarfile.open(temporary, "w", format=tarfile.GNU_FORMAT) as tar:
         for name, content in files.items():
@@ -96,7 +96,7 @@ def write(path: Path, files: dict[str, bytes], members: Iterable[tarfile.TarInfo
 
 
 def member(name: str, kind: bytes, linkname: str = "") -> tarfile.TarInfo:
-    """A member that has no content: a link, a device, a directory."""
+    """A member without content: a link, a device, a directory."""
     info = tarfile.TarInfo(name)
     info.type = kind
     info.linkname = linkname

@@ -1,7 +1,7 @@
-"""What is generated differs from run to run, and what a failed run says suffices to repeat it.
+"""Hypothesis generates different examples in each run, and a failed run prints what is needed to repeat it.
 
-bin/test gives each run a seed, which its header tells: with state between the examples, one alone may not fail again.
-Without a seed, Hypothesis draws one for each test and keeps in .hypothesis what failed, to try that first next time.
+bin/test gives each run a seed, which the report's header shows: if examples share state, one alone may not fail again.
+Without a seed, Hypothesis chooses one for each test and stores failures in .hypothesis, to try them first next time.
 """
 
 from datetime import timedelta
@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile(
     "fresh",
-    # Hypothesis changes its defaults where it knows the CI.
+    # Hypothesis changes its defaults if it detects a CI system.
     settings.get_profile("default"),
     derandomize=False,
     print_blob=True,
-    # What takes that long hangs, however busy the machine is.
+    # An example that takes this long hangs, however busy the machine is.
     deadline=timedelta(seconds=20),
-    # An unlucky draw is no failure, and one server for all examples is meant.
+    # An unlucky draw is not a failure, and sharing one server between all examples is intended.
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("fresh")

@@ -1,4 +1,4 @@
-"""Requests that no client in its right mind sends, for every route that an app has, and what any answer must be."""
+"""Hostile requests for every route of an app, and the checks that every answer must pass."""
 
 import hashlib
 import io
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from werkzeug.test import run_wsgi_app
 
 API = "/bigbluebutton/api"
-#: Of a meeting and a recording that the tests of a whole balancer have ready.
+#: A meeting and a recording that tests of a whole balancer create beforehand.
 MEETING_ID, RECORD_ID = "hostile", f"{'a' * 40}-1757000000123"
 _NAMES = [
     *("meetingID", "recordID", "fullName", "name", "role", "password", "attendeePW", "moderatorPW", "createTime"),
@@ -34,25 +34,25 @@ _ACCEPTS = ["", "*/*", "text/html", "application/json;q=", "\xff", "text/html;q=
 
 @dataclass(frozen=True)
 class Hostile:
-    """One request. Text is of bytes, each as one character (PEP 3333)."""
+    """One request. Text contains bytes, each as one character (PEP 3333)."""
 
     method: str
     path: str
     query: str
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
-    #: Content-Length as it is announced; None: as long as the body is, or chunked.
+    #: The Content-Length header; None: the body's length, or chunked.
     announced: str | None = None
     chunked: bool = False
-    cut: int = 0  #: bytes at its end that are never sent over a connection
+    cut: int = 0  #: bytes at the body's end that are not sent over a connection
 
     @property
     def is_call(self) -> bool:
-        """Whether the answer is a BBB call's."""
+        """Whether this is a BBB call."""
         return self.path == API or self.path.startswith(f"{API}/")
 
     def environ(self) -> dict[str, object]:
-        """As a WSGI server hands it over that checks nothing."""
+        """The request as a WSGI server without any checks passes it on."""
         length = str(len(self.body)) if self.announced is None else self.announced
         environ: dict[str, object] = {
             "REQUEST_METHOD": self.method,
@@ -75,7 +75,7 @@ class Hostile:
         return environ
 
     def encoded(self) -> bytes:
-        """As it goes over a connection that is closed afterwards."""
+        """The request as sent over a connection that is closed afterwards."""
         target = self.path + (f"?{self.query}" if self.query else "")
         lines = [f"{self.method} {_sendable(target)} HTTP/1.1", "Host: localhost", "Connection: close"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
@@ -89,17 +89,17 @@ class Hostile:
         return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + sent
 
     @staticmethod
-    def heard(answer: bytes) -> "Answered":
-        """The answer that came over the connection."""
+    def parse_answer(answer: bytes) -> "HostileAnswer":
+        """Parse the answer that was received over the connection."""
         while answer.startswith(b"HTTP/1.1 100 "):
             answer = answer.partition(b"\r\n\r\n")[2]
         head, _, body = answer.partition(b"\r\n\r\n")
-        return Answered(int(head.split()[1]), head.decode("latin-1"), body)
+        return HostileAnswer(int(head.split()[1]), head.decode("latin-1"), body)
 
 
 @dataclass(frozen=True)
-class Answered:
-    """What came back."""
+class HostileAnswer:
+    """The answer to a hostile request."""
 
     status: int
     headers: str
@@ -110,36 +110,36 @@ class Answered:
         return self.body.decode("utf-8", "replace")
 
 
-def ask(app: Flask, hostile: Hostile) -> Answered:
-    """The app's own answer, without any server between."""
+def ask(app: Flask, hostile: Hostile) -> HostileAnswer:
+    """The app's answer, without a server in between."""
     body, status, headers = run_wsgi_app(app.wsgi_app, hostile.environ())
-    return Answered(int(status.split()[0]), str(headers), b"".join(body))
+    return HostileAnswer(int(status.split()[0]), str(headers), b"".join(body))
 
 
-def check(hostile: Hostile, answered: Answered, secrets: Sequence[str], refusals: Collection[int] = ()) -> None:
-    """Raises AssertionError where the answer is not one that a stranger may get.
+def check(hostile: Hostile, answer: HostileAnswer, secrets: Sequence[str], refusals: Collection[int] = ()) -> None:
+    """Raise AssertionError if a stranger must not get this answer.
 
-    refusals: statuses that are no answer of the app to a call: a server refuses by itself what is no HTTP.
+    refusals: statuses with which the server itself refuses invalid HTTP; they need not look like a call's answer.
     """
-    seen = answered.headers + answered.text
+    seen = answer.headers + answer.text
     assert "Traceback" not in seen, seen
-    assert "made a mistake" not in seen, seen
+    assert "had an internal error" not in seen, seen
     for secret in secrets:
         assert secret not in seen
-    if answered.status in refusals:
+    if answer.status in refusals:
         return
     if not hostile.is_call:
-        assert answered.status < 500, seen
+        assert answer.status < 500, seen
         return
-    assert answered.status in (200, 302), seen
-    if hostile.method == "HEAD" or answered.status == 302:
+    assert answer.status in (200, 302), seen
+    if hostile.method == "HEAD" or answer.status == 302:
         return
-    if "text/xml" in answered.headers:
-        assert fromstring(answered.body).findtext("returncode") in ("SUCCESS", "FAILED"), seen
+    if "text/xml" in answer.headers:
+        assert fromstring(answer.body).findtext("returncode") in ("SUCCESS", "FAILED"), seen
 
 
 def requests_to(app: Flask, secret: str) -> st.SearchStrategy[Hostile]:
-    """Requests to the routes that the app has at this moment, and to some that it has not."""
+    """Requests to the app's routes, and to some that do not exist."""
     routed = sorted({rule.rule for rule in app.url_map.iter_rules()})
     methods = sorted({method for rule in app.url_map.iter_rules() for method in rule.methods or ()} | {"PUT", "TRACE"})
     return st.builds(
@@ -161,13 +161,13 @@ def requests_to(app: Flask, secret: str) -> st.SearchStrategy[Hostile]:
 
 
 def every_route(app: Flask, secret: str) -> Iterator[Hostile]:
-    """Each hostile value in the parameters of each route, signed: by query, by form and by multipart form; a cut form.
+    """Signed requests with each hostile value in the parameters of each route: query, form, multipart and cut form.
 
-    Query and multipart form name ids that are known, so that the rest gets past the first look.
+    Query and multipart form contain existing ids, so that the other parameters are processed too.
     """
     known = {"meetingID": MEETING_ID, "recordID": RECORD_ID, "publish": "true"}
     plain = [name for name in _NAMES if "%" not in name and "checksum" not in name and name != "="]
-    # Backwards, so that nothing is deleted before it was edited, or ended before it was asked for.
+    # In reverse order, so that nothing is deleted before it is edited, or ended before it is queried.
     for rule in sorted({rule.rule for rule in app.url_map.iter_rules()}, reverse=True):
         yield _hostile("POST", rule, "", secret, body=b"a=1", label=_LABELS[0], announced="7")
         for value in _VALUES:
@@ -206,7 +206,7 @@ def _hostile(
 
 
 def _calls(routed: Sequence[str]) -> Iterator[str]:
-    """The same calls in other shapes of their path, and some that nobody knows."""
+    """The same calls with other forms of their paths, and some unknown ones."""
     for path in routed:
         name = path.removeprefix(API)
         yield from (
@@ -256,5 +256,5 @@ def _octets(text: str) -> str:
 
 
 def _sendable(target: str) -> str:
-    """What would end the request line early is left out: gunicorn's own parser is not what is tested."""
+    """The target without characters that would end the request line, because gunicorn's parser is not tested here."""
     return target.translate({ord(character): None for character in "\r\n "})

@@ -1,4 +1,4 @@
-"""Fixture: the sandbox as a user starts it, for tests that need the whole balancer."""
+"""Fixture: the sandbox as a user starts it, for tests of the whole balancer."""
 
 import json
 import os
@@ -18,7 +18,7 @@ PROJECT = Path(__file__).parents[1]
 
 @dataclass
 class RunningSandbox:
-    """One sandbox process and what it printed."""
+    """One sandbox process and the values that it printed."""
 
     process: subprocess.Popen[str]
     printed: dict[str, str] = field(default_factory=dict)
@@ -36,14 +36,14 @@ class RunningSandbox:
         return state
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to end; its exit status."""
+        """Ask the sandbox to end and return its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(60)
 
 
 def start(*arguments: str, timeout: float = 90) -> RunningSandbox:
-    """Start a sandbox and read what it prints up to READY. Raises AssertionError with its words where it fails."""
+    """Start a sandbox and read its output up to READY; AssertionError with its error output if it fails."""
     process = subprocess.Popen(
         [sys.executable, "-m", "lab.sandbox", "--port", "0", *arguments],
         cwd=PROJECT,

@@ -18,7 +18,7 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def services_directory() -> Iterator[Path]:
-    """Short enough for socket names, and open to the server's user; pytest's own temporary directories are neither."""
+    """A path that is short enough for sockets and open to the server's user, unlike pytest's temporary directories."""
     with tempfile.TemporaryDirectory(prefix="bbb-fleet-") as name:
         directory = Path(name)
         directory.chmod(0o711)
@@ -28,15 +28,12 @@ def services_directory() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgresql(services_directory: Path) -> Iterator[PostgreSQL]:
     """A running server with a template database that has the newest schema."""
-    server = PostgreSQL(services_directory / "pg").create().start()
-    try:
+    with PostgreSQL(services_directory / "pg").create().start() as server:
         with psycopg.connect(server.url(), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {_TEMPLATE}")
         with database.connect(server.url(_TEMPLATE)) as migrating:
             schema.migrate(migrating)
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture
@@ -62,9 +59,8 @@ def _new_database(server: PostgreSQL, template: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def redis_server(services_directory: Path) -> Iterator[Redis]:
-    server = Redis(services_directory / "redis").start()
-    yield server
-    server.stop()
+    with Redis(services_directory / "redis").start() as server:
+        yield server
 
 
 @pytest.fixture
@@ -77,19 +73,15 @@ def redis_url(redis_server: Redis) -> str:
 
 @pytest.fixture
 def own_postgresql(services_directory: Path) -> Iterator[PostgreSQL]:
-    """A server of this test's own, to be stopped, killed or made read-only; its postgres database has the schema."""
-    server = PostgreSQL(services_directory / f"pg{next(_numbers)}").create().start()
-    try:
+    """A separate server, to be stopped, killed or made read-only; its postgres database has the schema."""
+    with PostgreSQL(services_directory / f"pg{next(_numbers)}").create().start() as server:
         with database.connect(server.url()) as migrating:
             schema.migrate(migrating)
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture
 def own_redis(services_directory: Path) -> Iterator[Redis]:
-    """A server of this test's own, to be stopped or wiped."""
-    server = Redis(services_directory / f"redis{next(_numbers)}").start()
-    yield server
-    server.stop()
+    """A separate server, to be stopped or wiped."""
+    with Redis(services_directory / f"redis{next(_numbers)}").start() as server:
+        yield server

@@ -1,4 +1,4 @@
-"""Checks of the hosts themselves: each module names the group it looks at and runs once for each of its hosts."""
+"""Checks of the hosts themselves: each module names an inventory group and runs once for each of its hosts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what cannot be true of this environment: a bind mount exports nothing."""
+    """Leaves out checks that do not apply to this environment: without NFS nothing is exported."""
     share = config.stash[ENVIRONMENT].share
     items[:] = [item for item in items if not (item.get_closest_marker("nfs") and share != "nfs")]
 
@@ -29,17 +29,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def host(request: pytest.FixtureRequest, hosts: Hosts, environment: Environment) -> Host:
     """One host of the module's group."""
     if request.param == NO_INVENTORY:
-        raise NotProved(f"{environment.path.name} names no inventory, so no host can be looked at")
+        raise NotProved(f"{environment.path.name} names no inventory, so hosts cannot be checked")
     return hosts.named(request.param)
 
 
 @pytest.fixture
-def stranger(hosts: Hosts) -> Host:
-    """A host of the cluster that has no business with the stores: a node."""
+def unrelated_host(hosts: Hosts) -> Host:
+    """A host of the cluster that must not reach the stores: a node."""
     return hosts.group("nodes")[0]
 
 
 @pytest.fixture
-def client(hosts: Hosts) -> Host:
-    """A host that the stores exist for."""
+def balancer_host(hosts: Hosts) -> Host:
+    """A host that must reach the stores."""
     return hosts.group("balancer")[0]

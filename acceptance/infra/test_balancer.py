@@ -1,61 +1,62 @@
-"""The balancer hosts: settings that only the balancer reads, a share that comes back, files that others leave alone."""
+"""The balancer hosts: their settings, the recordings' permissions, and the share after a restart."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-from acceptance.support import way
+from acceptance.support import recording_paths
 from acceptance.support.bbb import BBB, BBBError
 from acceptance.support.eventually import eventually
 from acceptance.support.hosts import Host
 from acceptance.support.operator import Operator
 from acceptance.support.outcomes import NotProved
+from acceptance.support.scene import TimeLimit
 
 GROUP = "balancer"
 SETTINGS = "/etc/bbb-fleet/balancer.env"
 
 
 def test_settings_are_closed_to_others(host: Host) -> None:
-    """the settings, which hold secrets, are read by the balancer alone"""
-    assert host.as_user(way.OWNER, 'test -r "$1"', SETTINGS).ok, f"{host.name}: {way.OWNER} cannot read {SETTINGS}"
+    """only the balancer can read its settings, which hold secrets"""
+    owner = recording_paths.OWNER
+    assert host.as_user(owner, 'test -r "$1"', SETTINGS).ok, f"{host.name}: {owner} cannot read {SETTINGS}"
     for user in ("nobody", "www-data"):
         assert not host.as_user(user, 'test -r "$1"', SETTINGS).ok, f"{host.name}: {user} can read {SETTINGS}"
 
 
-def test_recordings_are_writable_by_who_must(host: Host) -> None:
-    """the importer's account can write where recordings go"""
-    if missing := way.share_missing(host):
-        raise NotProved(f"blocked: {missing}")
-    for directory in ("spool", "published", "unpublished", "deleted"):
-        trouble = way.cannot_write(host, way.OWNER, f"{way.SHARE}/{directory}")
-        assert not trouble, trouble
+@pytest.fixture
+def share(host: Host) -> str:
+    """The share's path on the host; raises NotProved if the share is not there."""
+    if error := recording_paths.share_error(host):
+        raise NotProved(f"blocked: {error}")
+    return recording_paths.SHARE
+
+
+def test_recordings_are_writable_by_the_importer(host: Host, share: str) -> None:
+    """the importer's account can write to the directories of recordings"""
+    for directory in recording_paths.DIRECTORIES:
+        error = recording_paths.cannot_write(host, recording_paths.OWNER, f"{share}/{directory}")
+        assert not error, error
 
 
 @pytest.mark.parametrize("user", ["nobody", "www-data"])
-def test_recordings_are_closed_to_others(host: Host, user: str) -> None:
-    """no other account can write where recordings are"""
-    if missing := way.share_missing(host):
-        raise NotProved(f"blocked: {missing}")
-    for directory in ("spool", "published", "unpublished", "deleted"):
-        path = f"{way.SHARE}/{directory}"
-        assert not way.can_write(host, user, path), f"{host.name}: {user} can write to {path}"
+def test_recordings_are_closed_to_others(host: Host, share: str, user: str) -> None:
+    """no other account can write to the directories of recordings"""
+    for directory in recording_paths.DIRECTORIES:
+        path = f"{share}/{directory}"
+        assert not recording_paths.can_write(host, user, path), f"{host.name}: {user} can write to {path}"
 
 
 @pytest.mark.disruptive
-def test_share_returns_after_a_restart(
-    host: Host, operator: Operator, bbb: BBB, patience: Callable[[float], float]
-) -> None:
+@pytest.mark.usefixtures("share")
+def test_share_returns_after_a_restart(host: Host, operator: Operator, bbb: BBB, time_limit: TimeLimit) -> None:
     """within 90 seconds after a restart of the host the share is mounted and the balancer answers"""
-    if missing := way.share_missing(host):
-        raise NotProved(f"blocked: {missing}")
     operator.restart_host(host.name)
-    eventually(lambda: way.share_missing(host), lambda trouble: not trouble, within=patience(90), otherwise=str)
-    eventually(lambda: _silence(bbb), lambda why: not why, within=patience(90), otherwise=str)
+    for error in (lambda: recording_paths.share_error(host), lambda: _call_error(bbb)):
+        eventually(error, lambda text: not text, within=time_limit(90), otherwise=str)
 
 
-def _silence(bbb: BBB) -> str:
+def _call_error(bbb: BBB) -> str:
     try:
         bbb.call("getMeetings").succeeded()
     except BBBError as error:

@@ -1,13 +1,12 @@
-"""PostgreSQL: reached from the balancer's hosts only, and by nobody without the password."""
+"""PostgreSQL: reached only from the balancer's hosts, and only with a password."""
 
 from __future__ import annotations
 
 from acceptance.support.hosts import Host, Hosts
-from acceptance.support.reach import reaches
 
 GROUP = "database"
 PYTHON = "/opt/bbb-fleet/current/bin/python"
-#: Prints the server's words when a login with a wrong password is tried.
+#: Tries to log in with a wrong password and prints the server's message.
 WRONG_PASSWORD = """
 import sys, psycopg
 try:
@@ -24,27 +23,33 @@ def _port(host: Host, hosts: Hosts) -> str:
     return hosts.variable(host.name, "postgresql_port", "5432")
 
 
-def test_stranger_is_refused(host: Host, client: Host, stranger: Host, hosts: Hosts) -> None:
-    """PostgreSQL refuses a stranger's address"""
+def test_unrelated_host_is_refused(host: Host, balancer_host: Host, unrelated_host: Host, hosts: Hosts) -> None:
+    """only the balancer's hosts reach PostgreSQL"""
     address, port = hosts.address(host.name), _port(host, hosts)
-    assert reaches(client, address, port), f"{client.name} does not reach PostgreSQL on {host.name}"
-    assert not reaches(stranger, address, port), f"{stranger.name} reaches PostgreSQL on {host.name}, port {port}"
+    assert balancer_host.reaches(address, port), f"{balancer_host.name} does not reach PostgreSQL on {host.name}"
+    assert not unrelated_host.reaches(address, port), (
+        f"{unrelated_host.name} reaches PostgreSQL on {host.name}, port {port}"
+    )
 
 
-def test_wrong_password_is_refused(host: Host, client: Host, hosts: Hosts) -> None:
-    """PostgreSQL refuses a wrong password, also from a balancer's host"""
+def test_wrong_password_is_refused(host: Host, balancer_host: Host, hosts: Hosts) -> None:
+    """PostgreSQL refuses a wrong password, even from a balancer's host"""
     names = [hosts.variable(host.name, name, "bbb_fleet") for name in ("postgresql_database", "postgresql_user")]
-    tried = client.run(PYTHON, "-c", WRONG_PASSWORD, hosts.address(host.name), _port(host, hosts), *names)
-    answer = tried.succeeded().output
-    assert "password authentication failed" in answer, f"PostgreSQL on {host.name} to {client.name}: {answer.strip()}"
+    message = _login_error(host, balancer_host, hosts, *names)
+    assert "password authentication failed" in message, _said(host, balancer_host, message)
 
 
-def test_superuser_stays_at_home(host: Host, client: Host, hosts: Hosts) -> None:
+def test_superuser_cannot_log_in_remotely(host: Host, balancer_host: Host, hosts: Hosts) -> None:
     """PostgreSQL's superuser cannot log in over the network"""
-    tried = client.run(
-        PYTHON, "-c", WRONG_PASSWORD, hosts.address(host.name), _port(host, hosts), "postgres", "postgres"
-    )
-    answer = tried.succeeded().output
-    assert "no pg_hba.conf entry" in answer or "authentication failed" in answer, (
-        f"PostgreSQL on {host.name} to {client.name}: {answer.strip()}"
-    )
+    message = _login_error(host, balancer_host, hosts, "postgres", "postgres")
+    refused = "no pg_hba.conf entry" in message or "authentication failed" in message
+    assert refused, _said(host, balancer_host, message)
+
+
+def _login_error(host: Host, source: Host, hosts: Hosts, database: str, user: str) -> str:
+    command = (PYTHON, "-c", WRONG_PASSWORD, hosts.address(host.name), _port(host, hosts), database, user)
+    return source.run(*command).succeeded().output.strip()
+
+
+def _said(host: Host, source: Host, message: str) -> str:
+    return f"PostgreSQL on {host.name} to {source.name}: {message}"

@@ -1,24 +1,17 @@
-"""Steps about people: how they join, with which link, and as whom the meeting shows them."""
+"""Steps about users: how they join, with which link, and which role the meeting shows."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from contextlib import ExitStack
 
 from pytest_bdd import given, parsers, then, when
 
 from acceptance.steps.meetings import wait_until_gone
-from acceptance.support import links
 from acceptance.support.bbb import BBB, Answer
-from acceptance.support.browser import Chromium
-from acceptance.support.environment import Environment
 from acceptance.support.eventually import eventually
-from acceptance.support.links import Followed
+from acceptance.support.join_links import JoinResponse, follow
 from acceptance.support.meetings import Meeting, Meetings
+from acceptance.support.scene import Note, Scene, TimeLimit
 
-Note = Callable[[str], None]
-Patience = Callable[[float], float]
-#: How a front end translates its own roles (reference: Moodle's plugin).
+#: A front end's roles as BBB's roles (source: Moodle's plugin).
 ROLES = {"teacher": "MODERATOR", "learner": "VIEWER"}
 
 
@@ -29,44 +22,34 @@ def link_with_create_time(meetings: Meetings, meeting: Meeting) -> str:
 
 
 @when(parsers.parse("a {person} joins with a browser"))
-def joins_with_a_browser(
-    person: str,
-    meeting: Meeting,
-    meetings: Meetings,
-    browser: Chromium,
-    people: ExitStack,
-    environment: Environment,
-    note: Note,
-) -> None:
-    page = people.enter_context(browser.page())
-    arrived = browser.join(page, meetings.join_link(meeting.join(person, ROLES[person])), environment.client)
-    note(f"Chromium arrived at {arrived}")
+def joins_with_a_browser(person: str, meeting: Meeting, scene: Scene, note: Note) -> None:
+    note(f"Chromium arrived at {scene.join(meeting, person, ROLES[person])}")
 
 
-@when("a guest follows the join link", target_fixture="followed")
-def guest_follows(bbb: BBB, meeting: Meeting, meetings: Meetings) -> Followed:
+@when("a guest follows the join link", target_fixture="join_response")
+def guest_follows(bbb: BBB, meeting: Meeting, meetings: Meetings) -> JoinResponse:
     join = meeting.join("Guest", "VIEWER", guest="true", redirect="false")
-    return links.follow(bbb, meetings.join_link(join))
+    return follow(bbb, meetings.join_link(join))
 
 
-@when(parsers.parse("somebody follows a join link with {flaw}"), target_fixture="followed")
-def follows_a_bad_link(flaw: str, bbb: BBB, meeting: Meeting, meetings: Meetings) -> Followed:
-    return links.follow(bbb, _flawed(flaw, meeting, meetings))
+@when(parsers.parse("a user follows a join link with {flaw}"), target_fixture="join_response")
+def follows_a_bad_link(flaw: str, bbb: BBB, meeting: Meeting, meetings: Meetings) -> JoinResponse:
+    return follow(bbb, _flawed(flaw, meeting, meetings))
 
 
 @when(
     parsers.parse("the meeting is ended, gone within {seconds:g} seconds, and created again"),
     target_fixture="meeting_again",
 )
-def recreated(meetings: Meetings, meeting: Meeting, bbb: BBB, patience: Patience, seconds: float) -> Meeting:
+def recreated(meetings: Meetings, meeting: Meeting, bbb: BBB, time_limit: TimeLimit, seconds: float) -> Meeting:
     meetings.end(meeting)
-    wait_until_gone(bbb, meeting, patience(seconds))
+    wait_until_gone(bbb, meeting, time_limit(seconds))
     return meetings.create_again(meeting)
 
 
 @then(parsers.parse("within {seconds:g} seconds the meeting shows the {person} as {role}"))
 def shown_as(
-    bbb: BBB, meeting: Meeting, patience: Patience, note: Note, seconds: float, person: str, role: str
+    bbb: BBB, meeting: Meeting, time_limit: TimeLimit, note: Note, seconds: float, person: str, role: str
 ) -> None:
     def shown() -> Answer:
         return bbb.call("getMeetingInfo", meetingID=meeting.id)
@@ -74,9 +57,9 @@ def shown_as(
     info = eventually(
         shown,
         lambda answer: role in _roles(answer, person),
-        within=patience(seconds),
+        within=time_limit(seconds),
         otherwise=lambda answer: (
-            f"{person} should be {role} in {meeting.id}, the meeting shows {_roles(answer, person) or 'nobody'}"
+            f"{person} should be {role} in {meeting.id}, the meeting shows {_roles(answer, person) or 'no such user'}"
             f" {answer.message}"
         ),
     )
@@ -84,18 +67,20 @@ def shown_as(
     note(f"{meeting.id}: {person} is {role}")
 
 
-@then(parsers.parse("within {seconds:g} seconds the guest is told to wait"))
-def told_to_wait(bbb: BBB, followed: Followed, patience: Patience, seconds: float) -> None:
-    _in_time(followed, patience(seconds))
-    status = links.answer(bbb, followed).succeeded().text("guestStatus")
-    assert status == "WAIT", f"a guest is let in as {status} though the meeting asks its moderator first"
+@then(parsers.parse("within {seconds:g} seconds the guest is asked to wait"))
+def asked_to_wait(bbb: BBB, join_response: JoinResponse, time_limit: TimeLimit, seconds: float) -> None:
+    _assert_in_time(join_response, time_limit(seconds))
+    status = bbb.parse("join", join_response.response).succeeded().text("guestStatus")
+    assert status == "WAIT", f"a guest is let in as {status} although a moderator has to approve guests"
 
 
 @then(parsers.parse("within {seconds:g} seconds the join is refused with {key}"))
-def refused_with(bbb: BBB, followed: Followed, patience: Patience, note: Note, seconds: float, key: str) -> None:
-    _in_time(followed, patience(seconds))
-    refusal = links.refusal(bbb, followed)
-    assert refusal.key == key, f"{bbb.host} refuses the join, but with {refusal.key or refusal.form} instead of {key}"
+def refused_with(
+    bbb: BBB, join_response: JoinResponse, time_limit: TimeLimit, note: Note, seconds: float, key: str
+) -> None:
+    _assert_in_time(join_response, time_limit(seconds))
+    refusal = bbb.refusal_of(join_response.response)
+    assert refusal.key == key, f"{bbb.host} refuses the join with {refusal.key or refusal.form} instead of {key}"
     note(f"{refusal.key}: {refusal.message}")
 
 
@@ -105,25 +90,23 @@ def old_link_refused(
     old_link: str,
     meeting: Meeting,
     meeting_again: Meeting,
-    patience: Patience,
+    time_limit: TimeLimit,
     note: Note,
     seconds: float,
     key: str,
 ) -> None:
     assert meeting_again.create_time != meeting.create_time, f"{meeting.id} was re-created with its old createTime"
-    refused_with(bbb, links.follow(bbb, old_link), patience, note, seconds, key)
+    refused_with(bbb, follow(bbb, old_link), time_limit, note, seconds, key)
 
 
 def _flawed(flaw: str, meeting: Meeting, meetings: Meetings) -> str:
     join = meeting.join("Intruder", "VIEWER", redirect="false")
     link = meetings.join_link(join)
-    if flaw == "a role tampered with":
+    if flaw == "a changed role":
         return link.replace("role=VIEWER", "role=MODERATOR")
     if flaw == "a node's own signature":
-        balancer = link.split("/join?", 1)[0]
-        return (
-            meetings.at(meetings.node_of(meeting)).signed("join", join).replace(meetings.node_of(meeting).url, balancer)
-        )
+        node = meetings.node_of(meeting)
+        return meetings.at(node).signed("join", join).replace(node.url, link.split("/join?", 1)[0])
     assert flaw == "a wrong signature", f"unknown flaw {flaw!r}"
     return link[:-8] + ("0" * 8 if not link.endswith("0" * 8) else "1" * 8)
 
@@ -132,5 +115,5 @@ def _roles(info: Answer, name: str) -> list[str]:
     return [user.findtext("role", "") for user in info.all("attendees/attendee") if user.findtext("fullName") == name]
 
 
-def _in_time(followed: Followed, within: float) -> None:
-    assert followed.seconds <= within, f"the join link was answered after {followed.seconds:.1f} s only"
+def _assert_in_time(join_response: JoinResponse, within: float) -> None:
+    assert join_response.seconds <= within, f"the answer to the join link took {join_response.seconds:.1f} s"

@@ -1,4 +1,4 @@
-"""A BBB API client for the suite: as a front end would call it, and so that every answer can be looked at."""
+"""A BBB API client that calls as a front end does and lets the caller inspect every answer."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from defusedxml import ElementTree
 
 from acceptance.support.checksum import checksum
 
-#: Seconds that one call may take. A call that hangs is a finding of its own, so it is short.
+#: Time limit of one call (seconds). It is short because a call that takes longer is a failure in itself.
 TIMEOUT = 15.0
 
 Parameters = dict[str, str]
 
 
 class BBBError(AssertionError):
-    """A call failed; the text names call, host and what came back."""
+    """A call failed; the text names the call, the host and the answer."""
 
 
 class TlsError(BBBError):
@@ -47,11 +47,11 @@ class Answer:
 
     @property
     def message(self) -> str:
-        """BBB's text for people; may be empty."""
+        """BBB's text for users; may be empty."""
         return self.text("message") or self.text("errors/error/message")
 
     def text(self, path: str) -> str:
-        """Text at a path below <response>, stripped; empty where there is none."""
+        """Stripped text at a path below <response>; empty if there is none."""
         return (self.root.findtext(path) or "").strip()
 
     def all(self, path: str) -> list[Element]:
@@ -67,7 +67,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Refusal:
-    """How a call was refused: BBB's XML, or a redirect that carries `errors=`, or a page for people."""
+    """How a call was refused. `form` is `xml`, `redirect` (with `errors=`) or `page` (for users)."""
 
     key: str
     message: str
@@ -76,7 +76,7 @@ class Refusal:
 
 @dataclass
 class BBB:
-    """One endpoint with one secret. `verify` is what requests takes; certificates are always checked."""
+    """One endpoint with one secret. `verify` is the parameter of `requests`; certificates are always verified."""
 
     url: str
     secret: str = field(repr=False)
@@ -93,15 +93,15 @@ class BBB:
     def signed(self, call: str, parameters: Parameters) -> str:
         """The URL of a call, signed; this is also a join link."""
         query = urlencode(parameters)
-        mark = checksum(call, query, self.secret, self.algorithm)
-        return f"{self.url}/{call}?{query}{'&' if query else ''}checksum={mark}"
+        signature = checksum(call, query, self.secret, self.algorithm)
+        return f"{self.url}/{call}?{query}{'&' if query else ''}checksum={signature}"
 
     def call(self, call: str, **parameters: str) -> Answer:
-        """GETs a call and returns its XML answer, success or failure; BBBError if there is no such answer."""
+        """GETs a call and returns its XML answer, success or failure; BBBError if there is no XML answer."""
         return self.parse(call, self.get(self.signed(call, parameters)))
 
     def get(self, url: str, **options: Any) -> requests.Response:
-        """GETs any URL with this endpoint's trust; network trouble becomes a BBBError in plain words."""
+        """GETs any URL, trusting this endpoint's CA. Network errors become a BBBError with a readable text."""
         host = urlsplit(url).hostname or url
         options.setdefault("timeout", self.timeout)
         try:
@@ -125,7 +125,7 @@ class BBB:
         return Answer(call, host, root)
 
     def join_target(self, **parameters: str) -> str:
-        """Where a join sends its user (the node's join URL), without going there; BBBError if refused."""
+        """The node's join URL to which a join is redirected, without following it; BBBError if refused."""
         response = self.get(self.signed("join", parameters), allow_redirects=False)
         if response.is_redirect and "errors" not in parse_qs(urlsplit(response.headers["Location"]).query):
             return str(response.headers["Location"])
@@ -133,23 +133,23 @@ class BBB:
         raise BBBError(f"join at {self.host} is refused: {refusal.key}: {refusal.message}")
 
     def refusal_of(self, response: requests.Response) -> Refusal:
-        """Reads a refused join in any of the forms BBB allows; BBBError if the user would have got in."""
+        """Reads a refused join in any of BBB's forms; BBBError if the join was accepted."""
         if response.is_redirect:
             errors = parse_qs(urlsplit(response.headers["Location"]).query).get("errors")
             if not errors:
-                raise BBBError(f"join at {self.host} was let in instead of refused")
+                raise BBBError(f"join at {self.host} was accepted instead of refused")
             first = json.loads(errors[0])[0]
             return Refusal(str(first["key"]), str(first["message"]), "redirect")
         if "html" in response.headers.get("Content-Type", ""):
             return Refusal("", response.text, "page")
         answer = self.parse("join", response)
         if answer.ok:
-            raise BBBError(f"join at {self.host} was let in instead of refused")
+            raise BBBError(f"join at {self.host} was accepted instead of refused")
         return Refusal(answer.key, answer.message, "xml")
 
 
 def tls_reason(error: BaseException) -> str:
-    """The verifier's own words, such as "certificate has expired"; the whole text where there are none."""
+    """The verifier's reason, such as "certificate has expired"; otherwise the end of the text."""
     text = str(error)
     if "certificate verify failed: " in text:
         return text.split("certificate verify failed: ", 1)[1].split(" (_ssl", 1)[0]

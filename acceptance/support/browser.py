@@ -1,4 +1,4 @@
-"""Headless Chromium with fake camera and microphone, as a user of the cluster. Certificates are always verified."""
+"""Headless Chromium with a fake camera and microphone. Certificates are always verified."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ ARGUMENTS = (
     "--disable-sync",
     "--no-first-run",
 )
-#: Milliseconds for a page to load; deadlines of scenarios are the scenarios' own.
+#: Milliseconds for a page to load; a scenario's own deadline may be shorter.
 PAGE_TIMEOUT = 20_000
-#: BBB's own client, by the names that it gives its buttons for tests.
+#: Buttons of BBB's own client, by the attribute that it has for tests.
 MICROPHONE_BUTTONS = 'button[data-test="microphoneBtn"], button[data-test="joinEchoTestButton"]'
 ECHO_BUTTONS = 'button[data-test="echoYesBtn"], button[data-test="joinEchoTestButton"]'
 IN_AUDIO = 'button[data-test="muteMicButton"], button[data-test="unmuteMicButton"], button[data-test="isTalking"]'
 
 
 class Chromium:
-    """One browser for the run; each user gets a profile of its own."""
+    """One browser for the run; each user has a separate profile."""
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
@@ -49,9 +49,9 @@ class Chromium:
             context.close()
 
     def join(self, page: Page, link: str, client: str) -> str:
-        """Opens a join link as a user would and takes part with the microphone; returns where the user arrived.
+        """Opens a join link and joins with the microphone; returns the URL reached, without its query.
 
-        `client` is `bbb` for BigBlueButton's own client (its audio dialogue is answered) or `simulator`.
+        `client` is `bbb` for BigBlueButton's own client, whose audio dialogue is answered, or `simulator`.
         """
         open_page(page, link)
         if client == "bbb":
@@ -64,7 +64,7 @@ class Chromium:
 
 
 def open_page(page: Page, url: str) -> int:
-    """Opens a URL and returns the final HTTP status; AssertionError says in plain words what Chromium refused."""
+    """Opens a URL and returns the final HTTP status; AssertionError with Chromium's reason if it cannot."""
     try:
         response = page.goto(url, wait_until="load")
     except PlaywrightError as error:
@@ -74,14 +74,14 @@ def open_page(page: Page, url: str) -> int:
 
 
 def accessibility_problems(page: Page) -> list[str]:
-    """What axe-core objects to on the page, one line for each rule, with the first element it is about."""
-    found: list[dict[str, Any]] = Axe().run(page).response["violations"]
-    return [f"{rule['id']} ({rule['impact']}): {rule['help']}: {rule['nodes'][0]['html'][:120]}" for rule in found]
+    """The rules of axe-core that the page violates: one line each, with the first element concerned."""
+    violations: list[dict[str, Any]] = Axe().run(page).response["violations"]
+    return [f"{rule['id']} ({rule['impact']}): {rule['help']}: {rule['nodes'][0]['html'][:120]}" for rule in violations]
 
 
 @contextmanager
 def chromium(home: Path, ca_file: Path | None) -> Iterator[Chromium]:
-    """Starts Chromium with a private home directory whose certificate store trusts `ca_file` too."""
+    """Starts Chromium with its own home directory, whose certificate store also trusts `ca_file`."""
     if ca_file:
         _trust(home, ca_file)
     with sync_playwright() as playwright:

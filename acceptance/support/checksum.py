@@ -1,4 +1,4 @@
-"""BBB's request signature, computed with code of our own: an oracle shared with the balancer would prove nothing.
+"""BBB's request signature. The balancer's code is not used because shared code would hide its mistakes.
 
 Rule: hex digest of call name + query string as sent, without the checksum + secret, in UTF-8.
 """

@@ -1,4 +1,4 @@
-"""The environment file: what differs between one cluster and another, checked before anything runs."""
+"""The environment file: everything that differs between clusters. It is checked before anything runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Spread:
-    """When placement can be judged, and how even it must be (meetings)."""
+    """When the spread of new meetings can be judged, and how even it must be (meetings)."""
 
     meetings_per_node: int = 2
     load_tolerance: float = 3
@@ -60,7 +60,7 @@ class OperatorCommands:
 
 
 @dataclass(frozen=True)
-class Gap:
+class AcceptedGap:
     """A scenario (shell pattern) that may be skipped or stay unproved here, and why."""
 
     scenario: str
@@ -69,7 +69,7 @@ class Gap:
 
 @dataclass(frozen=True)
 class Environment:
-    """One environment file, whole and valid. Paths are absolute, durations are seconds."""
+    """One valid environment file. Paths are absolute, durations are seconds."""
 
     path: Path
     name: str
@@ -93,7 +93,7 @@ class Environment:
     patience: float = 1.0
     spread: Spread = Spread()
     operator: OperatorCommands = OperatorCommands()
-    accepted_gaps: tuple[Gap, ...] = ()
+    accepted_gaps: tuple[AcceptedGap, ...] = ()
 
     @property
     def verify(self) -> str | bool:
@@ -108,11 +108,11 @@ class Environment:
 
     def node(self, name: str) -> Node:
         """The node of that name; KeyError if the file has none."""
-        return next(node for node in self.nodes if node.name == name)
+        return {node.name: node for node in self.nodes}[name]
 
 
 def load(path: Path) -> Environment:
-    """Reads and checks an environment file; raises EnvironmentFileError naming file, key and remedy."""
+    """Reads and checks an environment file. Raises EnvironmentFileError, whose text names file, key and remedy."""
     try:
         return _environment(path.resolve(), _read(path))
     except EnvironmentFileError as error:
@@ -127,7 +127,7 @@ def _read(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise EnvironmentFileError(f"is not YAML: {error}") from error
     if not isinstance(content, dict):
-        raise EnvironmentFileError("must be a mapping of keys and values; start from acceptance/expected/example.yml")
+        raise EnvironmentFileError("must be a mapping of keys and values; copy acceptance/expected/example.yml")
     version = content.pop("version", None)
     if version != FORMAT:
         raise EnvironmentFileError(f"version: this suite reads version {FORMAT}, the file says {version!r}")
@@ -144,9 +144,9 @@ def _environment(path: Path, content: dict[str, Any]) -> Environment:
     values["nodes"] = _nodes(values["nodes"], here)
     values["operator"] = _operator(values.get("operator") or {})
     values["spread"] = _section(Spread, values.get("spread") or {}, "spread")
-    gaps = values.get("accepted_gaps") or []
+    gaps = _list(values.get("accepted_gaps") or [], "accepted_gaps")
     values["accepted_gaps"] = tuple(
-        _section(Gap, gap, f"accepted_gaps[{number}]") for number, gap in enumerate(_list(gaps, "accepted_gaps"))
+        _section(AcceptedGap, gap, f"accepted_gaps[{number}]") for number, gap in enumerate(gaps)
     )
     values.setdefault("journal", f"{values['name']}.journal.json")
     for key in ("journal", "ca_file", "inventory", "vault_password_file"):
@@ -167,7 +167,7 @@ def _check_values(values: dict[str, Any]) -> None:
         "disruptive": (True, False),
     }.items():
         if key in values and values[key] not in allowed:
-            raise EnvironmentFileError(f"{key}: {values[key]!r} is none of {', '.join(map(str, allowed))}")
+            raise EnvironmentFileError(f"{key}: {values[key]!r} must be one of {', '.join(map(str, allowed))}")
     for key in ("poll_interval", "record_seconds", "publishing_deadline", "patience"):
         if key in values:
             _positive(values[key], key)
@@ -181,11 +181,11 @@ def _nodes(content: object, here: Path) -> tuple[Node, ...]:
     if len(nodes) < 2:
         raise EnvironmentFileError("nodes: a cluster has at least two nodes")
     for attribute in ("name", "url", "host"):
-        seen: set[str] = set()
+        known: set[str] = set()
         for value in (getattr(node, attribute) for node in nodes):
-            if value in seen:
+            if value in known:
                 raise EnvironmentFileError(f"nodes: two nodes have the same {attribute} {value!r}")
-            seen.add(value)
+            known.add(value)
     return nodes
 
 
@@ -235,14 +235,14 @@ def _operator(content: object) -> OperatorCommands:
     return OperatorCommands(run_on, **{key: _arguments(value, f"operator.{key}") for key, value in values.items()})
 
 
-S = TypeVar("S", Spread, Gap)
+S = TypeVar("S", Spread, AcceptedGap)
 
 
 def _section(kind: type[S], content: object, where: str) -> S:
     values = _mapping(content, where)
     _check_keys(values, _names(kind), _required(kind), where)
     for key, value in values.items():
-        _text(value, f"{where}.{key}") if kind is Gap else _positive(value, f"{where}.{key}", zero=True)
+        _text(value, f"{where}.{key}") if kind is AcceptedGap else _positive(value, f"{where}.{key}", zero=True)
     return kind(**values)
 
 
@@ -257,11 +257,11 @@ def _required(kind: type) -> set[str]:
 def _check_keys(values: Mapping[str, object], known: set[str], needed: set[str], where: str = "") -> None:
     prefix = f"{where}: " if where else ""
     if unknown := sorted(set(map(str, values)) - known):
-        raise EnvironmentFileError(f"{prefix}unknown key {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-    if missing := sorted(needed - set(values)):
         raise EnvironmentFileError(
-            f"{prefix}missing key {', '.join(missing)}; acceptance/expected/example.yml shows it"
+            f"{prefix}unknown key {', '.join(unknown)}; known keys are {', '.join(sorted(known))}"
         )
+    if missing := sorted(needed - set(values)):
+        raise EnvironmentFileError(f"{prefix}missing key {', '.join(missing)}; see acceptance/expected/example.yml")
 
 
 def _mapping(value: object, where: str) -> dict[str, Any]:
@@ -279,13 +279,13 @@ def _list(value: object, where: str) -> list[object]:
 def _arguments(value: object, where: str) -> tuple[str, ...]:
     items = _list(value, where)
     if not items or not all(isinstance(item, str) for item in items):
-        raise EnvironmentFileError(f"{where}: must be an argument list of texts, such as [balancer, node, list]")
+        raise EnvironmentFileError(f"{where}: must be a list of strings, such as [balancer, node, list]")
     return tuple(map(str, items))
 
 
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str):
-        raise EnvironmentFileError(f"{where}: must be a text, not {value!r}")
+        raise EnvironmentFileError(f"{where}: must be a string, not {value!r}")
     return value
 
 

@@ -1,4 +1,4 @@
-"""The suite's only way to wait: ask again until the answer is the expected one, or the deadline has passed."""
+"""The suite's only way to wait: repeat an observation until it is as expected or the deadline has passed."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def eventually(
     otherwise: Callable[[T], str],
     every: float = 0.5,
 ) -> T:
-    """Polls `observe` until `expected` holds and returns what was seen then.
+    """Calls `observe` every `every` seconds until `expected` holds for its result, and returns that result.
 
-    After `within` seconds it raises AssertionError with the deadline and `otherwise(last thing seen)`, which
-    should say in plain words what is wrong and on which host.
+    After `within` seconds it raises AssertionError with the deadline and `otherwise(last result)`, which should say
+    what is wrong and on which host.
     """
     start = time.monotonic()
     while True:
-        seen = observe()
-        if expected(seen):
-            return seen
+        observed = observe()
+        if expected(observed):
+            return observed
         if time.monotonic() - start >= within:
-            raise AssertionError(f"after {within:.3g} s: {otherwise(seen)}")
+            raise AssertionError(f"after {within:.3g} s: {otherwise(observed)}")
         time.sleep(min(every, max(0.0, within - (time.monotonic() - start)) or every))

@@ -1,4 +1,4 @@
-"""The cluster's hosts, reached over ssh as Ansible reaches them, by the groups of the inventory."""
+"""The hosts of the inventory, reached over ssh as Ansible does."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from acceptance.support.outcomes import NotProved
 
 #: Groups of the inventory, as in inventory.example.
 GROUPS = ("storage", "database", "cache", "balancer", "edge", "nodes")
-
-
-#: Status of a command that was given up.
+#: bash opens the connection itself, so no tool has to be installed.
+CONNECT = 'timeout 5 bash -c "exec 3<>/dev/tcp/$1/$2"'
+#: Exit status that stands for a command that did not end in time.
 HANGS = 124
-PATIENTLY = f"""
+RUN_OR_HANG = f"""
 "$@" >/dev/null 2>&1 & p=$! n=0
 while kill -0 "$p" 2>/dev/null; do
     n=$((n + 1))
@@ -32,8 +32,8 @@ wait "$p"
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a command said on one host."""
+class CommandResult:
+    """Exit status and output of a command on one host."""
 
     host: str
     status: int
@@ -46,31 +46,31 @@ class Seen:
         return self.status == 0
 
     @property
-    def words(self) -> str:
-        """Host and error text, for messages."""
+    def summary(self) -> str:
+        """Host and the end of its error text, for messages."""
         return f"{self.host}: {(self.errors or self.output).strip()[-400:]}"
 
-    def succeeded(self) -> Seen:
-        """Itself if the command succeeded; AssertionError with its words otherwise."""
-        assert self.ok, self.words
+    def succeeded(self) -> CommandResult:
+        """Itself if the command succeeded; AssertionError with its summary otherwise."""
+        assert self.ok, self.summary
         return self
 
 
 class Host:
-    """One host of the inventory. Commands run as root, through sudo where the inventory's user is another."""
+    """One host of the inventory. Commands run as root, through sudo if Ansible logs in as another user."""
 
     def __init__(self, name: str, connection: Any) -> None:
         self.name = name
         self.connection = connection
 
-    def run(self, *command: str) -> Seen:
-        """Runs an argument list; a host that cannot be reached is a failure that names it."""
+    def run(self, *command: str) -> CommandResult:
+        """Runs an argument list; AssertionError if the host cannot be reached."""
         command = (*self._become, *command)
         try:
             done = self.connection.run(" ".join(["%s"] * len(command)), *command)
         except RuntimeError as error:
             raise AssertionError(f"{self.name} cannot be reached over ssh: {error}") from error
-        return Seen(self.name, done.rc, done.stdout, done.stderr)
+        return CommandResult(self.name, done.rc, done.stdout, done.stderr)
 
     @cached_property
     def _become(self) -> tuple[str, ...]:
@@ -79,24 +79,29 @@ class Host:
         except (RuntimeError, AssertionError) as error:
             raise AssertionError(f"{self.name} cannot be reached over ssh: {error}") from error
 
-    def shell(self, script: str, *arguments: str) -> Seen:
+    def shell(self, script: str, *arguments: str) -> CommandResult:
         """Runs a shell script with arguments as $1, $2, …, for the few checks that need a pipe or redirection."""
         return self.run("sh", "-c", script, "sh", *arguments)
 
-    def patiently(self, *command: str) -> Seen:
-        """Runs a command without output that may hang, as on a share whose server is away: status HANGS then.
+    def run_or_hang(self, *command: str) -> CommandResult:
+        """Runs a command that may hang, such as on a share whose server is down; its output is discarded.
 
-        It is left alone after ten seconds and not waited for: such a process may not even end when it is killed.
+        After ten seconds the result's status is HANGS. The process is killed but not waited for, because a process
+        that waits for NFS may not end even then.
         """
-        return self.shell(PATIENTLY, *command)
+        return self.shell(RUN_OR_HANG, *command)
 
-    def as_user(self, user: str, script: str, *arguments: str) -> Seen:
+    def as_user(self, user: str, script: str, *arguments: str) -> CommandResult:
         """Runs a shell script as another user, to try what that user may really do."""
         return self.run("runuser", "-u", user, "--", "sh", "-c", script, "sh", *arguments)
 
+    def reaches(self, address: str, port: str) -> bool:
+        """True if a TCP connection from this host opens; a packet that is dropped counts as refused."""
+        return self.shell(CONNECT, address, port).ok
+
 
 class Hosts:
-    """Every host of the inventory that the environment file names; NotProved where it names none."""
+    """Every host of the environment file's inventory; NotProved if the file names no inventory."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
@@ -104,13 +109,13 @@ class Hosts:
 
     @property
     def known(self) -> bool:
-        """True if there is an inventory at all."""
+        """True if the environment file names an inventory."""
         return self._environment.inventory is not None
 
     @cached_property
     def _runner(self) -> AnsibleRunner:
         if self._environment.inventory is None:
-            raise NotProved(f"{self._environment.path.name} names no inventory, so no host can be looked at")
+            raise NotProved(f"{self._environment.path.name} names no inventory, so hosts cannot be checked")
         if self._environment.vault_password_file:
             os.environ["ANSIBLE_VAULT_PASSWORD_FILE"] = str(self._environment.vault_password_file)
         return AnsibleRunner(str(self._environment.inventory))
@@ -124,7 +129,7 @@ class Hosts:
         if name not in self._named:
             connection = self._runner.get_host(name)
             if connection is None:
-                raise NotProved(f"{name}: only hosts that the inventory reaches by ssh can be looked at")
+                raise NotProved(f"{name}: only hosts that the inventory reaches over ssh can be checked")
             self._named[name] = Host(name, connection)
         return self._named[name]
 
@@ -144,7 +149,7 @@ class Hosts:
         return self.variable(name, "ansible_host", name)
 
 
-def here(command: Sequence[str], environment: Environment, *, timeout: float = 600) -> Seen:
+def here(command: Sequence[str], environment: Environment, *, timeout: float = 600) -> CommandResult:
     """Runs an argument list on this machine, in the environment file's directory."""
     try:
         done = subprocess.run(
@@ -152,4 +157,4 @@ def here(command: Sequence[str], environment: Environment, *, timeout: float = 6
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise AssertionError(f"{command[0]}: {error}") from error
-    return Seen("this machine", done.returncode, done.stdout, done.stderr)
+    return CommandResult("this machine", done.returncode, done.stdout, done.stderr)

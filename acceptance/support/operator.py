@@ -1,4 +1,4 @@
-"""What an operator does to the cluster, with the commands of the environment file; the journal knows every change."""
+"""What an operator does to the cluster, with the commands of the environment file. Changes are in the undo log."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from functools import cached_property
 
 from acceptance.support.environment import Environment
 from acceptance.support.eventually import eventually
-from acceptance.support.hosts import Hosts, Seen, here
-from acceptance.support.journal import Change, Journal
+from acceptance.support.hosts import CommandResult, Hosts, here
+from acceptance.support.undo_log import Change, UndoLog
 
 NODE_STATE = "node-state"
 
 
 @dataclass(frozen=True)
 class NodeState:
-    """One node as the balancer's own list shows it. Load is in the balancer's unit, age in seconds."""
+    """One node as the balancer lists it. Load is in the balancer's unit, age in seconds."""
 
     name: str
     url: str
@@ -30,98 +30,99 @@ class NodeState:
 
     @property
     def takes_meetings(self) -> bool:
-        """True if the operator wants it and the balancer sees it."""
+        """True if the node is enabled and online."""
         return self.admin_state == "enabled" and self.observed_state == "online"
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         """Its state in a few words, for messages."""
-        because = f" ({self.reason})" if self.reason else ""
-        return f"{self.name} is {self.admin_state} and {self.observed_state}{because}"
+        reason = f" ({self.reason})" if self.reason else ""
+        return f"{self.name} is {self.admin_state} and {self.observed_state}{reason}"
 
 
 class Operator:
-    """The operator's hands: lists nodes, changes their state, restarts hosts, and puts things back."""
+    """Lists nodes, changes and restores their states, restarts hosts."""
 
-    def __init__(self, environment: Environment, hosts: Hosts, journal: Journal) -> None:
+    def __init__(self, environment: Environment, hosts: Hosts, undo_log: UndoLog) -> None:
         self._environment = environment
         self._hosts = hosts
-        self._journal = journal
+        self._undo_log = undo_log
 
     def nodes(self) -> list[NodeState]:
-        """Every node that the balancer knows; AssertionError if the command fails or prints something else."""
-        seen = self._run(self._environment.operator.node_list).succeeded()
+        """Every node that the balancer knows; AssertionError if the command fails or prints no such list."""
+        result = self._run(self._environment.operator.node_list).succeeded()
         try:
-            content = json.loads(seen.output)
+            content = json.loads(result.output)
             assert content["version"] == 1, f"node_list prints version {content['version']}, this suite reads version 1"
             return [_node_state(item) for item in content["nodes"]]
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise AssertionError(
-                f"node_list on {seen.host} does not print the list of nodes as JSON: {error}"
+                f"node_list on {result.host} does not print the list of nodes as JSON: {error}"
             ) from error
 
     def node(self, name: str) -> NodeState:
-        """One node of that list; AssertionError if the balancer does not know it."""
+        """The state of one node; AssertionError if the balancer does not know it."""
         found = [state for state in self.nodes() if state.name == name]
         assert found, f"the balancer does not know node {name}"
         return found[0]
 
     def set_state(self, name: str, state: str, *, within: float = 0.0) -> None:
-        """Enables, drains or disables a node, after noting its present state in the journal.
+        """Enables, drains or disables a node; its former state is in the undo log before that.
 
-        within: seconds in which the command may go on refusing, as it does while a meeting that has just ended is
-        still counted.
+        within: seconds in which the command may still fail. It does while a meeting that has just ended is counted.
         """
-        self._journal.will_change(NODE_STATE, name, self.node(name).admin_state)
+        self._undo_log.will_change(NODE_STATE, name, self.node(name).admin_state)
         eventually(
-            lambda: self._command(name, state), lambda seen: seen.ok, within=within, otherwise=lambda seen: seen.words
+            lambda: self._command(name, state),
+            lambda result: result.ok,
+            within=within,
+            otherwise=lambda result: result.summary,
         )
 
     def changed(self) -> frozenset[str]:
-        """Names of the nodes whose former state is still to be given back to them."""
-        return frozenset(change.name for change in self._journal.pending(NODE_STATE))
+        """Names of the nodes whose former state is not restored yet."""
+        return frozenset(change.name for change in self._undo_log.pending(NODE_STATE))
 
-    def put_back(self, *, leaving: Collection[str] = ()) -> list[str]:
-        """Gives every changed node but those of `leaving` its former state; one line for each, for the report.
+    def restore(self, *, except_for: Collection[str] = ()) -> list[str]:
+        """Restores the former state of every changed node except the given ones; returns one line for each.
 
-        One that cannot be put back keeps no other waiting; AssertionError then names each of them.
+        All of them are tried. AssertionError then names each that could not be restored, and why.
         """
-        done, troubles = [], []
-        for change in self._journal.pending(NODE_STATE):
-            if change.name in leaving:
+        done, errors = [], []
+        for change in self._undo_log.pending(NODE_STATE):
+            if change.name in except_for:
                 continue
             try:
-                done.append(self._put_back(change))
+                done.append(self._restore(change))
             except AssertionError as error:
-                troubles.append(f"node {change.name} could not be put back to {change.before}: {error}")
-        assert not troubles, "; ".join(troubles)
+                errors.append(f"node {change.name} could not be restored to {change.before}: {error}")
+        assert not errors, "; ".join(errors)
         return done
 
-    def _put_back(self, change: Change) -> str:
-        seen = self._command(change.name, change.before)
-        # An operator may have removed it meanwhile: then nobody waits for its state.
-        if known := seen.ok or change.name in {state.name for state in self.nodes()}:
-            seen.succeeded()
-        self._journal.put_back(NODE_STATE, change.name)
-        words = f"{change.before} again" if known else "no longer known to the balancer"
-        return f"node {change.name} is {words}"
+    def _restore(self, change: Change) -> str:
+        result = self._command(change.name, change.before)
+        # If an operator has removed the node since, there is nothing to restore.
+        if known := result.ok or change.name in {state.name for state in self.nodes()}:
+            result.succeeded()
+        self._undo_log.undone(NODE_STATE, change.name)
+        return f"node {change.name} is {f'{change.before} again' if known else 'no longer known to the balancer'}"
 
     def restart_host(self, host: str) -> None:
-        """Brings a host down and up again; returns when it answers."""
+        """Restarts a host; returns when it answers again."""
         self._run(self._environment.operator.host_restart, here_only=True, host=host).succeeded()
 
-    def queue_says(self, record_id: str) -> list[str]:
-        """The lines of the balancer's queue of recordings that are about one recording."""
-        seen = self._run(self._environment.operator.recording_queue)
-        return [" ".join(line.split()) for line in seen.output.splitlines() if record_id in line]
+    def queue_lines(self, record_id: str) -> list[str]:
+        """The lines about one recording in the balancer's queue of recordings."""
+        result = self._run(self._environment.operator.recording_queue)
+        return [" ".join(line.split()) for line in result.output.splitlines() if record_id in line]
 
     @cached_property
     def balancer_version(self) -> str:
-        """What the version command prints, or its last path element."""
-        seen = self._run(self._environment.operator.version)
-        return seen.output.strip().rsplit("/", 1)[-1] if seen.ok else f"unknown: {seen.errors.strip()}"
+        """What the version command prints; if that is a path, its last element."""
+        result = self._run(self._environment.operator.version)
+        return result.output.strip().rsplit("/", 1)[-1] if result.ok else f"unknown: {result.errors.strip()}"
 
-    def _command(self, name: str, state: str) -> Seen:
+    def _command(self, name: str, state: str) -> CommandResult:
         commands = self._environment.operator
         command = {
             "enabled": commands.node_enable,
@@ -130,7 +131,7 @@ class Operator:
         }[state]
         return self._run(command, node=name)
 
-    def _run(self, command: tuple[str, ...], *, here_only: bool = False, **fill: str) -> Seen:
+    def _run(self, command: tuple[str, ...], *, here_only: bool = False, **fill: str) -> CommandResult:
         fill["inventory"] = str(self._environment.inventory or "")
         filled = [_fill(part, fill) for part in command]
         run_on = self._environment.operator.run_on
@@ -140,7 +141,7 @@ class Operator:
 
 
 def _fill(part: str, fill: dict[str, str]) -> str:
-    # Not str.format: braces that are no placeholder of ours (awk, JSON) stay as they are.
+    # str.format would fail on other braces, such as those of awk or JSON.
     for name, value in fill.items():
         part = part.replace("{" + name + "}", value)
     return part

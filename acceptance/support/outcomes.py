@@ -1,4 +1,4 @@
-"""What can come out of a scenario, and when a run as a whole counts as accepted."""
+"""The outcomes of a scenario, and when a run as a whole is accepted."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
-from acceptance.support.environment import Gap
+from acceptance.support.environment import AcceptedGap
 
 
 class NotProved(Exception):  # noqa: N818 - an outcome of its own, not an error
-    """The scenario could not be judged here, so the promise is neither kept nor broken. The text says why."""
+    """The scenario could not be judged here: the promise was seen neither kept nor broken. The text says why."""
 
 
 class Outcome(StrEnum):
@@ -25,12 +25,12 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """One sentence of a scenario, how it went, and what was seen (texts for people)."""
+    """One sentence of a scenario, whether it held, and what was observed (texts for people)."""
 
     sentence: str
     seconds: float
     ok: bool
-    seen: tuple[str, ...] = ()
+    observations: tuple[str, ...] = ()
 
 
 @dataclass
@@ -44,17 +44,17 @@ class Result:
     seconds: float = 0.0
     message: str = ""
     steps: list[Step] = field(default_factory=list)
-    seen: list[str] = field(default_factory=list)
+    observations: list[str] = field(default_factory=list)
     accepted: str = ""
 
     @property
-    def spoils(self) -> bool:
+    def prevents_acceptance(self) -> bool:
         """True if the run cannot be accepted because of this result."""
         return self.outcome is not Outcome.PASSED and not self.accepted
 
 
-def accept_gaps(results: Iterable[Result], gaps: Iterable[Gap]) -> None:
-    """Marks results that the environment file allows to be skipped or unproved; a failure is never allowed."""
+def accept_gaps(results: Iterable[Result], gaps: Iterable[AcceptedGap]) -> None:
+    """Marks skipped and unproved results that the environment file accepts. A failure is never accepted."""
     gaps = list(gaps)
     for result in results:
         if result.outcome in (Outcome.SKIPPED, Outcome.NOT_PROVED):

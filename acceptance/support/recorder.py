@@ -1,4 +1,4 @@
-"""A pytest plugin that listens to a run: how each scenario went, step by step, and how the run as a whole counts."""
+"""A pytest plugin that records the outcome of each scenario, enforces deadlines, and sets the run's exit status."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from acceptance.support.environment import Gap
+from acceptance.support.environment import AcceptedGap
 from acceptance.support.meetings import LATER
 from acceptance.support.outcomes import NotProved, Outcome, Result, Step, accept_gaps
-from acceptance.support.report import Head
+from acceptance.support.report_head import Head
 
-#: How a remark begins that is about what an earlier run left.
+#: Begins a remark about something that an earlier run left behind.
 EARLIER = "From an earlier run: "
-#: Seconds by which the last look of a step may end after its deadline.
+#: Seconds that a step may take beyond its deadline: its last observation may begin in time and end later.
 GRACE = 2.0
 _DEADLINE = re.compile(r"\bwithin ([0-9.]+) seconds\b")
 _RESULT = pytest.StashKey[Result]()
@@ -25,14 +25,24 @@ _STEP_STARTED = pytest.StashKey[float]()
 
 
 class Recorder:
-    """Gathers one Result for each scenario and host check."""
+    """Collects one Result for each scenario and host check.
+
+    A step fails if it takes longer than the "within N seconds" of its sentence, so step functions need not check it.
+    """
 
     def __init__(
-        self, config: pytest.Config, gaps: tuple[Gap, ...], secrets: Iterable[str] = (), *, patience: float = 1.0
+        self,
+        config: pytest.Config,
+        gaps: tuple[AcceptedGap, ...],
+        secrets: Iterable[str] = (),
+        *,
+        patience: float = 1.0,
+        grace: float = GRACE,
     ) -> None:
-        """secrets: never shown; patience: every deadline in the sentences is multiplied by it."""
+        """secrets: never shown; patience: multiplies every deadline; grace: see GRACE (seconds)."""
         self._config = config
         self._patience = patience
+        self._grace = grace
         self.results: list[Result] = []
         self.remarks: list[str] = []
         self.head: Head | None = None
@@ -40,22 +50,22 @@ class Recorder:
         self._secrets = tuple(secrets)
 
     def note(self, item: pytest.Item, text: str) -> None:
-        """Adds something seen to the scenario that runs now; the report shows it under its step."""
-        _result(item).seen.append(self._without_secrets(text))
+        """Adds an observation to the running scenario; the report shows it under the current step."""
+        _result(item).observations.append(self._without_secrets(text))
 
-    def clean_up(self, duties: Iterable[Callable[[], list[str]]]) -> Result:
-        """Runs the duties at the end of a run, each one though another fails, and judges the result."""
+    def clean_up(self, tasks: Iterable[Callable[[], list[str]]]) -> Result:
+        """Runs all clean-up tasks of the end of a run, even if one fails, and records the result."""
         result = Result("clean-up/everything is as it was", "Clean-up", "everything is as it was", Outcome.PASSED)
         started = time.monotonic()
-        for duty in duties:
+        for task in tasks:
             try:
-                result.seen += map(self._without_secrets, duty())
+                result.observations += map(self._without_secrets, task())
             except (AssertionError, NotProved) as error:
                 result.outcome = Outcome.FAILED
                 result.message += self._without_secrets(f"{error}\n")
-        # What an earlier run could not remove is no fault of this one.
+        # This run must not be blamed for what an earlier run could not remove.
         known = {remark.removeprefix(EARLIER) for remark in self.remarks}
-        later = [line for line in result.seen if line.startswith(LATER) and line not in known]
+        later = [line for line in result.observations if line.startswith(LATER) and line not in known]
         if later and result.outcome is Outcome.PASSED:
             result.outcome, result.message = Outcome.NOT_PROVED, "\n".join(later)
         result.seconds = time.monotonic() - started
@@ -66,9 +76,9 @@ class Recorder:
         request.node.stash[_STEP_STARTED] = time.monotonic()
 
     def pytest_bdd_after_step(self, request: pytest.FixtureRequest, step: Any) -> None:
-        told = late(step.name, self._seconds(request.node), self._patience)
-        self._step(request.node, step, ok=not told)
-        assert not told, told
+        error = lateness(step.name, self._seconds(request.node), self._patience, self._grace)
+        self._step(request.node, step, ok=not error)
+        assert not error, error
 
     def pytest_bdd_step_error(self, request: pytest.FixtureRequest, step: Any) -> None:
         self._step(request.node, step, ok=False)
@@ -76,8 +86,8 @@ class Recorder:
     def _step(self, item: pytest.Item, step: Any, *, ok: bool) -> None:
         result = _result(item)
         seconds = self._seconds(item)
-        result.steps.append(Step(f"{step.keyword.strip()} {step.name}", seconds, ok, tuple(result.seen)))
-        result.seen.clear()
+        result.steps.append(Step(f"{step.keyword.strip()} {step.name}", seconds, ok, tuple(result.observations)))
+        result.observations.clear()
 
     @staticmethod
     def _seconds(item: pytest.Item) -> float:
@@ -93,9 +103,10 @@ class Recorder:
             report.outcome = "skipped"
             report.longrepr = (path, line or 0, f"{Outcome.NOT_PROVED}: {call.excinfo.value}")
         elif call.excinfo is not None and report.failed:
-            # In plain words, for junit too; --tb=long asks for all of it.
-            long = self._config.option.tbstyle != "auto"
-            text = report.longreprtext if long else f"{_words(call.excinfo.value)}\n{call.excinfo.getrepr().reprcrash}"
+            # The message alone, for junit.xml too; --tb=long shows the whole traceback.
+            text = f"{_message(call.excinfo.value)}\n{call.excinfo.getrepr().reprcrash}"
+            if self._config.option.tbstyle != "auto":
+                text = report.longreprtext
             report.longrepr = self._without_secrets(text)
         self._take(item, report, call)
         return report
@@ -114,7 +125,7 @@ class Recorder:
             result.outcome = Outcome.SKIPPED
         else:
             result.outcome = Outcome.FAILED
-        result.message = self._without_secrets(_words(value))
+        result.message = self._without_secrets(_message(value))
 
     def _without_secrets(self, text: str) -> str:
         for secret in self._secrets:
@@ -128,7 +139,7 @@ class Recorder:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         accept_gaps(self.results, self._gaps)
-        if any(result.spoils for result in self.results) and session.exitstatus == pytest.ExitCode.OK:
+        if any(result.prevents_acceptance for result in self.results) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -141,12 +152,12 @@ class Recorder:
             write(remark)
 
 
-def late(sentence: str, seconds: float, patience: float) -> str:
-    """What to say of a step that did what it says, but not in the time that it says; else ""."""
-    found = _DEADLINE.search(sentence)
-    if found is None or seconds <= float(found[1]) * patience + GRACE:
+def lateness(sentence: str, seconds: float, patience: float, grace: float = GRACE) -> str:
+    """The message about a step that held, but only after its deadline; "" if it was in time or has no deadline."""
+    deadline = _DEADLINE.search(sentence)
+    if deadline is None or seconds <= float(deadline[1]) * patience + grace:
         return ""
-    return f"it came out right, but only after {seconds:.1f} s: {sentence}"
+    return f"it held, but only after {seconds:.1f} s: {sentence}"
 
 
 def _result(item: pytest.Item) -> Result:
@@ -161,7 +172,7 @@ def _new_result(item: pytest.Item) -> Result:
     title = (inspect.getdoc(getattr(item, "function", None)) or check.replace("_", " ")).splitlines()[0]
     if item.path.parent.name == "infra":
         return Result(f"infra/{group}/{check}", f"Hosts: {group}", title + _example(item), Outcome.PASSED)
-    # pytest-bdd documents each scenario's function as "path of the feature: scenario".
+    # The docstring that pytest-bdd gives a scenario's function is "path of the feature: scenario".
     scenario = title.partition(": ")[2]
     shown = scenario
     for name, value in (
@@ -176,8 +187,8 @@ def _example(item: pytest.Item) -> str:
     return f" ({parameters})" if parameters else ""
 
 
-def _words(error: BaseException) -> str:
-    """The message of a failure for people: the text of an assertion without pytest's introspection lines."""
+def _message(error: BaseException) -> str:
+    """The message of a failure: for an assertion its text without pytest's introspection lines."""
     text = str(error) or type(error).__name__
     if isinstance(error, AssertionError):
         return text.split("\nassert ", 1)[0].strip()

@@ -1,4 +1,4 @@
-"""Recordings as a front end and a player see them: listed by getRecordings, played file by file."""
+"""Recordings as a front end lists them and as a player loads them, file by file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import requests
 
 from acceptance.support.bbb import BBB
 
-#: What BBB's own player asks for below /presentation/ID/ (reference 5.4); a recording need not have all of it.
+#: Files that BBB's own player requests below /presentation/ID/. A recording need not have all of them.
 PRESENTATION_FILES = (
     *("metadata.xml", "shapes.svg", "panzooms.xml", "cursor.xml", "slides_new.xml", "deskshare.xml"),
     *("presentation_text.json", "captions.json", "polls.json", "external_videos.json", "notes.html", "tldraw.json"),
@@ -29,7 +29,7 @@ LINKED = re.compile(r'(?:xlink:href|href|src)="([^"#:]+\.(?:png|svg|jpe?g|webm|m
 
 @dataclass(frozen=True)
 class Format:
-    """One format of a recording: its type, the link for people, its length (minutes) and its preview images."""
+    """One format of a recording: its type, the link for users, its length (minutes) and its preview images."""
 
     type: str
     url: str
@@ -39,7 +39,7 @@ class Format:
 
 @dataclass(frozen=True)
 class Recording:
-    """One recording as getRecordings gives it; times are Unix milliseconds as text."""
+    """One recording as getRecordings lists it; times are Unix milliseconds as text."""
 
     id: str
     meeting_id: str
@@ -51,7 +51,7 @@ class Recording:
     formats: tuple[Format, ...]
 
     def compared(self) -> dict[str, object]:
-        """What node and balancer must agree on; links differ, they name their own host."""
+        """What node and balancer must agree about. Links are left out because they name different hosts."""
         return {
             "meetingID": self.meeting_id,
             "name": self.name,
@@ -64,7 +64,7 @@ class Recording:
 
 
 def listed(api: BBB, record_id: str) -> Recording | None:
-    """The recording as one endpoint lists it, or None; BBBError if the call fails."""
+    """The recording as one endpoint lists it, or None if it does not; BBBError if the call fails."""
     answer = api.call("getRecordings", recordID=record_id).succeeded()
     for element in answer.all("recordings/recording"):
         if element.findtext("recordID") == record_id:
@@ -73,7 +73,7 @@ def listed(api: BBB, record_id: str) -> Recording | None:
 
 
 def files(api: BBB, origin: str, recording: Recording) -> Iterator[tuple[str, bool]]:
-    """Every URL that a player could ask for at an origin, each with whether the recording must have it."""
+    """Every URL that a player may request at an origin, and whether the recording must have it."""
     for one in recording.formats:
         if one.type == "presentation":
             base = f"{origin}/presentation/{recording.id}/"
@@ -89,7 +89,7 @@ def files(api: BBB, origin: str, recording: Recording) -> Iterator[tuple[str, bo
 
 
 def media_missing(statuses: dict[str, int], recording: Recording) -> bool:
-    """True if a presentation has neither sound nor picture among the files that loaded."""
+    """True if none of the files that loaded has a presentation's sound or picture."""
     if not any(one.type == "presentation" for one in recording.formats):
         return False
     loaded = [url for url, status in statuses.items() if status == requests.codes.ok]
@@ -97,7 +97,7 @@ def media_missing(statuses: dict[str, int], recording: Recording) -> bool:
 
 
 def load(api: BBB, url: str) -> tuple[int, int]:
-    """HTTP status and size (bytes) of a file; it is read whole, so that a transfer cut short is noticed."""
+    """HTTP status and size (bytes) of a file. It is read to the end, so an interrupted transfer is noticed."""
     response = api.get(url, allow_redirects=False)
     return response.status_code, len(response.content)
 
@@ -110,7 +110,7 @@ def _linked(api: BBB, base: str, names: tuple[str, ...]) -> Iterator[str]:
 
 
 def _captions(api: BBB, base: str) -> Iterator[str]:
-    """A player takes each language of captions.json from a file of its own."""
+    """A player loads one file for each language in captions.json."""
     response = api.get(f"{base}captions.json", allow_redirects=False)
     if response.ok:
         yield from (f"{base}caption_{quote(each['locale'])}.vtt" for each in response.json())

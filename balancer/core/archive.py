@@ -1,6 +1,6 @@
-"""What may stand in an archive of the spool: ``<format>/<recordID>/…``, plain files and directories, one recording.
+"""What an archive of the spool may contain: ``<format>/<recordID>/…``, plain files and directories, one recording.
 
-The layout is Scalelite's; an archive holds one format or several. Every name is hostile until it passed here.
+The layout is Scalelite's. An archive holds one format or several. Every name is hostile until it passed here.
 """
 
 from collections.abc import Iterable
@@ -20,21 +20,21 @@ _LONGEST_DELAY = 3600.0
 
 
 class ArchiveRefusedError(BalancerError):
-    """The archive can never be imported as it is; the text names the thing and, after a semicolon, the remedy."""
+    """The archive can never be imported as it is. The text names the fault and, after a semicolon, the remedy."""
 
 
 class ArchiveTruncatedError(BalancerError):
-    """The archive ends too early: it is still being written, or its transfer broke off."""
+    """The archive ends too early: it is still being written, or its transfer was interrupted."""
 
 
 def retry_delay(attempts: int, interval: float) -> float:
-    """Seconds until the next attempt: one interval after the first, then twice as long each time, up to an hour."""
+    """Seconds until the next attempt: one interval after the first, doubled each time, at most an hour."""
     return min(interval * 2.0 ** min(attempts - 1, 30), _LONGEST_DELAY)
 
 
 @dataclass(frozen=True)
 class Member:
-    """A tar member, in the rules' words. kind: "file", "directory", or the name of what it is instead."""
+    """A tar member. kind: "file", "directory", or the name of the kind that it has instead."""
 
     name: str
     kind: str
@@ -43,7 +43,7 @@ class Member:
 
 @dataclass
 class Contents:
-    """What the accepted members amount to."""
+    """Summary of the accepted members."""
 
     record_id: str
     formats: set[str] = field(default_factory=set)
@@ -52,10 +52,10 @@ class Contents:
 
 
 def check(members: Iterable[Member], *, limit_bytes: int) -> Contents:
-    """Accept all members or raise ArchiveRefusedError; members are judged one at a time, before any is written.
+    """Accept all members or raise ArchiveRefusedError. Members are checked one at a time, before any is written.
 
-    limit_bytes: of all files together. Members without holes that lie one behind the other, as the reader sees to,
-    cannot hold more than the archive itself either.
+    limit_bytes: of all files together. The reader ensures that members have no holes and follow each other, so their
+    total cannot exceed the archive's own size either.
     """
     contents: Contents | None = None
     kinds: dict[tuple[str, ...], str] = {}
@@ -86,14 +86,14 @@ def safe_path(name: str) -> tuple[str, ...]:
         raise ArchiveRefusedError(f"member {shown} has unprintable characters in its name; rename the file on the node")
     if name.startswith("/"):
         raise ArchiveRefusedError(f"member {shown} has an absolute path; pack it relative to the published directory")
-    # "./presentation/…" is how some tars write it: a leading dot is no step anywhere.
+    # Some tars write "./presentation/…". A dot leads nowhere.
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if ".." in parts:
-        raise ArchiveRefusedError(f"member {shown} leads out of the archive; it must not be trusted")
+        raise ArchiveRefusedError(f"member {shown} leads out of the archive; do not trust it")
     if len(name.encode()) > _MAX_PATH_BYTES or any(len(part.encode()) > _MAX_NAME_BYTES for part in parts):
-        raise ArchiveRefusedError(f"member {shown} has too long a name; rename the file on the node")
+        raise ArchiveRefusedError(f"member {shown} has a name that is too long; rename the file on the node")
     if len(parts) > _MAX_DEPTH:
-        raise ArchiveRefusedError(f"member {shown} lies deeper than {_MAX_DEPTH} directories")
+        raise ArchiveRefusedError(f"member {shown} is more than {_MAX_DEPTH} directories deep")
     if parts and not is_format(parts[0]):
         raise ArchiveRefusedError(f"member {shown} begins with {parts[0]!r}, which is no format's name")
     if len(parts) > 1 and not is_record_id(parts[1]):
@@ -104,17 +104,17 @@ def safe_path(name: str) -> tuple[str, ...]:
 def _known_kind(member: Member) -> None:
     if member.kind not in ("file", "directory"):
         raise ArchiveRefusedError(
-            f"member {member.name[:200]!a} is a {member.kind}; only files and directories are taken"
+            f"member {member.name[:200]!a} is a {member.kind}; only files and directories are accepted"
         )
 
 
 def _unique(kinds: dict[tuple[str, ...], str], path: tuple[str, ...], member: Member) -> None:
-    """Directories may be named again; a file stands once, and neither below a file nor in a directory's place."""
+    """Directories may appear again. A file may appear once, and neither below a file nor as a directory too."""
     for depth in range(1, len(path)):
         if kinds.setdefault(path[:depth], "directory") == "file":
-            raise ArchiveRefusedError(f"member {member.name[:200]!a} lies below a file of the same archive")
+            raise ArchiveRefusedError(f"member {member.name[:200]!a} is below a file of the same archive")
     if path in kinds and "file" in (kinds[path], member.kind):
-        raise ArchiveRefusedError(f"member {member.name[:200]!a} stands in the archive twice; pack it anew")
+        raise ArchiveRefusedError(f"member {member.name[:200]!a} is in the archive twice; pack it again")
     kinds[path] = member.kind
 
 
@@ -129,7 +129,7 @@ def _one_recording(contents: Contents, path: tuple[str, ...], member: Member) ->
 def _file_in_place(member: Member, path: tuple[str, ...]) -> None:
     if member.kind == "file" and len(path) < 3:
         raise ArchiveRefusedError(
-            f"member {member.name[:200]!a} does not lie in <format>/<recordID>/; pack the published directory"
+            f"member {member.name[:200]!a} is not below <format>/<recordID>/; pack the published directory"
         )
     if member.size < 0:
         raise ArchiveRefusedError(f"member {member.name[:200]!a} has a negative size")
@@ -138,7 +138,7 @@ def _file_in_place(member: Member, path: tuple[str, ...]) -> None:
 def _bomb(contents: Contents, limit_bytes: int) -> None:
     if contents.unpacked_bytes > limit_bytes:
         raise ArchiveRefusedError(
-            f"unpacks to more than {limit_bytes} bytes; raise balancer_import_limit_bytes if that is meant"
+            f"unpacks to more than {limit_bytes} bytes; raise balancer_import_limit_bytes if that is intended"
         )
 
 

@@ -1,4 +1,4 @@
-"""Addresses that nodes call back: each carries a token, since BBB signs none of its callbacks (reference: 3.2.7)."""
+"""Callback addresses for nodes. Each has a token, because BBB does not sign its meetingEndedURL callback."""
 
 import base64
 import binascii
@@ -8,19 +8,19 @@ from collections.abc import Iterable
 
 from balancer.core.tenants import Tenant
 
-#: The hyphen keeps it apart from every shape of a BBB call's path (web.paths).
+#: The hyphen keeps it distinct from every shape of a BBB call's path (web.canonical_paths).
 MEETING_ENDED = "/bigbluebutton/callbacks/meeting-ended"
 _PURPOSE = b"meeting ended"
 
 
 def meeting_ended_url(origin: str, tenant: Tenant, meeting_id: str) -> str:
-    """Where a node tells that a tenant's meeting has ended; origin: of the balancer, without a path."""
+    """The address at which a node reports the end of a tenant's meeting. origin: the balancer's, without a path."""
     named = base64.urlsafe_b64encode(meeting_id.encode()).decode().rstrip("=")
     return f"{origin}{MEETING_ENDED}?token={tenant.id}.{named}.{_mark(tenant.secrets[0], tenant.id, meeting_id)}"
 
 
 def ended_meeting(tenants: Iterable[Tenant], token: str) -> tuple[Tenant, str] | None:
-    """The tenant and the meetingID that a token names; None unless it was made with one of that tenant's secrets."""
+    """The tenant and the meetingID of a token; None unless it was made with one of that tenant's secrets."""
     number, _, rest = token.partition(".")
     named, _, mark = rest.partition(".")
     tenant = next((each for each in tenants if str(each.id) == number), None)
@@ -30,11 +30,11 @@ def ended_meeting(tenants: Iterable[Tenant], token: str) -> tuple[Tenant, str] |
         return None
     if tenant is None or not mark.isascii():
         return None
-    # Meetings run for weeks: a token outlives the rotation of a secret.
+    # Any of the secrets, because meetings run for weeks and a token outlives the rotation of a secret.
     right = [hmac.compare_digest(_mark(secret, tenant.id, meeting_id), mark) for secret in tenant.secrets]
     return (tenant, meeting_id) if any(right) else None
 
 
 def _mark(secret: str, tenant_id: int, meeting_id: str) -> str:
-    told = b"\0".join((_PURPOSE, str(tenant_id).encode(), meeting_id.encode()))
-    return hmac.new(secret.encode(), told, hashlib.sha256).hexdigest()
+    message = b"\0".join((_PURPOSE, str(tenant_id).encode(), meeting_id.encode()))
+    return hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()

@@ -1,6 +1,6 @@
 """BBB's request signature: the hex digest of call name, raw query string and shared secret.
 
-Source: bbb-web's GetChecksumValidator and ParamsProcessorUtil; the digest is told by its length.
+Source: bbb-web's GetChecksumValidator and ParamsProcessorUtil. The length of a checksum determines its digest.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ _PARAMETER = re.compile(rb"(?:^|&)checksum=([^&]*)")
 
 
 def sign(call: str, query: bytes, secret: str, algorithm: str) -> str:
-    """The checksum over ``query``, which holds no checksum; call is the path after ``api/``, such as "create"."""
+    """The checksum of ``query``, which has none yet; call: the path after ``api/``, such as "create"."""
     return hashlib.new(algorithm, call.encode() + query + secret.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -25,20 +25,20 @@ def split(query: bytes) -> tuple[bytes, list[bytes]]:
 
 
 def digest(given: str) -> str:
-    """Which digest a checksum is of, told by its length; "none" where it is of none that BBB knows."""
+    """The digest that a checksum was made with, by its length; "none" if BBB knows no such digest."""
     return _BY_LENGTH.get(len(given), "none")
 
 
 def matches(call: str, query: bytes, given: str, secrets: Iterable[str], allowed: Collection[str]) -> bool:
     """Whether ``given`` signs ``query`` (without checksum) with any of the secrets and an allowed digest.
 
-    Every secret is tried, in constant time each, so that timing tells nothing about which one is right.
+    Every secret is tried, in constant time each, so that timing does not reveal which one is right.
     """
     algorithm = _BY_LENGTH.get(len(given))
     if algorithm is None or algorithm not in allowed or not given.isascii():
         return False
     lowered = given.lower()
-    found = False
+    matched = False
     for secret in secrets:
-        found |= bool(secret) and hmac.compare_digest(sign(call, query, secret, algorithm), lowered)
-    return found
+        matched |= bool(secret) and hmac.compare_digest(sign(call, query, secret, algorithm), lowered)
+    return matched

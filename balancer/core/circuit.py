@@ -1,22 +1,22 @@
-"""A node's circuit in one process: after failures in a row nothing is sent to it for a while, then one call tries.
+"""A circuit breaker for one node in one process: after failures in a row no call is sent for a while, then one tries.
 
-Only failures to get any answer count: they hold a thread until their time is up. An answer, good or bad, closes it.
+Only calls without any answer count as failures: they hold a thread until they time out. Any answer closes the circuit.
 """
 
 from dataclasses import dataclass, replace
 
-#: Failures in a row after which it opens.
+#: Failures in a row after which the circuit opens.
 FAILURES = 3
-#: Seconds for which nothing is sent after a failure, and for which one call has the trial to itself.
+#: Seconds without calls after a failure; also the time that a trial call has to itself.
 REST = 2.0
 
 
 @dataclass(frozen=True)
 class Circuit:
-    """Closed as it begins, and anew after an answer. Times are any clock's seconds."""
+    """Closed at first, and again after an answer. Times are seconds of any clock."""
 
     failures: int = 0  #: in a row
-    reason: str = ""  #: of the last one: dns connect tls slow
+    reason: str = ""  #: of the last failure: dns connect tls slow
     rests_until: float | None = None  #: None while closed
 
     def admits(self, now: float) -> bool:
@@ -24,7 +24,7 @@ class Circuit:
         return self.rests_until is None or now >= self.rests_until
 
     def tried(self, now: float) -> "Circuit":
-        """As a call is sent: an open one admits the next only where this one has not ended after ``REST`` seconds."""
+        """After a call was sent: an open circuit admits no other for ``REST`` seconds, unless this one ends before."""
         return self if self.rests_until is None else replace(self, rests_until=now + REST)
 
     def failed(self, now: float, reason: str) -> "Circuit":

@@ -1,10 +1,15 @@
-"""Ends a meeting on its node: exactly that one, and no later meeting of the same meetingID."""
+"""Ends one particular meeting at its node, and no later meeting with the same meetingID."""
+
+from collections.abc import Generator
 
 from balancer.core.meetings import NodeCalls
-from balancer.core.node_call import Answer
+from balancer.core.node_call import Answer, refusal
 from balancer.core.nodes import Node
 from balancer.core.parameters import Parameters
 from balancer.errors import BalancerError, NodeError, NodeStatusError
+
+#: Name and parameters.
+Call = tuple[str, Parameters]
 
 
 class NotEndedError(BalancerError):
@@ -13,56 +18,62 @@ class NotEndedError(BalancerError):
 
 def end_at(nodes: NodeCalls, node: Node, meeting_id: str, internal_meeting_id: str) -> bool:
     """Whether the node ends it now; False if it has no such meeting. Raises NotEndedError, NodeError."""
-    for named in names(meeting_id, internal_meeting_id):
+    calls = ending_calls(node, meeting_id, internal_meeting_id)
+    try:
+        call = next(calls)
+        while True:
+            try:
+                answer = nodes.call(node, *call)
+            except NodeError as error:
+                call = calls.throw(error)
+            else:
+                call = calls.send(answer)
+    except StopIteration as result:
+        return bool(result.value)
+
+
+def ending_calls(
+    node: Node, meeting_id: str, internal_meeting_id: str, *, unused: bool = False
+) -> Generator[Call, Answer, bool]:
+    """The calls of ``end_at``, for any kind of client: it sends in each answer or throws in its NodeError.
+
+    unused: end the meeting only if no user ever joined. Raises NotEndedError, NodeError.
+    """
+    # A meeting that is found by its meetingID may be a later one. Its internal ID finds no other meeting.
+    for meeting_name in (internal_meeting_id, meeting_id):
         try:
-            info = nodes.call(node, "getMeetingInfo", info_parameters(named))
-        except NodeError as error:
-            if not takes_no_internal_id(error, named, meeting_id):
+            info = yield "getMeetingInfo", Parameters.of([("meetingID", meeting_name)])
+        except NodeStatusError as error:
+            # BBB up to 2.5 finds a meeting by its internal ID, then fails with HTTP 500 (bigbluebutton#15652).
+            if meeting_name == meeting_id or error.status != 500:
                 raise
             continue
-        if _known(info):
+        if _exists(node, "getMeetingInfo", info):
             break
     else:
         return False
     if info.text("internalMeetingID") != internal_meeting_id:
-        raise NotEndedError(f"{node.name} has another meeting of this ID by now: check again")
-    return _known(nodes.call(node, "end", end_parameters(named, info)))
-
-
-def names(meeting_id: str, internal_meeting_id: str) -> tuple[str, str]:
-    """The IDs to ask a node for, in this order: the internalMeetingID cannot mean a later meeting of the meetingID.
-
-    A meeting that is found by the meetingID may be another one; its internalMeetingID shows whether it is.
-    """
-    return internal_meeting_id, meeting_id
-
-
-def takes_no_internal_id(error: NodeError, named: str, meeting_id: str) -> bool:
-    """Whether the failed getMeetingInfo only means that the node has to be asked by the meetingID.
-
-    BBB up to 2.5 finds a meeting by its internal id, then loses it, and answers HTTP 500 (bigbluebutton#15652).
-    """
-    return named != meeting_id and isinstance(error, NodeStatusError) and error.status == 500
-
-
-def info_parameters(named: str) -> Parameters:
-    """Parameters of the getMeetingInfo that looks for the meeting."""
-    return Parameters.of([("meetingID", named)])
-
-
-def end_parameters(named: str, info: Answer) -> Parameters:
-    """Parameters of the end of the meeting that was found; BBB up to 2.5 checks the moderators' password."""
+        raise NotEndedError(f"{node.name} now has another meeting of this ID: try again")
+    if unused and _has_been_used(info):
+        return False
+    # BBB up to 2.5 checks the moderators' password.
     password = info.text("moderatorPW")
-    return Parameters.of([("meetingID", named)] + [("password", password)] * bool(password))
+    ended = yield "end", Parameters.of([("meetingID", meeting_name)] + [("password", password)] * bool(password))
+    return _exists(node, "end", ended)
 
 
 def is_absent(answer: Answer) -> bool:
-    """Whether the node says that it has no such meeting."""
+    """Whether the node has no such meeting."""
     return not answer.success and answer.message_key == "notFound"
 
 
-def _known(answer: Answer) -> bool:
-    """Whether the node has the meeting that the call named. Raises NotEndedError if it refuses the call."""
+def _exists(node: Node, call: str, answer: Answer) -> bool:
+    """Whether the node has the meeting of the call. Raises NotEndedError if it refuses the call."""
     if not answer.success and not is_absent(answer):
-        raise NotEndedError(f"the node refused: {answer.message_key}")
+        raise NotEndedError(str(refusal(node, call, answer)))
     return answer.success
+
+
+def _has_been_used(info: Answer) -> bool:
+    """Whether a user is in the meeting or has been."""
+    return info.text("hasUserJoined").strip().lower() != "false" or info.text("participantCount").strip() != "0"

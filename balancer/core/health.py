@@ -1,9 +1,11 @@
-"""From polls to a node's state: thresholds down and up, and the case where the fault is ours.
+"""A node's state from its polls: thresholds for failures and passes, and failures of our own network.
 
-A node is suspect at its first failed poll, and takes no new meetings while another is known to be well. It is
-unreachable only after enough failures in a row, and only if most of its sisters answered meanwhile: where most nodes
-fail together, it is our own network that failed, and nobody is declared lost. Once they are back, only a poll that
-began after that counts against a node: of its failures before, nobody can tell whose they were.
+1. At its first failed poll a node becomes suspect. It gets no new meetings while another node is online.
+2. After enough failures in a row it becomes unreachable, but only if most other nodes answered during that time. If
+   most nodes fail together, our own network has failed, and no node is declared unreachable.
+3. Once the other nodes answer again, only a poll that began after that counts against a node. Its earlier failures may
+   have been our network's.
+4. After enough passes in a row it becomes online.
 """
 
 from collections.abc import Iterable
@@ -25,7 +27,7 @@ class Health:
 
     state: ObservedState
     reason: str  #: "" while online
-    since: datetime  #: when the state was entered; a change of reason alone leaves it
+    since: datetime  #: when the state was entered; a new reason alone does not change it
     failures: int = 0  #: in a row
     passes: int = 0  #: in a row
     failed_at: datetime | None = None  #: end of the first of the failures in a row
@@ -35,7 +37,7 @@ class Health:
 
     @classmethod
     def remembered(cls, observation: Observation) -> "Health":
-        """Where a poller begins that finds a node's stored observation."""
+        """The health that a new poller starts with, from a node's stored observation."""
         bad = observation.state is not ObservedState.ONLINE
         return cls(
             state=observation.state,
@@ -46,12 +48,12 @@ class Health:
         )
 
     def differs(self, other: "Health | None") -> bool:
-        """Whether coming from ``other`` is worth storing and logging."""
+        """Whether the change from ``other`` has to be stored and logged."""
         return other is None or (self.state, self.reason) != (other.state, other.reason)
 
 
 def after_pass(before: Health | None, *, started: datetime, ended: datetime, thresholds: Thresholds) -> Health:
-    """The health after a good poll. A node seen for the first time is online at once."""
+    """The health after a good poll. A node that was never polled before is online at once."""
     if before is None:
         return Health(
             state=ObservedState.ONLINE, reason="", since=ended, passes=1, passing_since=ended, passed_at=started
@@ -77,14 +79,14 @@ def after_failure(
     started: datetime,
     ended: datetime,
     thresholds: Thresholds,
-    sisters: Iterable[Health],
+    others: Iterable[Health],
 ) -> Health:
-    """The health after a failed poll; sisters: every other node's health as it is now."""
+    """The health after a failed poll; others: the current health of every other node."""
     failures = 1 if before is None else before.failures + 1
     failed_at = before.failed_at if before and before.failed_at else ended
-    lost = before is not None and before.state is ObservedState.UNREACHABLE
-    lost = lost or (failures >= thresholds.fail and not fault_is_ours(failed_at, started, sisters))
-    state = ObservedState.UNREACHABLE if lost else ObservedState.SUSPECT
+    unreachable = before is not None and before.state is ObservedState.UNREACHABLE
+    unreachable = unreachable or (failures >= thresholds.fail and not fault_is_ours(failed_at, started, others))
+    state = ObservedState.UNREACHABLE if unreachable else ObservedState.SUSPECT
     return Health(
         state=state,
         reason=reason,
@@ -95,34 +97,34 @@ def after_failure(
     )
 
 
-def reconsidered(health: Health, *, now: datetime, thresholds: Thresholds, sisters: Iterable[Health]) -> Health:
-    """The health of a failing node once a sister has answered: what was held back as our own fault may be its own."""
+def reconsidered(health: Health, *, now: datetime, thresholds: Thresholds, others: Iterable[Health]) -> Health:
+    """The health of a failing node after another node has answered, which may show that the fault is its own."""
     if not held_back(health, thresholds) or health.failed_at is None or health.failing_poll is None:
         return health
-    if fault_is_ours(health.failed_at, health.failing_poll, sisters):
+    if fault_is_ours(health.failed_at, health.failing_poll, others):
         return health
     return replace(health, state=ObservedState.UNREACHABLE, since=now)
 
 
 def held_back(health: Health, thresholds: Thresholds) -> bool:
-    """Whether it would be unreachable, were the fault not taken as ours."""
+    """Whether a node would be unreachable if the fault were not considered our network's."""
     return health.state is ObservedState.SUSPECT and health.failures >= thresholds.fail
 
 
-def fault_is_ours(failed_at: datetime, started: datetime, sisters: Iterable[Health]) -> bool:
+def fault_is_ours(failed_at: datetime, started: datetime, others: Iterable[Health]) -> bool:
     """Whether fewer than half of the nodes that count answered while this one failed.
 
-    failed_at: end of the first of its failures; started: start of its last poll. A sister answered if it did so since
-    then, and had done already when that poll began: else our network may have come back in the middle of it. The
-    failing node counts too. Nodes known to be unreachable tell nothing about us and do not count; where no other node
-    counts, there is nobody to ask and the failure is taken as the node's.
+    failed_at: end of the first of its failures; started: start of its last poll. Another node counts as answering only
+    if it was already answering when that poll began, and has answered since ``failed_at``. Otherwise our own network
+    may have recovered during the poll. The failing node counts as well. Unreachable nodes do not count, because they
+    show nothing about our network. If no other node counts, the fault is considered the node's own.
     """
-    counting = [sister for sister in sisters if sister.state is not ObservedState.UNREACHABLE]
-    answered = sum(1 for sister in counting if _answered(sister, failed_at, started))
+    counting = [other for other in others if other.state is not ObservedState.UNREACHABLE]
+    answered = sum(1 for other in counting if _answered(other, failed_at, started))
     return bool(counting) and answered * 2 < len(counting) + 1
 
 
-def _answered(sister: Health, failed_at: datetime, started: datetime) -> bool:
-    if sister.passing_since is None or sister.passed_at is None:
+def _answered(other: Health, failed_at: datetime, started: datetime) -> bool:
+    if other.passing_since is None or other.passed_at is None:
         return False
-    return sister.passing_since <= started and sister.passed_at > failed_at
+    return other.passing_since <= started and other.passed_at > failed_at

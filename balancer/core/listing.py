@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from html import unescape
 from typing import NamedTuple
 from xml.sax.saxutils import escape
@@ -17,10 +17,6 @@ from balancer.core.parameters import Parameters
 
 #: BBB's rule for names of metadata; others are dropped by the node.
 _METADATA = re.compile(r"[a-z][a-z0-9-]*")
-#: Young meetings that a process remembers how to list, 8 MB at most: each getMeetings until the next poll lists them.
-_REMEMBERED = 1024
-#: Characters of an initial listing; a longer one is read each time.
-_ORDINARY = 4000
 #: What XML cannot hold.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 #: Elements that a node answers create with, too.
@@ -139,16 +135,7 @@ def initial_listing(parameters: Parameters, answer: Answer) -> str:
 
 
 def young_meeting(told: str) -> str:
-    """How a node lists a new meeting; told: its ``initial_listing``. Raises NodeError where that is none."""
-    return _remembered(told) if len(told) <= _ORDINARY else _born(told)
-
-
-@lru_cache(_REMEMBERED)
-def _remembered(told: str) -> str:
-    return _born(told)
-
-
-def _born(told: str) -> str:
+    """How a node lists a meeting right after its ``initial_listing``. Raises NodeError if that is none."""
     query, _, body = told.partition("\n")
     parameters, answer = Parameters.parse(query.encode("ascii")), parse(body.encode("latin-1"))
     name, recorded, breakout = parameters.text("name"), parameters.flag("record"), parameters.flag("isBreakout")

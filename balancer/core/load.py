@@ -1,8 +1,8 @@
 """How loaded a node is: users seen, users still to come, and meetings that its last poll could not see yet.
 
-A young meeting counts as many users as are expected in it, and as they arrive they take the place of the expectation:
-what is added is never more than what is missing. So a burst of creates right after a poll spreads evenly, and a room
-that stays small is not held for a full one for long.
+A young meeting counts as many users as are expected in it. As they arrive they replace the expectation: only what is
+missing is added. So a burst of creates right after a poll spreads evenly, and no room is held for long for users who do
+not come.
 """
 
 from collections.abc import Iterable
@@ -13,14 +13,14 @@ from typing import NamedTuple
 from balancer.core.nodes import Snapshot
 from balancer.core.parameters import Parameters
 
-#: Share of a young meeting's time in which its whole expectation counts; then it fades to nothing.
+#: Share of a young meeting's time in which its whole expectation counts; afterwards it fades to nothing.
 _WHOLE = 0.5
-#: Users; more than this no hint and no node is believed to have in one meeting.
+#: Upper bound on the users that a front end's hint or a node's answer can claim for one meeting.
 LARGEST_ROOM = 10_000
 
 
-class Young(NamedTuple):
-    """A meeting that runs and may still fill. Both times are PostgreSQL's, in seconds since 1970."""
+class YoungMeeting(NamedTuple):
+    """A running meeting that may still fill. Both times are PostgreSQL's, in seconds since 1970."""
 
     node_id: int
     internal_meeting_id: str
@@ -30,18 +30,18 @@ class Young(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a node's last poll saw, and what our own rows tell of it: the same for every placement until the next."""
+class PolledLoad:
+    """What a node's last poll and our own rows say: the same for every placement until the next poll."""
 
     snapshot: Snapshot
     filling: float  #: users still to come into young meetings that the poll saw
-    late: tuple[str, ...]  #: internalMeetingIDs that it saw though their creates finished after it had begun
+    late: tuple[str, ...]  #: internalMeetingIDs that the poll saw although their creates finished after it had begun
 
 
-class Unseen(NamedTuple):
+class Reservations(NamedTuple):
     """Live meetings of a node that its snapshot could not see: their creates had not finished when its poll began.
 
-    Of a node without a snapshot all live meetings.
+    All live meetings if the node has no snapshot.
     """
 
     meetings: int = 0
@@ -49,19 +49,27 @@ class Unseen(NamedTuple):
 
 
 class Room(NamedTuple):
-    """How many users a front end expects in a meeting, and how many it lets in; None: it does not say."""
+    """How many users a front end expects in a meeting, and how many it lets in; None if it does not say."""
 
     hint: float | None
     most: float | None
+
+    def expected(self, peak: float | None, usual: float) -> float:
+        """Users to expect in a new meeting: as many as the front end says, else as the room had lately.
+
+        peak: the most at once in any of the room's last meetings. usual: users in a room without a history.
+        """
+        users = self.hint or peak or usual
+        return users if self.most is None else min(users, self.most)
 
 
 @dataclass(frozen=True)
 class Load:
     """A node's load in users."""
 
-    users: float  #: seen by the last poll: moderators once, breakout rooms too
+    users: float  #: seen by the last poll; moderators count once, breakout rooms count too
     filling: float  #: still to come into young meetings that the poll saw
-    reserved: float  #: expected in meetings that it could not see yet
+    reserved: float  #: expected in meetings that the poll could not see yet
     meetings: int  #: seen, or placed since
     video: float = 0.0  #: users that its webcams weigh as much as
 
@@ -71,18 +79,18 @@ class Load:
         return self.users + self.filling + self.reserved
 
     def score(self, weight: float, more: float = 0.0) -> float:
-        """What is compared: load, and so many users more, over capacity."""
+        """What nodes are compared by: the load, with so many users more, over the capacity."""
         return (self.people + self.video + more) / weight
 
 
 def room(parameters: Parameters) -> Room:
-    """What a create tells of the meeting's size, as far as it can be believed."""
+    """What a create says about the meeting's size, within reason."""
     hint = _count(parameters, "meta_bbb-meeting-size-hint")
     return Room(hint or None, _count(parameters, "maxParticipants") or None)
 
 
-def seen(snapshot: Snapshot, young: Iterable[Young], now: datetime, young_for: timedelta) -> Seen:
-    """young: those on the snapshot's node. young_for: how long a new meeting is expected to fill."""
+def polled_load(snapshot: Snapshot, young: Iterable[YoungMeeting], now: datetime, young_for: timedelta) -> PolledLoad:
+    """young: meetings on the snapshot's node. young_for: how long a new meeting is expected to fill."""
     at, whole, began = now.timestamp(), young_for.total_seconds(), snapshot.poll_started.timestamp()
     filling, late = 0.0, []
     for meeting in young:
@@ -93,23 +101,23 @@ def seen(snapshot: Snapshot, young: Iterable[Young], now: datetime, young_for: t
         filling += max(0.0, expected - there)
         if meeting.created_at >= began:
             late.append(meeting.internal_meeting_id)
-    return Seen(snapshot, filling, tuple(late))
+    return PolledLoad(snapshot, filling, tuple(late))
 
 
-def load(known: Seen | None, unseen: Unseen, *, video_weight: float) -> Load:
+def load(polled: PolledLoad | None, reserved: Reservations, *, video_weight: float) -> Load:
     """A node's load.
 
-    known: None where it has no fresh snapshot. video_weight: users that one webcam weighs as much as.
+    polled: None if the node has no fresh snapshot. video_weight: users that one webcam weighs as much as.
     """
-    if known is None:
-        return Load(0, 0, unseen.users, unseen.meetings)
-    snapshot = known.snapshot
-    meetings = snapshot.meetings + unseen.meetings
-    return Load(snapshot.users, known.filling, unseen.users, meetings, snapshot.video * video_weight)
+    if polled is None:
+        return Load(0, 0, reserved.users, reserved.meetings)
+    snapshot = polled.snapshot
+    meetings = snapshot.meetings + reserved.meetings
+    return Load(snapshot.users, polled.filling, reserved.users, meetings, snapshot.video * video_weight)
 
 
 def _left(age: float, young_for: float) -> float:
-    """How much is left of an expectation: all at first, then it fades, to nothing once the meeting is not young."""
+    """How much of an expectation is left: at first all, then it fades to nothing by the end of the meeting's youth."""
     return min(1.0, max(0.0, (1 - age / young_for) / (1 - _WHOLE)))
 
 

@@ -1,7 +1,7 @@
-"""metadata.xml, as the recording pipeline leaves it in each format's directory.
+"""Reads metadata.xml, which the recording pipeline writes into each format's directory.
 
-Strict where it could do harm (identity, entities, size), kind where a part is missing or broken: the video and
-screenshare formats have neither meeting nor participants. Source: the publish scripts of record-and-playback.
+The reader is strict about what could do harm (identity, entities, size) and tolerant of missing or broken parts: the
+video and screenshare formats have neither meeting nor participants. Source: record-and-playback's publish scripts.
 """
 
 import re
@@ -23,7 +23,7 @@ _MAX_PREVIEWS = 100
 _BIGINT = 2**63
 _DECLARED = re.compile(rb"<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9._-]{1,40})[\"']")
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
-#: Where a format is played when its archive does not say (reference: the publish scripts' link).
+#: Playback paths of formats, if the archive does not give one (the publish scripts' link).
 _LINKS: Final = {
     "presentation": "/playback/presentation/2.3/{id}",
     "podcast": "/podcast/{id}/audio.ogg",
@@ -34,12 +34,12 @@ _LINKS: Final = {
 
 
 class MetadataError(BalancerError):
-    """metadata.xml cannot be used; the text names what is wrong with it."""
+    """metadata.xml cannot be used. The text names the fault."""
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What one format's metadata.xml says; None where it says nothing."""
+    """The values of one format's metadata.xml; None if it has none."""
 
     record_id: str
     format: str
@@ -114,7 +114,7 @@ def _root(content: bytes) -> Element:
 
 
 def _decode(content: bytes) -> str:
-    """Text by the declared encoding; bytes that do not fit it are replaced, and what XML cannot carry is dropped."""
+    """The text by its declared encoding. Invalid bytes are replaced, characters that XML cannot carry are dropped."""
     declared = _DECLARED.match(content)
     encoding = declared.group(1).decode("ascii") if declared else "utf-8-sig"
     try:
@@ -126,7 +126,7 @@ def _decode(content: bytes) -> str:
 
 def _same(what: str, said: str | None, expected: str) -> None:
     if said is not None and said != expected:
-        raise MetadataError(f"metadata.xml says <{what}> {said[:100]!r} but lies in the directory of {expected!r}")
+        raise MetadataError(f"metadata.xml says <{what}> {said[:100]!r} but is in the directory of {expected!r}")
 
 
 def _text(element: Element, path: str) -> str | None:
@@ -135,7 +135,7 @@ def _text(element: Element, path: str) -> str | None:
 
 
 def _number(element: Element, path: str) -> int | None:
-    """A whole number from 0; anything else counts as not said."""
+    """A whole number of at least 0; None for anything else."""
     text = _text(element, path)
     if text is None or not re.fullmatch(r"[0-9]{1,19}(\.[0-9]*)?", text):
         return None
@@ -152,7 +152,7 @@ def _flag(text: str | None) -> bool | None:
 
 
 def _state(root: Element) -> str:
-    """The screenshare and video scripts write "available" for published."""
+    """The state. The screenshare and video scripts write "available" for published."""
     state = _text(root, "state")
     if state in (None, "available", PUBLISHED):
         return UNPUBLISHED if _flag(_text(root, "published")) is False else PUBLISHED
@@ -173,7 +173,7 @@ def _breakout(breakout: Element) -> dict[str, str]:
 
 
 def _link(link: str | None, record_id: str, playback_format: str) -> str:
-    """Path and query of the link; one that does not lead to this recording is replaced by the format's usual."""
+    """Path and query of the link, or the format's usual path if the link does not lead to this recording."""
     path = _local(link or "")
     if path is None or record_id not in path:
         return _LINKS.get(playback_format, f"/{playback_format}/{{id}}/").format(id=record_id)
@@ -181,7 +181,7 @@ def _link(link: str | None, record_id: str, playback_format: str) -> str:
 
 
 def _local(url: str) -> str | None:
-    """Path and query without scheme and host; None where there is no plain absolute path."""
+    """Path and query without scheme and host; None if there is no plain absolute path."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -191,7 +191,7 @@ def _local(url: str) -> str | None:
 
 
 def _host(url: str | None) -> str | None:
-    """In lower case; None where there is none."""
+    """The URL's host in lower case; None if it has none."""
     try:
         return urlsplit(url or "").hostname
     except ValueError:

@@ -1,5 +1,6 @@
-"""A call to a node without the call: builds the signed URL and reads the answer. Sources: reference templates of
-bbb-web (get-meetings.ftlx, api-error.ftlx, api-errors.ftlx), 2.5 to 3.0.
+"""Builds the signed URL of a call to a node, and reads the answer.
+
+Source: bbb-web's templates get-meetings.ftlx, api-error.ftlx and api-errors.ftlx, 2.5 to 3.0.
 """
 
 import re
@@ -8,10 +9,12 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import Element, ParseError, fromstring, tostring
 
 from balancer.core import checksum
+from balancer.core.nodes import Node
 from balancer.errors import NodeError
 
-#: Milliseconds since 1970 that a createTime may say, up to the year 5138: no BBB server says anything else, and later
-#: ones would be no dates.
+#: Limit of an answer's size. A node with a thousand meetings of a hundred users answers with a third of it.
+ANSWER_LIMIT_BYTES = 20_000_000
+#: Valid values of a createTime (milliseconds since 1970), up to the year 5138: datetime cannot hold much later ones.
 CREATE_TIMES = range(1, 10**14)
 #: The only XML declarations after which the bytes are known to be UTF-8.
 _DECLARATION = re.compile(rb'\s*<\?xml version="1\.0"(?: encoding="[Uu][Tt][Ff]-8")?\s*\?>')
@@ -36,14 +39,14 @@ class Answer:
     body: bytes
 
     def text(self, path: str) -> str:
-        """Text of the element at ``path``, "" where it is absent."""
+        """Text of the element at ``path``, "" if it is absent."""
         return self.root.findtext(path, "")
 
 
 def parse(body: bytes) -> Answer:
-    """Read a node's XML. Raises NodeError where it is no BBB answer (HTML, truncated, hostile, no returncode)."""
-    # Entities need a DTD, and a DTD these words. All encodings that expat knows spell them as ASCII does, but for
-    # UTF-16, which cannot do without a NUL. Without either, the parser in C is safe, at half the cost of defusedxml's.
+    """Read a node's XML. Raises NodeError if it is not a BBB answer (HTML, truncated, hostile, no returncode)."""
+    # Entities need a DTD, and a DTD needs "<!DOCTYPE". All encodings that expat knows spell it as ASCII does, except
+    # UTF-16, which contains NULs. Without either, the parser in C is safe, at half the cost of defusedxml's.
     if b"<!DOCTYPE" in body or b"\0" in body:
         raise NodeError("the node's answer is not XML: it has a DTD, or NULs")
     try:
@@ -60,6 +63,12 @@ def parse(body: bytes) -> Answer:
         key = key or root.findtext("errors/error/key", "")
         message = message or root.findtext("errors/error/message", "")
     return Answer(success, key, message, root, body)
+
+
+def refusal(node: Node, call: str, answer: Answer) -> NodeError:
+    """The error for a FAILED answer to a call that the node should accept. "checksum": wrong secret or digest."""
+    reason = "checksum" if answer.message_key == "checksumError" else "http"
+    return NodeError(f"{node.name} refused {call}: {answer.message_key[:40]}", reason)
 
 
 @dataclass(frozen=True)
@@ -81,17 +90,17 @@ class SeenMeeting:
 
 
 def seen_meetings(answer: Answer) -> list[SeenMeeting]:
-    """The meetings of a getMeetings answer. Raises NodeError where one of them lacks its identity."""
+    """The meetings of a getMeetings answer. Raises NodeError if one of them lacks its identity."""
     elements = answer.root.findall("meetings/meeting")
-    sources = _as_written(answer.body, len(elements)) or [_written_anew(element) for element in elements]
+    sources = _as_written(answer.body, len(elements)) or [_serialized(element) for element in elements]
     return [_seen_meeting(element, xml) for element, xml in zip(elements, sources, strict=True)]
 
 
 def _as_written(body: bytes, count: int) -> Sequence[str]:
-    """The ``count`` ``<meeting>`` elements of a well-formed answer, cut out of its text; none where a cut is not safe.
+    """The ``count`` ``<meeting>`` elements of a well-formed answer, cut out of its text; none if a cut is not safe.
 
-    Cutting costs a hundredth of serializing. It is safe where every tag of that name belongs to one of the elements,
-    and nothing can look like a tag without being one.
+    Cutting costs a hundredth of serializing. It is safe if every tag of that name belongs to one of the elements, and
+    nothing can look like a tag without being one.
     """
     content = _DECLARATION.sub(b"", body, count=1) if _DECLARATION.match(body) else body
     if b"<!" in content or b"<?" in content:
@@ -106,7 +115,7 @@ def _as_written(body: bytes, count: int) -> Sequence[str]:
     return [text[first.start() : last.end()] for first, last in zip(tags[::2], tags[1::2], strict=True)]
 
 
-def _written_anew(element: Element) -> str:
+def _serialized(element: Element) -> str:
     element.tail = None
     return tostring(element, encoding="unicode")
 

@@ -1,4 +1,4 @@
-"""What a node is, what the operator wants of it and what was observed of it: two things that never mix."""
+"""What a node is, what the operator wants of it, and what was observed. The last two never mix."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from balancer.errors import BalancerError
 
-#: What a node may be called; as in table nodes.
+#: A node's name; as in table nodes.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _URL = re.compile(r"(https?)://([^/?#@\s]+)((?:/[^/?#\s]*)*)", re.IGNORECASE)
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -22,14 +22,14 @@ class AdminState(StrEnum):
 
     ENABLED = "enabled"  #: takes new meetings
     DRAINING = "draining"  #: no new meetings, running ones go on
-    DISABLED = "disabled"  #: no new meetings and no joins; info and end go on
+    DISABLED = "disabled"  #: no new meetings and no joins; getMeetingInfo and end go on
 
 
 class ObservedState(StrEnum):
-    """What polls tell. The first three are stored at transitions; the last two say that nothing fresh is known."""
+    """What polls found. The first three are stored at transitions; the last two mean that nothing fresh is known."""
 
     ONLINE = "online"
-    SUSPECT = "suspect"  #: at least one poll failed: new meetings only where no node is online or stale
+    SUSPECT = "suspect"  #: at least one poll failed: new meetings only if no node is online or stale
     UNREACHABLE = "unreachable"  #: enough polls failed; its meetings are kept
     UNKNOWN = "unknown"  #: never polled
     STALE = "stale"  #: was online, but no fresh snapshot says so
@@ -37,10 +37,10 @@ class ObservedState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How much a node may hold and still get new meetings; None: no limit. They keep nobody from joining.
+    """How much a node may hold and still get new meetings; None: no limit. No limit ever refuses a join.
 
-    A node that has reached a soft limit is avoided while another has not; one that has reached a hard limit gets no new
-    meeting. What is expected to come counts.
+    A node that has reached a soft limit is avoided while another has not. A node that has reached a hard limit gets no
+    new meeting. Expected users count.
     """
 
     soft_meetings: int | None = None
@@ -71,21 +71,21 @@ class Observation:
     reason: str  #: dns connect tls http checksum version slow; "" while online
     since: datetime
     bbb_version: str = ""
-    digests: tuple[str, ...] = ()  #: in which it takes our checksum, as last tried; () where none was tried or taken
+    digests: tuple[str, ...] = ()  #: that it accepts in checksums, as last tried; () if none was tried or accepted
     fencing: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What a node said at one poll. Both times are PostgreSQL's."""
+    """A node's answer to one poll. Both times are PostgreSQL's."""
 
     node_id: int
     fencing: int  #: number of the lease under which it was taken
-    poll_started: datetime  #: nothing that happened on the node after this is promised to be in here
+    poll_started: datetime  #: what happened on the node after this may be missing
     polled: datetime
     users: int
     video: int
-    participants: Mapping[str, int]  #: of every meeting on the node, breakout rooms too, by internalMeetingID
+    participants: Mapping[str, int]  #: of every meeting on the node, breakout rooms included, by internalMeetingID
     bbb_version: str = ""
 
     @property
@@ -93,11 +93,11 @@ class Snapshot:
         return len(self.participants)
 
     def age(self, now: datetime) -> timedelta:
-        """How old the news is: since the poll began, not since it was written."""
+        """How old the figures are: since the poll began, not since they were written."""
         return now - self.poll_started
 
     def fresh(self, now: datetime, poll_interval: float) -> bool:
-        """Whether placement and pages may count on it; poll_interval: seconds."""
+        """Whether placement and pages may use it; poll_interval: seconds."""
         return now <= self.fresh_until(poll_interval)
 
     def fresh_until(self, poll_interval: float) -> datetime:
@@ -107,7 +107,7 @@ class Snapshot:
 def observed_state(
     observation: Observation | None, snapshot: Snapshot | None, now: datetime, poll_interval: float
 ) -> ObservedState:
-    """A node's state as of ``now``: the last good value is never carried on once it is old."""
+    """A node's state at ``now``. An old snapshot makes an online node stale, whatever it said."""
     if observation is None:
         return ObservedState.UNKNOWN
     if observation.state is not ObservedState.ONLINE:
@@ -118,13 +118,13 @@ def observed_state(
 
 
 class NodeRefusedError(BalancerError):
-    """What was given as a node's name, URL or secret cannot be one."""
+    """This cannot be a node's name, URL or secret."""
 
 
 def api_url(given: str) -> str:
     """The one spelling of a node's API URL, "https://HOST[:PORT][/PREFIX]/bigbluebutton/api/".
 
-    Takes every shape in which BBB, bbb-conf and other balancers print it: the bare origin, with "/bigbluebutton",
+    Accepts every form in which BBB, bbb-conf and other balancers print it: the bare origin, with "/bigbluebutton",
     with "/bigbluebutton/api", with and without a slash at the end. Raises NodeRefusedError.
     """
     found = _URL.fullmatch(given.strip())
@@ -150,7 +150,7 @@ def checked_name(given: str) -> str:
 
 
 def checked_secret(given: str) -> str:
-    """A node's secret without the line end it came with. Raises NodeRefusedError, which does not repeat it."""
+    """A node's secret without its line end. Raises NodeRefusedError, whose message does not repeat the secret."""
     secret = given.rstrip("\r\n")
     if not secret or any(character.isspace() or not character.isprintable() for character in secret):
         raise NodeRefusedError("the node's secret is empty, or holds blanks or line breaks: give it alone, on one line")

@@ -1,7 +1,7 @@
-"""Which recording an address of the recordings' web server belongs to.
+"""Finds the recording that a playback address belongs to.
 
-Only addresses in their plainest spelling are known: whatever a web server might read in another way than we do (dots,
-doubled slashes, escapes of escapes) belongs to nothing. Source: the pipeline's *.nginx files.
+Only addresses in their plainest spelling are accepted. An address that a web server might read differently (dots,
+doubled slashes, escaped escapes) belongs to no recording. Source: the pipeline's *.nginx files.
 """
 
 import re
@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 from balancer.core.recordings import is_format, is_record_id
 
-#: Media below another first segment than their format: /playback/video/ID/, /recording/screenshare/ID/.
+#: First segments that precede the format: /playback/video/ID/, /recording/screenshare/ID/.
 _PREFIXES: Final = ("playback", "recording")
 _PLAYER = "playback"
 _PLAYER_VERSION: Final = re.compile(r"[0-9]{1,2}(\.[0-9]{1,2}){0,2}")
@@ -19,7 +19,7 @@ _PLAYER_VERSION: Final = re.compile(r"[0-9]{1,2}(\.[0-9]{1,2}){0,2}")
 
 @dataclass(frozen=True)
 class Media:
-    """A byte of this format of this recording, or the page that plays it."""
+    """A file of this format of this recording, or the page that plays it."""
 
     format: str
     record_id: str
@@ -27,11 +27,11 @@ class Media:
 
 @dataclass(frozen=True)
 class PlayerFile:
-    """A part of the player itself, which is nobody's secret."""
+    """A file of the player itself, which is public."""
 
 
 def resolve(uri: str) -> Media | PlayerFile | None:
-    """What a raw request target ("/presentation/ID/metadata.xml?x") names; None: nothing that is served."""
+    """What a raw request target ("/presentation/ID/metadata.xml?x") refers to; None if it must not be served."""
     parts = _segments(uri.partition("?")[0])
     if not parts:
         return None
@@ -52,12 +52,12 @@ def _media(playback_format: str, rest: list[str]) -> Media | None:
 
 
 def _segments(path: str) -> list[str] | None:
-    """The path's decoded segments; None where it is not in its plainest spelling."""
+    """The path's decoded segments; None if it is not in its plainest spelling."""
     try:
         decoded = unquote_to_bytes(path.encode("latin-1")).decode("utf-8")
     except UnicodeError:
         return None
-    # A percent sign that is left would be decoded by whoever decodes twice.
+    # A server that decodes twice would decode a remaining percent sign.
     if not decoded.isprintable() or re.search(r"[\\%]", decoded):
         return None
     first, *segments = decoded.split("/")

@@ -1,6 +1,6 @@
-"""Recordings: identifiers, states, and what getRecordings and updateRecordings mean by their parameters.
+"""Recordings: identifiers, states, and the meaning of the parameters of getRecordings and updateRecordings.
 
-Nothing that an archive or a request says is used as a path before the two patterns below have accepted it.
+No name from an archive or a request is used as a path before the two patterns below have accepted it.
 Sources: bbb-web's RecordingController, MeetingService#getRecordings2x, RecordingServiceFileImpl, ParamsUtil.
 """
 
@@ -13,11 +13,11 @@ from urllib.parse import unquote
 #: BBB's recordID (sha1 of the meetingID, createTime), as loosely as rap-starter reads it.
 RECORD_ID: Final = re.compile(r"[0-9a-f]{1,64}-[0-9]{1,20}")
 FORMAT: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-#: First segments of paths that mean something else than a format.
+#: First path segments that are not a format.
 RESERVED_FORMATS: Final = frozenset({"bigbluebutton", "internal", "playback", "recording"})
-#: Names of meta_ parameters that BBB takes; it ignores all others.
+#: Names of meta_ parameters that BBB accepts. It ignores all others.
 META_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
-#: Names that the recording pipeline adds in mixed case; every other name is lower case already.
+#: Names that the recording pipeline adds in mixed case. All other names are lower case.
 PIPELINE_NAMES: Final = ("isBreakout", "meetingId", "meetingName")
 
 PUBLISHED: Final = "published"
@@ -39,7 +39,7 @@ def is_record_id(text: str) -> bool:
 
 
 def is_whole_record_id(text: str) -> bool:
-    """Whether it is as long as all recordIDs are, so that nothing longer begins with it."""
+    """Whether it has the length of a complete recordID, so that it is no prefix of another."""
     return _WHOLE.fullmatch(text) is not None
 
 
@@ -48,7 +48,7 @@ def is_format(text: str) -> bool:
 
 
 def clean(text: str) -> str:
-    """The text without the characters that XML 1.0 cannot carry (NUL and lone surrogates among them)."""
+    """The text without the characters that XML 1.0 cannot carry, such as NUL and lone surrogates."""
     return _UNPRINTABLE.sub("", text)
 
 
@@ -74,7 +74,7 @@ class PlaybackFormat:
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording as getRecordings shows it; times in milliseconds since the epoch."""
+    """A recording as getRecordings shows it. Times are in milliseconds since the epoch."""
 
     record_id: str
     meeting_id: str
@@ -96,13 +96,13 @@ class Recording:
         return sum(each.size_bytes for each in self.formats)
 
     def minutes(self, playback: PlaybackFormat) -> int:
-        """Whole minutes; a format that does not know its length has the recording's (Recording.scala)."""
+        """Length in whole minutes. A format without a length has the recording's (Recording.scala)."""
         return max(playback.length_ms or self.end_ms - self.start_ms, 0) // _MINUTE_MS
 
 
 @dataclass(frozen=True)
 class MetaFilter:
-    """One ``meta_`` filter, under its canonical name: the value itself, or a part of it where % stands at an end."""
+    """One ``meta_`` filter under its canonical name. A % at the start or end of the value is a wildcard."""
 
     name: str
     value: str
@@ -113,7 +113,7 @@ class MetaFilter:
 
     @property
     def like(self) -> str:
-        """A LIKE pattern: % only where the filter has it at an end, everything else literally."""
+        """A LIKE pattern with a wildcard for a % at the filter's start or end, everything else literal."""
         core = self.value.removeprefix("%").removesuffix("%")
         literal = re.sub(r"([\\%_])", r"\\\1", core)
         head = "%" if self.value.startswith("%") else ""
@@ -124,7 +124,7 @@ class MetaFilter:
 
 @dataclass(frozen=True)
 class Query:
-    """What getRecordings was asked for. None: not asked, everything."""
+    """The request of a getRecordings call. None means no filter."""
 
     record_ids: tuple[str, ...] | None = None
     meeting_ids: tuple[str, ...] | None = None
@@ -139,20 +139,20 @@ class Query:
 
     @property
     def filtered(self) -> bool:
-        """Whether anything but tenant and states decides."""
+        """Whether there is any filter besides tenant and states."""
         return self.record_ids is not None or self.meeting_ids is not None or bool(self.meta)
 
 
 def query(parameters: Mapping[str, str]) -> Query:
-    """Read getRecordings' parameters; whatever BBB ignores is ignored here too.
+    """Read the parameters of getRecordings. What BBB ignores is ignored here too.
 
-    recordID wins over meetingID. Without a numeric limit there is no paging; the limit is held to 1..100.
+    recordID has precedence over meetingID. Without a numeric limit there is no paging. The limit is clamped to 1..100.
     """
     record_ids = named_ids(parameters.get("recordID", ""))
     meeting_ids = named_ids(parameters.get("meetingID", ""))
     offset, limit = _whole(parameters.get("offset")), _whole(parameters.get("limit"))
     return Query(
-        # An id that could not be one matches nothing; it must not turn into "no filter".
+        # An invalid id matches nothing; it must not turn into "no filter".
         record_ids=tuple(each for each in record_ids if _PREFIX.fullmatch(each)) if record_ids else None,
         meeting_ids=tuple(meeting_ids) if meeting_ids and not record_ids else None,
         states=_states(parameters.get("state", "")),
@@ -163,12 +163,12 @@ def query(parameters: Mapping[str, str]) -> Query:
 
 
 def named_ids(text: str) -> list[str]:
-    """The ids of a list, and those that it names when it is decoded once more: some front ends encode ids twice."""
+    """The ids of a list, also those that appear after decoding it again, because some front ends encode ids twice."""
     return list(dict.fromkeys(split_ids(text) + split_ids(unquote(text))))
 
 
 def split_ids(text: str) -> list[str]:
-    """A comma-separated list; blanks around items and empty items (a trailing comma) mean nothing."""
+    """The items of a comma-separated list. Blanks around items and empty items (a trailing comma) are ignored."""
     return [item for part in text.split(",") if (item := clean(part).strip())]
 
 
@@ -180,12 +180,12 @@ def _states(text: str) -> tuple[str, ...]:
     asked = split_ids(text)
     if not asked:
         return DEFAULT_STATES
-    # processing and processed are known to nodes alone.
+    # Only nodes know processing and processed.
     return STATES if "any" in asked else tuple(state for state in STATES if state in asked)
 
 
 def meta_parameters(parameters: Mapping[str, str]) -> list[tuple[str, str]]:
-    """(canonical name, clean value) of every ``meta_`` parameter that BBB takes, in order."""
+    """(canonical name, clean value) of every ``meta_`` parameter that BBB accepts, in order."""
     return [
         (canonical_name(name.removeprefix("meta_")), clean(value).strip())
         for name, value in parameters.items()
@@ -194,11 +194,11 @@ def meta_parameters(parameters: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def canonical_name(name: str) -> str:
-    """Metadata names are lower case, as create makes them, but for the three that the recording pipeline adds."""
+    """The name in lower case, as create stores it, except for the three names that the recording pipeline adds."""
     lowered = name.lower()
     return next((known for known in PIPELINE_NAMES if known.lower() == lowered), lowered)
 
 
 def edited(before: Mapping[str, str | None], parameters: Mapping[str, str]) -> dict[str, str | None]:
-    """The users' edits after updateRecordings: ``before`` and this call's; an empty value removes the name (None)."""
+    """The users' edits after updateRecordings: ``before`` plus this call's. An empty value removes the name (None)."""
     return {**before, **{name: value or None for name, value in meta_parameters(parameters)}}

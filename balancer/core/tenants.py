@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from balancer.core import checksum
 
-#: The tenant of everything that names no other.
+#: The tenant of everything that names no tenant.
 DEFAULT = "default"
 
 
@@ -13,13 +13,13 @@ DEFAULT = "default"
 class Tenant:
     id: int
     name: str
-    #: All of them are accepted, so that a secret can be changed without a moment of failure.
+    #: All of them are accepted, so that a secret can be changed without a failed call.
     secrets: tuple[str, ...] = field(repr=False)
     algorithms: tuple[str, ...]  #: digests accepted
 
 
 def signer(tenants: Iterable[Tenant], call: str, signed: Collection[bytes], given: str) -> Tenant | None:
-    """The tenant whose secret signed one of the readings of a request; ``signed``: without checksum, byte for byte."""
+    """The tenant whose secret signed the request. signed: what BBB may have signed, without checksum, byte for byte."""
     for tenant in tenants:
         for reading in signed:
             if checksum.matches(call, reading, given, tenant.secrets, tenant.algorithms):

@@ -1,9 +1,9 @@
-"""Takes recordings in: from an archive in the spool to files in a tree and rows in force; and moves what was
-published, unpublished or deleted since.
+"""Imports recordings: from an archive in the spool to files in a tree and committed rows. Also moves the files of
+recordings that were published, unpublished or deleted since.
 
-Each item is claimed by a row, so that any number of importers on any number of hosts work side by side. Each step can
-be repeated: an archive is removed only after its files are synced and its rows committed, and whoever finds an import
-half done reverts it and begins again.
+Each item is claimed by a row, so any number of importers on any number of hosts can work at once. Each step can be
+repeated: an archive is removed only after its files are synced and its rows committed. An importer that finds a
+half-done import reverts it and starts again.
 """
 
 import os
@@ -30,12 +30,12 @@ from balancer.storage.postgresql.database import Connection, Database
 from balancer.storage.postgresql.imports import Import
 from balancer.storage.postgresql.recordings import Move, Present, StoredFormat
 
-#: Seconds that a claim lasts without a sign of life, and between two such signs.
+#: Seconds that a claim lasts unless it is renewed.
 LEASE: Final = 120.0
 _RENEW_EVERY: Final = LEASE / 6
-#: Seconds between two looks for what crashed importers of any host left on the share.
+#: Seconds between two searches for what crashed importers of any host left on the share.
 _SWEEP_EVERY: Final = 300.0
-#: Intervals that an incomplete archive must stay as it is before it counts as broken.
+#: Intervals for which an incomplete archive must not change before it counts as broken.
 _STILL_FOR: Final = 6
 _STAYS_DELETED: Final = "the recording is deleted and stays so"
 
@@ -43,7 +43,7 @@ logger = log.get(__name__)
 
 
 class ClaimLostError(BalancerError):
-    """Another importer took this item over; whatever was in hand is rolled back."""
+    """Another importer took this item over. Work in progress is rolled back."""
 
 
 class RecordingBusyError(BalancerError):
@@ -61,14 +61,14 @@ def main(settings: Settings) -> None:
     try:
         importer = Importer(settings, database)
         while not stop.is_set():
-            if not importer.survive_once():
+            if not importer.try_once():
                 stop.wait(settings.import_interval)
     finally:
         database.close()
 
 
 class Importer:
-    """One importer. ``run_once`` does a little of everything that is due."""
+    """One importer. ``run_once`` does one item of each kind of work that is due."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
@@ -76,13 +76,13 @@ class Importer:
         self._share = Share(settings.recordings_root, marker_required=settings.share_marker == "required")
         self._worker = process_name.name()
         self._swept_at: float | None = None
-        #: Names seen in the inbox, the oldest last; looked up again once all are dealt with.
+        #: Names seen in the inbox, oldest last; read again when all of them are done.
         self._inbox: list[str] = []
-        #: Names in the inbox that could not be claimed, and until when they are passed over.
-        self._passed_over: dict[str, float] = {}
+        #: Names in the inbox that could not be claimed, and until when they are skipped.
+        self._skipped: dict[str, float] = {}
 
-    def survive_once(self) -> bool:
-        """As run_once, but an absent share or database is logged and counts as no work."""
+    def try_once(self) -> bool:
+        """Like ``run_once``, but an absent share or database is logged and counts as no work."""
         try:
             return self.run_once()
         except (ShareError, StorageUnavailableError, OSError) as error:
@@ -90,9 +90,9 @@ class Importer:
             return False
 
     def run_once(self) -> bool:
-        """One move, one archive taken up again, one new archive; True where there was any of them.
+        """Do one move, one archive that had to wait and one new archive. Return True if there was any of them.
 
-        Raises ShareError or OSError where the share, StorageUnavailableError where PostgreSQL cannot be used.
+        Raises ShareError or OSError if the share cannot be used, StorageUnavailableError if PostgreSQL cannot.
         """
         self._share.verify()
         self._share.prepare()
@@ -101,12 +101,12 @@ class Importer:
             with self._database.transaction() as connection:
                 recordings.gather_totals(connection)
             self._swept_at = time.monotonic()
-        # Not "or": none of the three may keep the others waiting.
+        # A list, not "or", because none of the three may keep the others waiting.
         return any([self._move_next(), self._resume_next(), self._claim_next()])
 
     def _sweep(self) -> None:
-        """Finish or revert what closed imports left on the share; open ones are left to whoever takes them up."""
-        # The names first, the rows second: a row is always older than its files.
+        """Finish or revert what closed imports left on the share. An open import is left to its next owner."""
+        # Names first, rows second, because a row is always older than its files.
         found = self._share.leftovers()
         with self._database.transaction() as connection:
             known = imports.states(connection, found)
@@ -125,7 +125,7 @@ class Importer:
             elif closed.state == "refused":
                 self._share.revert(import_id)
 
-    # Moves: publication and deletion are in force already, the bytes follow.
+    # Moves: publication and deletion are already in force, the files follow.
 
     def _move_next(self) -> bool:
         with self._database.transaction() as connection:
@@ -152,7 +152,7 @@ class Importer:
                 except OSError as error:
                     problems.append(error)
             if problems:
-                # The other formats are where they belong; their rows follow with the next attempt.
+                # The other formats are in place. Their rows follow with the next attempt.
                 raise problems[0]
             recordings.moved(connection, move)
 
@@ -175,8 +175,8 @@ class Importer:
     def _claim_next(self) -> bool:
         if not self._inbox:
             now = time.monotonic()
-            self._passed_over = {name: until for name, until in self._passed_over.items() if until > now}
-            self._inbox = [name for name in reversed(self._share.inbox()) if name not in self._passed_over]
+            self._skipped = {name: until for name, until in self._skipped.items() if until > now}
+            self._inbox = [name for name in reversed(self._share.inbox()) if name not in self._skipped]
         while self._inbox:
             job = self._claim(self._inbox.pop())
             if job is not None:
@@ -185,7 +185,7 @@ class Importer:
         return False
 
     def _claim(self, name: str) -> Import | None:
-        """The row first, then the rename: a file in .work always has a row."""
+        """The row first, then the rename, so that a file in .work always has a row."""
         if not self._share.offers(name):
             return None
         with self._database.transaction() as connection:
@@ -194,7 +194,7 @@ class Importer:
             claimed = self._share.claim(name, job.id)
         except OSError as error:
             logger.error("archive cannot be claimed", archive=_label(name), reason=str(error))
-            self._passed_over[name] = time.monotonic() + retry_delay(5, self._settings.import_interval)
+            self._skipped[name] = time.monotonic() + retry_delay(5, self._settings.import_interval)
             claimed = False
         except ShareError:
             self._forget(job)
@@ -205,7 +205,7 @@ class Importer:
         return None
 
     def _handle(self, job: Import) -> None:
-        """Import one archive; whatever goes wrong with it stays with it."""
+        """Import one archive. Its faults stop no other archive."""
         try:
             outcome = self._import(job)
         except (ArchiveRefusedError, MetadataError) as error:
@@ -224,7 +224,7 @@ class Importer:
             logger.info("import done", archive=job.archive, number=job.id, outcome=outcome)
 
     def _import(self, job: Import) -> str:
-        """Everything up to the commit; gives what was done, in words."""
+        """Import up to the commit. Return what was done, in words."""
         self._share.revert(job.id)
         progress = self._progress(job)
         with self._share.archive(job.id).open("rb") as file:
@@ -242,7 +242,7 @@ class Importer:
         return self._commit(job, self._read_metadata(job, contents), trees)
 
     def _already_known(self, job: Import, contents: Contents, size: int, digest: str) -> str | None:
-        """Why nothing has to be unpacked, and the import closed so; None where it has to be."""
+        """Close the import and return why if nothing has to be unpacked, else return None."""
         with self._database.transaction() as connection:
             imports.describe(connection, job.id, self._worker, contents.record_id, size, digest)
             present = recordings.for_import(connection, contents.record_id)
@@ -261,7 +261,7 @@ class Importer:
         return None
 
     def _read_metadata(self, job: Import, contents: Contents) -> list[Metadata]:
-        """Presentation first: where formats differ, the first that says something is believed."""
+        """The metadata of all formats, presentation first, because the first that has a value is believed."""
         found: list[Metadata] = []
         for name in sorted(contents.formats, key=lambda each: (each == "presentation", each)):
             path = self._share.staging(job.id) / name / contents.record_id / "metadata.xml"
@@ -271,7 +271,7 @@ class Importer:
         return found
 
     def _commit(self, job: Import, found: list[Metadata], trees: dict[str, Tree]) -> str:
-        """Files into their tree, rows beside them, and the import closed, in one transaction."""
+        """Move the files into their tree, write the rows and close the import, in one transaction."""
         record_id = found[0].record_id
         with self._files_of(record_id) as connection:
             if not imports.renew(connection, job.id, self._worker, LEASE):
@@ -286,12 +286,12 @@ class Importer:
             if not found:
                 return self._finish(connection, job, "a later archive of it is in already")
             state = present.state if present else found[-1].state
-            changed = [each for each in found if not self._stands(present, each, trees[each.format])]
+            changed = [each for each in found if not self._in_place(present, each, trees[each.format])]
             for metadata in changed:
                 self._share.place(job.id, metadata.format, record_id, state)
-            # Had the share gone meanwhile, the files would now lie below its empty mount point.
+            # If the share was unmounted in between, the files are now below its empty mount point.
             self._share.verify()
-            # Rows last: a request that changes this recording never waits for the share.
+            # Rows last, so that a request that changes this recording never waits for the share.
             for metadata in found:
                 recording = recordings.save(connection, metadata, state, owner.claim)
             for metadata in changed:
@@ -302,8 +302,8 @@ class Importer:
             names = " ".join(each.format for each in changed)
             return self._finish(connection, job, f"imported {names}" if names else "nothing new in it")
 
-    def _stands(self, present: Present | None, metadata: Metadata, unpacked: Tree) -> bool:
-        """Whether the very same files of this format are in place already."""
+    def _in_place(self, present: Present | None, metadata: Metadata, unpacked: Tree) -> bool:
+        """Whether exactly these files of this format are already in place."""
         there = present.formats.get(metadata.format) if present else None
         return (
             there is not None
@@ -313,14 +313,14 @@ class Importer:
 
     @contextmanager
     def _files_of(self, record_id: str) -> Iterator[Connection]:
-        """A transaction in which nobody else changes the recording's files. Raises RecordingBusyError."""
+        """A transaction in which no other importer changes the recording's files. Raises RecordingBusyError."""
         with self._database.transaction() as connection:
             if not recordings.try_lock_files(connection, record_id):
                 raise RecordingBusyError(f"another importer is changing the files of {record_id}")
             yield connection
 
     def _progress(self, job: Import) -> Callable[[], None]:
-        """To be called all along: renews the claim now and then. Raises ClaimLostError where it is lost."""
+        """A function to call often during the work: it renews the claim. Raises ClaimLostError if the claim is lost."""
         renewed = time.monotonic()
 
         def progress() -> None:
@@ -341,7 +341,7 @@ class Importer:
         return outcome
 
     def _refuse(self, job: Import, reason: str) -> None:
-        """The row first: the sweep finishes what a crash leaves after it."""
+        """The row first, because the sweep finishes what a crash leaves after it."""
         with self._database.transaction() as connection:
             if not imports.finish(connection, job.id, self._worker, state="refused", reason=reason):
                 return
@@ -349,14 +349,14 @@ class Importer:
         logger.error("archive refused", archive=job.archive, number=job.id, reason=reason)
 
     def _wait(self, job: Import, reason: str) -> None:
-        """The surroundings are to blame: as often as it takes, and never in the way of other archives."""
+        """Try again later, without limit, because the archive is not at fault. Other archives do not wait for it."""
         delay = retry_delay(job.attempts, self._settings.import_interval)
         logger.warning("import put off", archive=job.archive, number=job.id, reason=reason, seconds=delay)
         with self._database.transaction() as connection:
             imports.wait(connection, job.id, self._worker, delay_seconds=delay, reason=reason)
 
     def _fault(self, job: Import, reason: str) -> None:
-        """The archive may be to blame: only so many attempts."""
+        """Try again later, up to the limit of attempts, because the archive may be at fault."""
         if job.faults + 1 >= self._settings.import_attempts:
             self._refuse(job, f"failed {job.faults + 1} times, the last time with {reason}; keep it for a report")
             return
@@ -365,7 +365,7 @@ class Importer:
             imports.wait(connection, job.id, self._worker, delay_seconds=delay, reason=reason, fault=True)
 
     def _wait_for_the_rest(self, job: Import, reason: str) -> None:
-        """It may still be arriving; one that stays as it is for some while is broken."""
+        """Wait for an incomplete archive, which may still be arriving. Refuse it if it no longer grows."""
         size = self._share.archive(job.id).stat().st_size
         if job.size_bytes == size:
             self._refuse(job, f"{reason}; its transfer broke off: send it again")
@@ -375,19 +375,19 @@ class Importer:
             imports.wait(connection, job.id, self._worker, delay_seconds=delay, reason=reason, size_bytes=size)
 
     def _forget(self, job: Import) -> None:
-        """Nothing was claimed: somebody else was faster, or this importer ended before its rename."""
+        """Drop a row whose archive was not claimed: another importer was faster, or ours ended before its rename."""
         with self._database.transaction() as connection:
             imports.drop(connection, job.id, self._worker)
         self._share.revert(job.id)
 
 
 def _overtaken(job: Import, present: Present | None, name: str) -> bool:
-    """Whether a later archive has brought this format in, while this one had to wait."""
+    """Whether a later archive was imported with this format while this one had to wait."""
     there = present.formats.get(name) if present else None
     return there is not None and there.import_id is not None and there.import_id > job.id
 
 
 def _label(name: str) -> str:
-    """A file's name for rows, logs and failed/: printable, and short enough to carry a suffix."""
+    """A file's name for rows, logs and failed/: printable, and short enough for a suffix."""
     shown = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in name)
     return shown if len(shown.encode()) <= 200 else f"{shown.encode()[:180].decode(errors='ignore')}.tar"

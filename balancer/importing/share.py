@@ -2,7 +2,7 @@
 
 spool/NAME.tar          inbox                      published/FORMAT/RECORDID/    unpublished/…    deleted/…
 spool/.work/ID.tar      claimed, by import         .incoming/ID/FORMAT/RECORDID/             being unpacked
-spool/failed/NAME.tar   refused, with .reason      .trash/ID/TREE/FORMAT/RECORDID/           replaced, about to go
+spool/failed/NAME.tar   refused, with .reason      .trash/ID/TREE/FORMAT/RECORDID/           replaced, to be removed
 """
 
 import errno
@@ -21,7 +21,7 @@ from balancer.importing.tarball import sync_directory
 MARKER: Final = ".bbb-fleet-share"
 
 _SUFFIX: Final = ".tar"
-#: In the staging directory: the places that this import is about to fill, or has filled.
+#: In the staging directory: the paths that this import is about to fill, or has filled.
 _INTENT: Final = ".placing"
 _OWN: Final = ("spool/.work", "spool/failed", ".incoming", ".trash")
 #: Bytes that must stay free after an archive was unpacked.
@@ -29,7 +29,7 @@ _RESERVE: Final = 64 * 1024 * 1024
 
 
 class ShareError(BalancerError):
-    """The share cannot be used as it is; the text says why and what to do. Nothing was written."""
+    """The share cannot be used. The text says why and what to do. Nothing was written."""
 
 
 class Share:
@@ -41,11 +41,11 @@ class Share:
         self._marker_required = marker_required
 
     def verify(self) -> None:
-        """Raises ShareError unless the share is there, is one mount, and (where required) carries its marker."""
-        if self._marker_required and (why := _why_unseen(self.root / MARKER)):
+        """Raises ShareError unless the share is there, is one mount, and has its marker if one is required."""
+        if self._marker_required and (why := _why_absent(self.root / MARKER)):
             raise ShareError(
                 f"{self.root / MARKER} {why}: the share is not mounted at {self.root}. Mount it, or set"
-                " BALANCER_SHARE_MARKER=off where the recordings lie on a local disk"
+                " BALANCER_SHARE_MARKER=off if the recordings are on a local disk"
             )
         if not self.root.is_dir():
             raise ShareError(f"{self.root} is missing: create it, or correct BALANCER_RECORDINGS_ROOT")
@@ -58,15 +58,15 @@ class Share:
                 )
 
     def prepare(self) -> None:
-        """Make the directories that are missing. Only after ``verify``: never below an empty mount point."""
+        """Make missing directories. Call only after ``verify``, so that none is made below an empty mount point."""
         for name in ("spool", *STATES):
             _make_directory(self.root / name)
         for name in _OWN:
-            # Neither senders nor the recordings' web server have anything to do there.
+            # Neither senders nor the web server for recordings need access there.
             _make_directory(self.root / name, 0o750)
 
     def inbox(self) -> list[str]:
-        """Names of the archives handed over, oldest first; hidden and temporary names are transfers under way."""
+        """Names of the archives handed over, oldest first. Hidden and temporary names are transfers in progress."""
         found: list[tuple[float, str]] = []
         with os.scandir(self.spool) as entries:
             for entry in entries:
@@ -79,32 +79,32 @@ class Share:
         return [name for _, name in sorted(found)]
 
     def offers(self, name: str) -> bool:
-        """Whether the inbox still has it."""
+        """Whether the inbox still has this archive."""
         return (self.spool / name).exists()
 
     def archive(self, import_id: int) -> Path:
-        """Where a claimed archive lies."""
+        """The path of a claimed archive."""
         return self.spool / ".work" / f"{import_id}{_SUFFIX}"
 
     def staging(self, import_id: int) -> Path:
         return self.root / ".incoming" / str(import_id)
 
     def claim(self, name: str, import_id: int) -> bool:
-        """Take an archive out of the inbox, in one rename; False: somebody else was faster."""
+        """Take an archive out of the inbox by one rename. Return False if another importer was faster."""
         target = self.archive(import_id)
         if target.exists():
             raise ShareError(f"{target} is there already: the database is older than the share. Restart the importer")
         try:
             os.rename(self.spool / name, target)
         except FileNotFoundError:
-            # An NFS server may have done it and lost the answer.
+            # An NFS server may have renamed it and lost the answer.
             return target.exists()
         sync_directory(target.parent)
         sync_directory(self.spool)
         return True
 
     def require_space(self, needed_bytes: int) -> None:
-        """Raises OSError (no space) before a single byte is unpacked where they will not all fit."""
+        """Raises OSError (ENOSPC) if the bytes will not all fit, before any is unpacked."""
         found = os.statvfs(self.root)
         free = found.f_bavail * found.f_frsize
         if free < needed_bytes + _RESERVE:
@@ -114,7 +114,7 @@ class Share:
             )
 
     def place(self, import_id: int, playback_format: str, record_id: str, tree: str) -> None:
-        """Put a staged format into its tree; what stood there, or in another tree, goes to the trash."""
+        """Move a staged format into its tree. Files of it in this or another tree go to the trash."""
         staged = self.staging(import_id) / playback_format / record_id
         target = self._path(tree, playback_format, record_id)
         intent = self.staging(import_id) / _INTENT / tree / playback_format / record_id
@@ -129,9 +129,9 @@ class Share:
         return self._path(tree, playback_format, record_id).is_dir()
 
     def move(self, playback_format: str, record_id: str, tree: str) -> None:
-        """Bring a format's files into a tree, from wherever they are.
+        """Move a format's files into a tree from the tree that they are in.
 
-        Raises FileNotFoundError where there are none, but to delete those is no trouble.
+        Raises FileNotFoundError if no tree has them, unless they are to be deleted.
         """
         target = self._path(tree, playback_format, record_id)
         sources = [
@@ -145,7 +145,7 @@ class Share:
             raise FileNotFoundError(errno.ENOENT, "the files are in no tree; import the archive again", str(target))
         _make_directory(target.parent)
         for source in sources:
-            # After a crash in the middle of an import both may be there; the tree of the row's state is the newer one.
+            # After a crash during an import both may exist. The tree of the row's state is the newer one.
             if target.is_dir():
                 _remove_tree(source)
             else:
@@ -154,13 +154,13 @@ class Share:
         sync_directory(target.parent)
 
     def revert(self, import_id: int) -> None:
-        """Undo what an interrupted import left: what it placed goes, what it had replaced is back."""
-        for _, (tree, playback_format, record_id) in _places(self.staging(import_id) / _INTENT):
-            # Without its staged files the rename has happened: what is there came from this import.
+        """Undo an interrupted import: remove what it put in place, put back what it had replaced."""
+        for _, (tree, playback_format, record_id) in _formats_below(self.staging(import_id) / _INTENT):
+            # If the staged files are gone, they were renamed: the files in the tree came from this import.
             if not (self.staging(import_id) / playback_format / record_id).exists():
                 _remove_tree(self._path(tree, playback_format, record_id))
         _remove_tree(self.staging(import_id))
-        for path, (tree, playback_format, record_id) in _places(self.root / ".trash" / str(import_id)):
+        for path, (tree, playback_format, record_id) in _formats_below(self.root / ".trash" / str(import_id)):
             target = self._path(tree, playback_format, record_id)
             if not any(self.holds(each, playback_format, record_id) for each in STATES):
                 _make_directory(target.parent)
@@ -169,14 +169,14 @@ class Share:
         _remove_tree(self.root / ".trash" / str(import_id))
 
     def clear(self, import_id: int) -> None:
-        """Remove an import's archive and everything else of it, once files and rows are durable."""
+        """Remove an import's archive and its staging and trash, once files and rows are durable."""
         self.archive(import_id).unlink(missing_ok=True)
         sync_directory(self.archive(import_id).parent)
         _remove_tree(self.staging(import_id))
         _remove_tree(self.root / ".trash" / str(import_id))
 
     def refuse(self, import_id: int, name: str, reason: str) -> None:
-        """Set a claimed archive aside in failed/, the reason beside it."""
+        """Move a claimed archive to failed/, with the reason beside it."""
         failed = self.spool / "failed"
         if (failed / name).exists():
             name = f"{name.removesuffix(_SUFFIX)}-{import_id}{_SUFFIX}"
@@ -192,9 +192,9 @@ class Share:
         self.revert(import_id)
 
     def give_back(self, import_id: int) -> str:
-        """Return an archive that no row knows to the inbox, under a name of its own; gives that name."""
+        """Return an archive without a row to the inbox under a new name. Return that name."""
         name = f"recovered-{import_id}{_SUFFIX}"
-        # After a second backup was restored, the one that was returned after the first may still wait there.
+        # After a second restore of a backup, the archive returned after the first may still wait there.
         while (self.spool / name).exists():
             name = f"again-{name}"
         os.rename(self.archive(import_id), self.spool / name)
@@ -212,9 +212,9 @@ class Share:
         return found
 
     def _path(self, tree: str, playback_format: str, record_id: str) -> Path:
-        # The last line of defence: whatever the callers checked, no other name becomes part of a path.
+        # The last line of defence: whatever callers checked, no other name becomes part of a path.
         if tree not in STATES or not is_format(playback_format) or not is_record_id(record_id):
-            raise ValueError(f"not a recording's place: {tree!r} {playback_format!r} {record_id!r}")
+            raise ValueError(f"not a recording's path: {tree!r} {playback_format!r} {record_id!r}")
         return self.root / tree / playback_format / record_id
 
     def _discard(self, import_id: int, tree: str, playback_format: str, record_id: str) -> None:
@@ -222,39 +222,39 @@ class Share:
         if not present.is_dir():
             return
         trashed = self.root / ".trash" / str(import_id) / tree / playback_format / record_id
-        # An earlier attempt of this import may have left the same here.
+        # An earlier attempt of this import may have left the same files here.
         _remove_tree(trashed)
         trashed.parent.mkdir(parents=True, exist_ok=True)
         os.rename(present, trashed)
         sync_directory(present.parent)
 
 
-def _places(directory: Path) -> Iterator[tuple[Path, tuple[str, str, str]]]:
-    """TREE/FORMAT/RECORDID below a directory: the path, and the three names."""
+def _formats_below(directory: Path) -> Iterator[tuple[Path, tuple[str, str, str]]]:
+    """Each TREE/FORMAT/RECORDID below a directory: its path and the three names."""
     for path in sorted(directory.glob("*/*/*")):
         yield path, (path.parent.parent.name, path.parent.name, path.name)
 
 
-def _why_unseen(path: Path) -> str:
-    """What keeps a file from being seen; empty where it is there."""
+def _why_absent(path: Path) -> str:
+    """Why a file cannot be seen; empty if it is there."""
     try:
         return "" if path.is_file() else "is missing"
     except PermissionError:
-        # An empty mount point is locked, so that nobody writes below it.
-        return "is out of reach (permission denied)"
+        # An empty mount point is locked, so that no process writes below it.
+        return "cannot be read (permission denied)"
 
 
 def _make_directory(path: Path, mode: int = 0o755) -> None:
     if path.is_dir():
         return
     path.mkdir(mode, exist_ok=True)
-    # Whatever the umask: the web server has to pass. The set-group-id bit that the parent hands down is kept.
+    # Set regardless of the umask, because the web server needs access. The inherited set-group-id bit is kept.
     path.chmod(stat.S_IMODE(path.stat().st_mode) | mode)
     sync_directory(path.parent)
 
 
 def _remove_tree(path: Path) -> None:
-    """Remove a tree of ours, while another importer may be doing the same; links in it are never followed."""
+    """Remove a tree of ours. Another importer may be doing the same. Links in it are never followed."""
     while path.exists():
         with suppress(FileNotFoundError):
             shutil.rmtree(path)

@@ -1,6 +1,6 @@
-"""Reading archives of the spool: judged whole before a byte is written, then unpacked with digests and synced.
+"""Reads archives of the spool: checks all members before a byte is written, then unpacks them with digests and syncs.
 
-tarfile's own data filter is asked too, but trusted with nothing: each file is created by us, new, in a tree of ours.
+tarfile's data filter is applied too, but nothing depends on it: we create each file ourselves, in a tree of our own.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ _KINDS: Final = {
 
 @dataclass
 class Tree:
-    """A format's unpacked files: how many, how large together, and one digest over names, sizes and contents."""
+    """A format's unpacked files: their number, total size, and one digest over names, sizes and contents."""
 
     files: int = 0
     unpacked_bytes: int = 0
@@ -50,7 +50,7 @@ class Tree:
 
 
 class _Bounded(io.RawIOBase):
-    """Refuses to read more at once than a decent header needs: a header may claim to be gigabytes long."""
+    """Limits a single read to what a sane header needs, because a header may claim to be gigabytes long."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -69,7 +69,7 @@ class _Bounded(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= _CHUNK:
-            raise ArchiveRefusedError("has a header longer than 1 MiB; it must not be trusted")
+            raise ArchiveRefusedError("has a header longer than 1 MiB; do not trust it")
         return self._file.read(size)
 
 
@@ -84,26 +84,26 @@ def digest(file: IO[bytes], progress: Callable[[], None]) -> str:
 
 
 def inspect(file: IO[bytes], limit_bytes: int) -> Contents:
-    """Judge every member. Raises ArchiveRefusedError, or ArchiveTruncatedError where the end is missing."""
+    """Check every member. Raises ArchiveRefusedError, or ArchiveTruncatedError if the end is missing."""
     size = os.fstat(file.fileno()).st_size
     with _open(file) as tar:
         return archive.check(_members(tar, size), limit_bytes=limit_bytes)
 
 
 def unpack(file: IO[bytes], directory: Path, progress: Callable[[], None]) -> dict[str, Tree]:
-    """Write an inspected archive's files below a new, empty directory, synced; gives each format's tree."""
+    """Write an inspected archive's files below a new, empty directory and sync them. Return each format's tree."""
     trees: dict[str, Tree] = {}
     directory.mkdir(mode=_DIRECTORY_MODE)
     made = {directory}
     with _open(file) as tar:
         for info in _headers(tar):
-            # Judged again: the file may have been written to between the two passes.
+            # Checked again, because the file may have been written to between the two passes.
             path = archive.safe_path(info.name)
             target = directory.joinpath(*path)
             if info.isdir():
                 _make(target, made)
                 continue
-            _accepted_by_tarfile(info, directory)
+            _check_with_tarfile(info, directory)
             if not info.isreg() or len(path) < 3:
                 raise ArchiveTruncatedError("changed while it was read")
             _make(target.parent, made)
@@ -134,7 +134,7 @@ def _open(file: IO[bytes]) -> tarfile.TarFile:
     try:
         return tarfile.TarFile(fileobj=_Bounded(file), mode="r", encoding="utf-8", errors="surrogateescape")
     except (tarfile.TarError, ValueError, OverflowError) as error:
-        # Newer tarfile modules refuse such a header themselves, with words that say nothing of the size.
+        # Newer tarfile modules refuse such a header themselves, with a message that does not mention the size.
         if _negative(head):
             raise ArchiveRefusedError("has a first member with a negative size") from error
         if head[_MAGIC] == b"ustar":
@@ -143,15 +143,15 @@ def _open(file: IO[bytes]) -> tarfile.TarFile:
 
 
 def _negative(header: bytes) -> bool:
-    """Whether the size in a header is a negative number; GNU's base-256 form begins with 0xff then."""
+    """Whether the size in a header is negative. GNU's base-256 form starts with 0xff then."""
     return header[_SIZE].startswith(b"\xff")
 
 
 def _members(tar: tarfile.TarFile, archive_bytes: int) -> Iterator[Member]:
-    """The members in the rules' words, read as far as they are judged; an archive without its end is truncated."""
+    """The members as the rules take them, read one by one. Raises ArchiveTruncatedError if the end is missing."""
     offset = -1
     for info in _headers(tar):
-        # A hostile size sends the reader back to where it was: it would never come to an end.
+        # A hostile size sends the reader back to an earlier offset, so that reading would never end.
         if info.size < 0 or info.offset <= offset:
             raise ArchiveRefusedError(f"member {info.name[:200]!a} has a negative size")
         offset = info.offset
@@ -179,18 +179,18 @@ def _kind(info: tarfile.TarInfo) -> str:
 
 
 def _complete(tar: tarfile.TarFile, archive_bytes: int) -> None:
-    """tarfile takes a cut between two members for the end; a whole archive ends with blocks of zeros."""
+    """Check for the blocks of zeros that end an archive. tarfile takes a cut between two members for the end."""
     file = tar.fileobj
     assert file is not None  # noqa: S101 - open until its block ends
     file.seek(tar.offset)
     if tar.offset + _BLOCK > archive_bytes:
-        raise ArchiveTruncatedError("ends without the mark of its end")
+        raise ArchiveTruncatedError("ends without its end marker")
     if any(file.read(_BLOCK)):
         raise ArchiveRefusedError(f"has a broken header at byte {tar.offset}; send it again")
 
 
-def _accepted_by_tarfile(info: tarfile.TarInfo, directory: Path) -> None:
-    # A second opinion where there is one: Debian 12's Python 3.11.2 has no filters. Our own rules refuse the same.
+def _check_with_tarfile(info: tarfile.TarInfo, directory: Path) -> None:
+    # A second opinion if there is one: Debian 12's Python 3.11.2 has no filters. Our own rules refuse the same.
     if not hasattr(tarfile, "data_filter"):
         return
     try:
@@ -200,12 +200,12 @@ def _accepted_by_tarfile(info: tarfile.TarInfo, directory: Path) -> None:
 
 
 def _make(directory: Path, made: set[Path]) -> None:
-    """Make a directory and its parents, none of which can be a link: the staging directory is new and ours."""
+    """Make a directory and its parents. None of them can be a link, because the staging directory is new and ours."""
     if directory in made:
         return
     _make(directory.parent, made)
     directory.mkdir()
-    # Kept: the group and its set-group-id bit, which the share's directories hand down.
+    # Keep the group and the set-group-id bit, which the share's directories pass on.
     directory.chmod(stat.S_IMODE(directory.stat().st_mode) | _DIRECTORY_MODE)
     made.add(directory)
 

@@ -1,6 +1,6 @@
-"""One connection to a node: a request leaves as it stands, and nothing about it outlasts its deadline.
+"""One connection to a node: a request goes out byte for byte, and the whole exchange has one deadline.
 
-By hand instead of by http.client or anything built on it: see benchmarks/README.md for what those cost.
+Written by hand because http.client's own connection has a timeout for each step instead, and none for DNS.
 """
 
 import http.client
@@ -15,16 +15,14 @@ from contextlib import suppress
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from balancer.core.node_call import ANSWER_LIMIT_BYTES
 from balancer.errors import NodeError, NodeTimeoutError, NodeUnreachableError
 from balancer.nodes import http_answer
-from balancer.nodes.http_answer import HttpAnswer
 
-#: Bytes of an answer; BBB's largest lists are far below.
-ANSWER_LIMIT = 20_000_000
-_CHUNK = 65536
-#: Looks names up: a resolver waits for a name server that is away as long as it likes, 10 s and more.
+_CHUNK_BYTES = 65536
+#: Resolves names: a resolver whose name server is away blocks for 10 s and more.
 _LOOKUPS = ThreadPoolExecutor(8, "lookup")
-_HEAD = "User-Agent: bbb-fleet\r\nAccept: text/xml, */*;q=0.1\r\nAccept-Encoding: identity\r\n"
+_HEADERS = "User-Agent: bbb-fleet\r\nAccept: text/xml, */*;q=0.1\r\nAccept-Encoding: identity\r\n"
 
 
 class NodeConnection:
@@ -33,7 +31,7 @@ class NodeConnection:
     def __init__(self, address: str, tls: ssl.SSLContext | None, timeout: float) -> None:
         """Connects; address: HOST or HOST:PORT, timeout: seconds.
 
-        Raises NodeUnreachableError: nothing was asked of the node yet.
+        Raises NodeUnreachableError: nothing has been sent to the node yet.
         """
         self.reusable = False
         self._address = address
@@ -51,7 +49,7 @@ class NodeConnection:
         """Whether it was used within ``idle`` seconds, and the node has not closed it."""
         if time.monotonic() - self._used > idle:
             return False
-        # Anything to read on an idle connection is its end.
+        # If an idle connection is readable, the node has closed it.
         poller = select.poll()
         poller.register(self._socket, select.POLLIN)
         return not poller.poll(0)
@@ -59,21 +57,23 @@ class NodeConnection:
     def exchange(
         self, target: str, headers: Mapping[str, str], body: IO[bytes] | None, timeout: float, deadline: float
     ) -> tuple[int, bytes]:
-        """One request and its whole answer until ``deadline`` (of time.monotonic(), ``timeout`` seconds after the call
-        began): status and body. target: path and query, without anything that no URL can carry. A POST where there is
-        a body. Raises NodeTimeoutError, NodeError."""
+        """Send one request and read its whole answer; returns status and body. With a body, it is a POST.
+
+        target: path and query, percent-encoded. timeout: seconds, for the error message. deadline: of
+        time.monotonic(), for everything together. Raises NodeTimeoutError, NodeError.
+        """
         self.reusable = False
         timed = _TimedSocket(self._socket, deadline)
         try:
             timed.sendall(self._head("POST" if body else "GET", target, headers))
-            while body and (chunk := body.read(_CHUNK)):
+            while body and (chunk := body.read(_CHUNK_BYTES)):
                 timed.sendall(chunk)
-            answer = self._answer(timed)
+            answer = http_answer.read(timed, ANSWER_LIMIT_BYTES)
         except TimeoutError as error:
             raise NodeTimeoutError(f"no answer within {timeout:g} s") from error
-        except http_answer.TooLongError as error:
-            raise NodeError(f"the answer is longer than {ANSWER_LIMIT} bytes") from error
-        except (OSError, http.client.HTTPException) as error:
+        except http_answer.AnswerTooLongError as error:
+            raise NodeError(f"the answer is longer than {ANSWER_LIMIT_BYTES} bytes") from error
+        except (OSError, http.client.HTTPException, ValueError) as error:
             raise NodeError(f"the connection broke: {error.__class__.__name__}", "connect") from error
         self.reusable = answer.reusable
         self._used = time.monotonic()
@@ -84,17 +84,13 @@ class NodeConnection:
 
     def _head(self, method: str, target: str, headers: Mapping[str, str]) -> bytes:
         more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        return f"{method} {target} HTTP/1.1\r\nHost: {self._address}\r\n{_HEAD}{more}\r\n".encode("ascii")
-
-    def _answer(self, timed: "_TimedSocket") -> HttpAnswer:
-        with io.BufferedReader(timed) as stream:
-            return http_answer.read(stream, ANSWER_LIMIT)
+        return f"{method} {target} HTTP/1.1\r\nHost: {self._address}\r\n{_HEADERS}{more}\r\n".encode("ascii")
 
 
 def _connect(address: str, tls: ssl.SSLContext | None, timeout: float) -> socket.socket:
     parts = urlsplit(f"//{address}")
-    connection = _reach(parts.hostname or "", parts.port or (443 if tls else 80), time.monotonic() + timeout)
-    # A request goes out at once, though the answer to what went before may not be acknowledged yet.
+    connection = _connect_to_any(parts.hostname or "", parts.port or (443 if tls else 80), time.monotonic() + timeout)
+    # Send a request at once, even if the previous answer has not been acknowledged yet.
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if tls:
         connection = tls.wrap_socket(connection, server_hostname=parts.hostname)
@@ -102,10 +98,10 @@ def _connect(address: str, tls: ssl.SSLContext | None, timeout: float) -> socket
     return connection
 
 
-def _reach(host: str, port: int, deadline: float) -> socket.socket:
-    """A connection to the first address of a host that takes one. Raises OSError.
+def _connect_to_any(host: str, port: int, deadline: float) -> socket.socket:
+    """Connect to the first address of a host that accepts. Raises OSError.
 
-    All have one deadline (of time.monotonic()): socket.create_connection gives the whole time to each.
+    All addresses share one deadline (of time.monotonic()): socket.create_connection gives the whole time to each.
     """
     addresses = _addresses(host, port, deadline)
     last: OSError = TimeoutError("timed out")
@@ -124,9 +120,9 @@ def _reach(host: str, port: int, deadline: float) -> socket.socket:
 
 
 def _addresses(host: str, port: int, deadline: float) -> list[Any]:
-    """As socket.getaddrinfo; raises socket.gaierror also where nobody knows until the deadline."""
+    """As socket.getaddrinfo; raises socket.gaierror also if no name server answers before the deadline."""
     with suppress(socket.gaierror):
-        # For an address nobody has to be asked.
+        # An IP address needs no lookup.
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     lookup = _LOOKUPS.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     try:
@@ -137,10 +133,10 @@ def _addresses(host: str, port: int, deadline: float) -> list[Any]:
 
 
 class _TimedSocket(io.RawIOBase):
-    """A socket whose every step ends at one deadline (of time.monotonic()): an answer in drops is no way around it.
+    """A socket with one deadline (of time.monotonic()) for all steps, so that an answer byte by byte cannot extend it.
 
-    The socket never blocks by itself: a timeout of Python's would cost two calls of the system more for each step, and
-    as many fights for the interpreter's lock. Closing this leaves the socket open.
+    The socket is non-blocking: a timeout of Python's own would cost two more system calls a step, and would release
+    and retake the interpreter's lock as often. Closing this leaves the socket open.
     """
 
     def __init__(self, inner: socket.socket, deadline: float) -> None:
@@ -148,7 +144,7 @@ class _TimedSocket(io.RawIOBase):
         self._deadline = deadline
 
     def _left(self) -> float:
-        """Seconds. Raises TimeoutError where there are none."""
+        """Seconds until the deadline. Raises TimeoutError once it has passed."""
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
@@ -175,7 +171,7 @@ class _TimedSocket(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        # What TLS has decrypted already, the kernel knows nothing of.
+        # The kernel does not report bytes that TLS has decrypted already.
         ready = isinstance(self._inner, ssl.SSLSocket) and self._inner.pending() > 0
         while True:
             if not ready:

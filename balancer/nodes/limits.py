@@ -1,7 +1,7 @@
-"""How long a process waits for slow nodes: a node that answers slowly must not hold the threads that others need.
+"""Limits of what slow nodes may cost a process: one slow node must not hold the threads that other nodes need.
 
-Questions are calls that change nothing and have little time. A busy node may answer none of them, and still take every
-create in good time: so they have a circuit of their own, and those that wait stand in the way of no other call.
+Read-only calls change nothing and have short timeouts. A busy node may answer none of them, and still every create in
+time. So they have a circuit of their own, and those that wait do not count against other calls.
 """
 
 import threading
@@ -15,56 +15,48 @@ from balancer import log
 from balancer.core.circuit import FAILURES, Circuit
 from balancer.errors import NodeError, NodeUnreachableError
 
-#: Seconds after which a call counts as one that waits; a node in health answers well within.
+#: Seconds after which a call counts as waiting; a healthy node answers well within.
 WAITING = 1.0
-#: Times the limit: calls under way to one node beyond which the next one waits for room, as long as that.
-_CROWD = 2
-#: With any other reason the node answered, whatever it said.
+#: Calls under way to one node, as a multiple of the limit, at which further calls queue for up to ``WAITING`` seconds.
+_QUEUE_FROM = 2
+#: Reasons of errors that came without an answer. With any other reason the node did answer.
 _NO_ANSWER = frozenset({"dns", "connect", "tls", "slow"})
 
 logger = log.get(__name__)
 
 
-class _Call(NamedTuple):
-    """One that is under way."""
-
-    began: float
-    question: bool
+class _CallUnderWay(NamedTuple):
+    began: float  #: seconds of the clock
+    read_only: bool
 
 
 class NodeLimits:
-    """Calls under way and the circuit, by node. Threads share it."""
+    """Counts calls under way and keeps circuits, by the node's URL. Threads share it."""
 
-    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """limit: calls that may wait for one node at a time; clock: seconds."""
+    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic, *, waiting: float = WAITING) -> None:
+        """limit: calls that may wait for one node; clock, waiting: seconds."""
         self._limit = limit
         self._clock = clock
+        self._waiting = waiting
         self._changed = threading.Condition()
-        self._under_way: dict[str, list[_Call]] = defaultdict(list)
-        self._circuits: dict[tuple[str, bool], Circuit] = {}  #: of nodes that failed last; True: for questions
+        self._under_way: dict[str, list[_CallUnderWay]] = defaultdict(list)
+        #: By node and read_only; present if the last call failed.
+        self._circuits: dict[tuple[str, bool], Circuit] = {}
 
     @contextmanager
-    def call(self, node: str, *, question: bool = False) -> Iterator[None]:
-        """One call to the node. Raises NodeUnreachableError, before anything is sent, where too many wait for it or
-        the last ones all went without an answer."""
-        with self.wait(node, question=question), self.judge(node, question=question):
+    def call(self, node: str, *, read_only: bool = False) -> Iterator[None]:
+        """One call to the node: ``slot`` and ``outcome`` together."""
+        with self.slot(node, read_only=read_only), self.outcome(node, read_only=read_only):
             yield
 
     @contextmanager
-    def judge(self, node: str, *, question: bool = False) -> Iterator[None]:
-        """What is sent to the node: whether it is answered decides over the calls that follow."""
-        try:
-            yield
-        except NodeError as error:
-            self._learn((node, question), error.reason if error.reason in _NO_ANSWER else "")
-            raise
-        else:
-            self._learn((node, question), "")
+    def slot(self, node: str, *, read_only: bool = False) -> Iterator[None]:
+        """Count this thread as waiting for the node, for its own call's answer or a shared one.
 
-    @contextmanager
-    def wait(self, node: str, *, question: bool = False) -> Iterator[None]:
-        """A thread that waits for the node, maybe for what another one sent. Raises as ``call``."""
-        call = self._begin(node, question)
+        Raises NodeUnreachableError, before anything is sent, if too many threads wait for the node or its circuit is
+        open.
+        """
+        call = self._begin(node, read_only)
         try:
             yield
         finally:
@@ -74,38 +66,52 @@ class NodeLimits:
                     del self._under_way[node]
                 self._changed.notify_all()
 
-    def _begin(self, node: str, question: bool) -> "_Call":
+    @contextmanager
+    def outcome(self, node: str, *, read_only: bool = False) -> Iterator[None]:
+        """Record whether the node answers the call that the block sends."""
+        try:
+            yield
+        except NodeError as error:
+            self._record((node, read_only), error.reason if error.reason in _NO_ANSWER else "")
+            raise
+        else:
+            self._record((node, read_only), "")
+
+    def _begin(self, node: str, read_only: bool) -> _CallUnderWay:
         with self._changed:
-            # Of a burst to a node that has just begun to hang, not everybody may find out for himself: who comes late
-            # waits for room, and when there is none those before him have waited for so long that they count.
-            self._changed.wait_for(lambda: len(self._under_way.get(node, ())) < _CROWD * self._limit, WAITING)
+            # If a node starts to hang during a burst, not every thread should have to find out. Latecomers queue; if no
+            # call ends meanwhile, the calls ahead of them are old enough to count as waiting.
+            self._changed.wait_for(
+                lambda: len(self._under_way.get(node, ())) < _QUEUE_FROM * self._limit, self._waiting
+            )
             began = self._clock()
-            circuit = self._circuits.get((node, question))
+            circuit = self._circuits.get((node, read_only))
             if circuit and not circuit.admits(began):
-                told = f"the last {circuit.failures} calls went without an answer"
-                raise NodeUnreachableError(told, circuit.reason)
+                message = f"the last {circuit.failures} calls went without an answer"
+                raise NodeUnreachableError(message, circuit.reason)
             waiting = sum(
-                began - each.began > WAITING for each in self._under_way.get(node, ()) if question or not each.question
+                began - call.began > self._waiting
+                for call in self._under_way.get(node, ())
+                if read_only or not call.read_only
             )
             if waiting >= self._limit:
-                raise NodeUnreachableError(f"{waiting} calls wait for its answer already", "slow")
+                raise NodeUnreachableError(f"{waiting} calls already wait for its answer", "slow")
             if circuit:
-                self._circuits[node, question] = circuit.tried(began)
-            call = _Call(began, question)
+                self._circuits[node, read_only] = circuit.tried(began)
+            call = _CallUnderWay(began, read_only)
             self._under_way[node].append(call)
         return call
 
-    def _learn(self, about: tuple[str, bool], reason: str) -> None:
-        """reason: why there was no answer; "" where there was one."""
+    def _record(self, key: tuple[str, bool], reason: str) -> None:
+        """reason: why there was no answer; "" if there was one."""
         with self._changed:
-            before = self._circuits.get(about, Circuit())
+            before = self._circuits.get(key, Circuit())
             if reason:
-                self._circuits[about] = before.failed(self._clock(), reason)
+                self._circuits[key] = before.failed(self._clock(), reason)
             else:
-                self._circuits.pop(about, None)
-            opened = reason and before.failures == FAILURES - 1
-        node, question = about
-        if opened:
-            logger.warning("node left alone", url=node, questions=question, failures=FAILURES, reason=reason)
+                self._circuits.pop(key, None)
+        node, read_only = key
+        if reason and before.failures == FAILURES - 1:
+            logger.warning("circuit opened", url=node, read_only=read_only, failures=FAILURES, reason=reason)
         elif not reason and before.failures >= FAILURES:
-            logger.info("node answers again", url=node, questions=question)
+            logger.info("circuit closed", url=node, read_only=read_only)

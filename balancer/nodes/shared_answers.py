@@ -1,4 +1,4 @@
-"""Equal questions that are asked at one time, and the one answer that all of them get."""
+"""Lets equal calls that are in flight at the same time share one answer (single flight)."""
 
 import threading
 from collections.abc import Callable, Hashable
@@ -9,38 +9,38 @@ T = TypeVar("T")
 
 
 class SharedAnswers(Generic[T]):
-    """Questions under way, by whom they are put to. Threads share it."""
+    """Calls in flight, by node. Threads share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._under_way: dict[tuple[str, Hashable], Future[T]] = {}
+        self._in_flight: dict[tuple[str, Hashable], Future[T]] = {}
 
-    def ask(self, whom: str, question: Hashable, put: Callable[[], T]) -> T:
-        """The answer of ``put``, or of another thread's that asks the same right now; an error is shared likewise."""
-        key = (whom, question)
+    def get(self, node: str, call: Hashable, send: Callable[[], T]) -> T:
+        """The result of ``send``, or of an equal call's that is in flight in another thread; errors are shared too."""
+        key = (node, call)
         with self._lock:
-            shared = self._under_way.get(key)
+            shared = self._in_flight.get(key)
             if shared is None:
-                own = self._under_way[key] = Future()
+                own = self._in_flight[key] = Future()
         if shared is not None:
             return shared.result()
         try:
-            answer = put()
+            answer = send()
         except BaseException as error:
-            self._drop(key, own)
+            self._remove(key, own)
             own.set_exception(error)
             raise
-        self._drop(key, own)
+        self._remove(key, own)
         own.set_result(answer)
         return answer
 
-    def outdate(self, whom: str) -> None:
-        """Something changed there: who asks from now on does not get an answer to an earlier question."""
+    def forget(self, node: str) -> None:
+        """Share no call that is in flight to this node any longer, because the node's state has changed."""
         with self._lock:
-            for key in [key for key in self._under_way if key[0] == whom]:
-                del self._under_way[key]
+            for key in [key for key in self._in_flight if key[0] == node]:
+                del self._in_flight[key]
 
-    def _drop(self, key: tuple[str, Hashable], own: "Future[T]") -> None:
+    def _remove(self, key: tuple[str, Hashable], own: "Future[T]") -> None:
         with self._lock:
-            if self._under_way.get(key) is own:
-                del self._under_way[key]
+            if self._in_flight.get(key) is own:
+                del self._in_flight[key]

@@ -1,4 +1,4 @@
-"""HTTP out to nodes for the poller: asyncio, kept-alive connections, typed errors with the reason of an observed state.
+"""HTTP out to nodes for the poller: asyncio, kept-alive connections, errors with the reason of an observed state.
 
 TLS is always verified.
 """
@@ -17,40 +17,41 @@ import aiohttp
 from yarl import URL
 
 from balancer.core import ending, node_call
+from balancer.core.node_call import ANSWER_LIMIT_BYTES
 from balancer.core.nodes import Node
 from balancer.errors import NodeError, NodeStatusError, NodeTimeoutError, NodeUnreachableError
 from balancer.settings import Settings
 
-#: A node with a thousand meetings of a hundred users answers with a tenth of this.
-ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
 _DNS_CACHE_SECONDS = 60
-#: Seconds after which a node is polled over a new connection: an old one may live where nobody else gets in any more,
-#: since a firewall, a certificate or the name's address has changed.
-_RENEW_AFTER = 60.0
-#: Of a call that costs a node next to nothing.
+#: Seconds after which a node is polled over a new connection: an old one may go on although no new one is possible any
+#: longer, because a firewall, a certificate or the name's address has changed.
+RENEW_AFTER = 60.0
+#: The query of a call that costs a node next to nothing.
 _NO_MEETING = b"meetingID=bbb-fleet-tries-a-digest"
 
 
 @dataclass(frozen=True)
-class Listed:
-    """A node's good answer to getMeetings."""
+class PollAnswer:
+    """A node's successful answer to getMeetings."""
 
     meetings: list[node_call.SeenMeeting]
     node_time: datetime | None  #: of its Date header: whole seconds, rounded down
-    answered: float  #: time.monotonic() when that header was here
+    arrived: float  #: time.monotonic() when that header arrived
 
 
 class AsyncNodeClient:
     """Use as ``async with``: connections live as long as the block."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, renew_after: float = RENEW_AFTER) -> None:
+        """renew_after: seconds between new connections to a node."""
         self._algorithm = settings.node_checksum_algorithm
         self._connect_timeout = settings.node_connect_timeout
         # Longer than the pause between two polls, shorter than nginx's keepalive_timeout on a node (65 s).
         self._keepalive = min(60.0, 2 * settings.poll_interval + settings.poll_timeout)
         self._ca_file = settings.node_ca_file
         self._session: aiohttp.ClientSession | None = None
-        self._renew: dict[str, float] = {}  #: when next, of time.monotonic(), by the node's URL
+        self._renew_after = renew_after
+        self._renewal_due: dict[str, float] = {}  #: by the node's URL, of time.monotonic()
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(
@@ -62,7 +63,7 @@ class AsyncNodeClient:
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
-            # A node has no business with cookies of ours; and a redirect is no answer of BBB's API.
+            # BBB's API uses neither cookies nor redirects.
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": "bbb-fleet"},
         )
@@ -74,47 +75,44 @@ class AsyncNodeClient:
         if self._session is not None:
             await self._session.close()
 
-    async def get_meetings(self, node: Node, *, timeout: float) -> Listed:
+    async def get_meetings(self, node: Node, *, timeout: float) -> PollAnswer:
         """timeout: seconds for everything together. Raises NodeError."""
-        answer, arrival = await self._signed(node, "getMeetings", b"", timeout, last=self._is_last(node))
+        answer, arrival = await self._signed(node, "getMeetings", b"", timeout, close=self._renewal_is_due(node))
         if not answer.success:
-            raise refused("getMeetings", answer)
-        return Listed(node_call.seen_meetings(answer), arrival.node_time, arrival.at)
+            raise node_call.refusal(node, "getMeetings", answer)
+        return PollAnswer(node_call.seen_meetings(answer), arrival.node_time, arrival.at)
 
     async def find(self, node: Node, meeting_id: str, *, timeout: float) -> str:
-        """internalMeetingID of the meeting that the node has under this id, "" for none. Raises NodeError."""
+        """internalMeetingID of the meeting that the node has under this meetingID, "" if none. Raises NodeError."""
         query = urlencode({"meetingID": meeting_id}).encode()
         answer, _ = await self._signed(node, "getMeetingInfo", query, timeout)
-        _check("getMeetingInfo", answer)
+        if not answer.success and not ending.is_absent(answer):
+            raise node_call.refusal(node, "getMeetingInfo", answer)
         return answer.text("internalMeetingID")
 
     async def end_unused(self, node: Node, meeting: node_call.SeenMeeting, *, timeout: float) -> bool:
-        """Have the node end this very meeting, unless somebody came in; whether it was asked to.
+        """Whether the node ends exactly this meeting now; False if it is gone, or a user has joined.
 
-        timeout: seconds for each call. Raises NodeError.
+        timeout: seconds for each call. Raises ending.NotEndedError, NodeError.
         """
-        for named in ending.names(meeting.meeting_id, meeting.internal_meeting_id):
-            query = ending.info_parameters(named).encode()
-            try:
-                info, _ = await self._signed(node, "getMeetingInfo", query, timeout)
-            except NodeError as error:
-                if not ending.takes_no_internal_id(error, named, meeting.meeting_id):
-                    raise
-                continue
-            _check("getMeetingInfo", info)
-            if info.success:
-                break
-        else:
-            return False
-        if info.text("internalMeetingID") != meeting.internal_meeting_id or _used(info):
-            return False
-        answer, _ = await self._signed(node, "end", ending.end_parameters(named, info).encode(), timeout)
-        _check("end", answer)
-        return True
+        calls = ending.ending_calls(node, meeting.meeting_id, meeting.internal_meeting_id, unused=True)
+        try:
+            name, parameters = next(calls)
+            while True:
+                try:
+                    answer, _ = await self._signed(node, name, parameters.encode(), timeout)
+                except NodeError as error:
+                    name, parameters = calls.throw(error)
+                else:
+                    name, parameters = calls.send(answer)
+        except StopIteration as result:
+            return bool(result.value)
 
     async def version(self, node: Node, *, timeout: float) -> str:
-        """BBB's release, "" where the node does not reveal it. Raises NodeError, with reason "version" where the node's
-        API is not of version 2."""
+        """BBB's release, "" if the node does not reveal it.
+
+        Raises NodeError, with reason "version" if the node's API is not of version 2.
+        """
         body, _ = await self._get(node.url, timeout)
         answer = node_call.parse(body)
         api = answer.text("apiVersion") or answer.text("version")
@@ -122,48 +120,48 @@ class AsyncNodeClient:
             raise NodeError(f"the node's API is of version {api[:20]!r}, not 2", "version")
         return answer.text("bbbVersion")[:50]
 
-    async def takes(self, node: Node, algorithm: str, *, timeout: float) -> bool:
-        """Whether the node takes a checksum in this digest; timeout: seconds. Raises NodeError."""
+    async def accepts(self, node: Node, algorithm: str, *, timeout: float) -> bool:
+        """Whether the node accepts a checksum in this digest; timeout: seconds. Raises NodeError."""
         answer, _ = await self._signed(node, "isMeetingRunning", _NO_MEETING, timeout, algorithm)
         return answer.message_key != "checksumError"
 
     async def _signed(
-        self, node: Node, call: str, query: bytes, timeout: float, algorithm: str = "", *, last: bool = False
+        self, node: Node, call: str, query: bytes, timeout: float, algorithm: str = "", *, close: bool = False
     ) -> tuple[node_call.Answer, "_Arrival"]:
         url = node_call.signed_url(node.url, call, query, node.secret, algorithm or self._algorithm)
-        body, arrival = await self._get(url, timeout, last=last)
+        body, arrival = await self._get(url, timeout, close=close)
         return node_call.parse(body), arrival
 
-    def _is_last(self, node: Node) -> bool:
-        """Whether a connection's next poll should be its last."""
+    def _renewal_is_due(self, node: Node) -> bool:
+        """Whether this poll should be the last one over its connection."""
         now = time.monotonic()
-        if now < self._renew.setdefault(node.url, now + _RENEW_AFTER):
+        if now < self._renewal_due.setdefault(node.url, now + self._renew_after):
             return False
-        self._renew[node.url] = now + _RENEW_AFTER
+        self._renewal_due[node.url] = now + self._renew_after
         return True
 
-    async def _get(self, url: str, timeout: float, *, last: bool = False) -> tuple[bytes, "_Arrival"]:
-        """last: the node is told to close the connection afterwards."""
+    async def _get(self, url: str, timeout: float, *, close: bool = False) -> tuple[bytes, "_Arrival"]:
+        """close: ask the node to close the connection afterwards."""
         assert self._session is not None, "use `async with`"  # noqa: S101 - a mistake of ours, not of the input
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=self._connect_timeout)
         try:
-            # The URL is signed as it stands: nothing may encode it anew.
+            # The signature covers the URL byte for byte, so it must not be encoded again.
             target = URL(url, encoded=True)
-            asked = self._session.get(
-                target, timeout=limits, allow_redirects=False, headers={"Connection": "close"} if last else None
+            request = self._session.get(
+                target, timeout=limits, allow_redirects=False, headers={"Connection": "close"} if close else None
             )
-            async with asked as response:
+            async with request as response:
                 if response.status != 200:
                     raise NodeStatusError(f"the node answered with HTTP status {response.status}", response.status)
                 arrival = _Arrival(_date(response), time.monotonic())
                 return await _body(response), arrival
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise as_ours(error) from error
+            raise as_node_error(error) from error
 
 
 @dataclass(frozen=True)
 class _Arrival:
-    """When an answer's head came, by the node's clock and by ours."""
+    """When the head of an answer arrived, by the node's clock and by ours."""
 
     node_time: datetime | None
     at: float
@@ -176,37 +174,20 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
         parts.append(part)
         size += len(part)
         if size > ANSWER_LIMIT_BYTES:
-            raise NodeError(f"the node's answer is larger than {ANSWER_LIMIT_BYTES} bytes")
+            raise NodeError(f"the node's answer is longer than {ANSWER_LIMIT_BYTES} bytes")
     return b"".join(parts)
-
-
-def _used(info: node_call.Answer) -> bool:
-    """Whether somebody is or was in the meeting."""
-    return info.text("hasUserJoined").strip().lower() != "false" or info.text("participantCount").strip() != "0"
 
 
 def _date(response: aiohttp.ClientResponse) -> datetime | None:
     try:
-        found = parsedate_to_datetime(response.headers.get("Date", ""))
+        date = parsedate_to_datetime(response.headers.get("Date", ""))
     except ValueError:
         return None
-    return found if found.tzinfo else None
+    return date if date.tzinfo else None
 
 
-def _check(call: str, answer: node_call.Answer) -> None:
-    """Raises NodeError where the node refused a call about a meeting for another reason than that it has none."""
-    if not answer.success and not ending.is_absent(answer):
-        raise refused(call, answer)
-
-
-def refused(call: str, answer: node_call.Answer) -> NodeError:
-    """A node's FAILED where nothing of ours could be wrong but the secret or the digest."""
-    reason = "checksum" if answer.message_key == "checksumError" else "http"
-    return NodeError(f"the node refused {call}: {answer.message_key[:40]}", reason)
-
-
-def as_ours(error: BaseException) -> NodeError:
-    """The library's error as one of ours. The texts name no URL: it carries a signature."""
+def as_node_error(error: BaseException) -> NodeError:
+    """The library's error as a NodeError. No text contains the URL, because that carries a signature."""
     match error:
         case aiohttp.ClientConnectorDNSError():
             return NodeUnreachableError("the node's name does not resolve", "dns")
@@ -221,6 +202,6 @@ def as_ours(error: BaseException) -> NodeError:
         case asyncio.TimeoutError():
             return NodeTimeoutError("the node did not answer in time")
         case aiohttp.ClientOSError() | aiohttp.ServerDisconnectedError() | ConnectionError():
-            return NodeError("the node broke the connection off", "connect")
+            return NodeError("the node closed the connection", "connect")
         case _:
-            return NodeError(f"the node's answer is not HTTP as it should be: {error.__class__.__name__}")
+            return NodeError(f"the node's answer is not valid HTTP: {error.__class__.__name__}")

@@ -6,56 +6,58 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from balancer.core.breaker import Breaker
 from balancer.errors import StorageUnavailableError
 
-#: Seconds without asking again once PostgreSQL did not answer: every poll would wait for it otherwise.
+#: Seconds after a failure before PostgreSQL is asked again; otherwise every poll would wait for it.
 PAUSE = 5.0
-#: Seconds for which an answer serves the polls that follow: hundreds of nodes would ask fifty times a second.
+#: Seconds for which an answer is used again; otherwise hundreds of nodes would cause fifty queries a second.
 LIFE = 1.0
-#: How much faster our clock may run than PostgreSQL's while both are being set right (ntpd and chrony slew less).
+#: How much faster our clock may run than PostgreSQL's while both are being corrected (ntpd and chrony slew less).
 _DRIFT = 0.001
 
 
 @dataclass(frozen=True)
 class Moment:
     at: datetime
-    exact: bool  #: False: reckoned while PostgreSQL was away; good for a snapshot's age, not for ending a meeting
+    exact: bool  #: False: estimated while PostgreSQL was away; good for a snapshot's age, not for ending a meeting
 
 
 class ClusterClock:
-    """Asks PostgreSQL; many that ask at one time, or soon after, share an answer."""
+    """Asks PostgreSQL. Calls at the same time or soon after share an answer."""
 
     def __init__(self, ask: Callable[[], Awaitable[datetime]], clock: Callable[[], float] = time.monotonic) -> None:
-        """ask: PostgreSQL's time, or StorageUnavailableError; clock: seconds."""
+        """ask: returns PostgreSQL's time or raises StorageUnavailableError; clock: seconds."""
         self._ask = ask
         self._clock = clock
         self._asking: asyncio.Task[datetime] | None = None
         self._last: tuple[datetime, float] | None = None
-        self._away_until = 0.0
+        self._breaker = Breaker(PAUSE, clock)
 
     async def now(self) -> Moment:
-        """Never later than the true moment of the call's return.
+        """Never later than the true time when the call returns.
 
-        Raises StorageUnavailableError where PostgreSQL never answered since this process began.
+        Raises StorageUnavailableError if PostgreSQL has never answered this process.
         """
-        if self._clock() < self._away_until and self._last is not None:
+        if self._last is not None and not self._breaker.admit():
             return self._reckoned(exact=False)
         if self._last is not None and self._clock() - self._last[1] < LIFE:
             return self._reckoned(exact=True)
         if self._asking is None or self._asking.done():
             self._asking = asyncio.ensure_future(self._ask())
         try:
-            # An answer that was asked for before this call tells an earlier time: that errs to the safe side.
+            # The answer to an earlier query is an earlier time, which errs on the safe side.
             at = await asyncio.shield(self._asking)
         except StorageUnavailableError:
-            self._away_until = self._clock() + PAUSE
+            self._breaker.failed()
             if self._last is None:
                 raise
             return self._reckoned(exact=False)
-        self._last = (at, self._clock())  # later than it was told: what is reckoned from it errs to the safe side
+        self._breaker.answered()
+        self._last = (at, self._clock())  # later than the answer was made, so estimates from it err on the safe side
         return Moment(at, exact=True)
 
     def _reckoned(self, *, exact: bool) -> Moment:
-        assert self._last is not None  # noqa: S101 - every caller looked
+        assert self._last is not None  # noqa: S101 - every caller has checked
         at, then = self._last
         return Moment(at + timedelta(seconds=(self._clock() - then) * (1 - _DRIFT)), exact)

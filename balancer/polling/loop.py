@@ -1,8 +1,7 @@
-"""Watches every node: one getMeetings a node and poll, each node on a schedule and with a deadline of its own.
+"""The poller's process: polls every node on a schedule of its own, while it holds the lease.
 
-A poll writes the node's snapshot to Redis, its state to PostgreSQL where that changed, and settles the rows of its
-meetings. It never writes what the operator wants, and it ends nothing but what a timed-out create of ours left over.
-A lease decides which process polls; that one also keeps the copies of placements that joins are answered from.
+A poll never changes a node's admin state, and ends no meeting except what a create that timed out has left over. The
+process that polls also renews the copies of running meetings in Redis that joins are answered from.
 """
 
 import asyncio
@@ -17,7 +16,7 @@ from typing import TypeVar
 from balancer import log
 from balancer.core.nodes import Node
 from balancer.errors import StorageUnavailableError
-from balancer.polling.client import AsyncNodeClient
+from balancer.polling.client import RENEW_AFTER, AsyncNodeClient
 from balancer.polling.poll import Watch
 from balancer.polling.whereabouts_renewal import WhereaboutsRenewal
 from balancer.settings import Settings
@@ -30,21 +29,22 @@ from balancer.storage.redis.poll_requests import PollRequests
 T = TypeVar("T")
 logger = log.get(__name__)
 
-#: A holder that dies is followed after this many poll intervals at most, and half an interval for the next one's try.
+#: The lease's lifetime in poll intervals. If its holder dies, another process takes over after that, and half an
+#: interval more until its next attempt.
 LEASE_INTERVALS = 2.0
-#: Name servers may hang: each name that is being resolved takes one thread.
+#: Each name that is being resolved occupies a thread, and name servers may hang.
 RESOLVER_THREADS = 64
 STORE_THREADS = 4
 #: Seconds that a transaction may take: three of its statements at their limit.
-STORE_PATIENCE = 30.0
-#: Seconds between two looks for somebody who wants a poll; below the time limit of a Redis command.
-WISH_WAIT = 1.0
-#: The first round is spread over so many seconds a node, so that 500 nodes do not answer in one moment.
+STORE_TIMEOUT = 30.0
+#: Seconds for which one Redis command waits for a poll request; below the timeout of a command.
+REQUEST_WAIT = 1.0
+#: Seconds a node over which the first round is spread, so that 500 nodes do not answer at the same moment.
 SPREAD = 0.01
 
 
 class Poller:
-    """One process that polls while it holds the lease. Made by ``opened``."""
+    """One process that polls while it holds the lease. Created by ``opened``."""
 
     def __init__(
         self,
@@ -52,41 +52,26 @@ class Poller:
         lease: Lease,
         requests: PollRequests,
         watch: Watch,
-        copies: WhereaboutsRenewal,
-        chance: Callable[[], float],
+        renewal: WhereaboutsRenewal,
+        random: Callable[[], float],
     ) -> None:
+        """random: numbers from 0 to 1."""
+        self.lease = lease
+        self.watch = watch
+        self.renewal = renewal
         self._interval = settings.poll_interval
-        self._lease = lease
         self._requests = requests
-        self._watch = watch
-        self._copies = copies
-        self._chance = chance
-        # A thread each, so that a full pool of store threads never costs the lease.
+        self._random = random
+        # One thread each, so that busy store threads never cost the lease.
         self._lease_thread = ThreadPoolExecutor(1, "lease")
-        self._wish_thread = ThreadPoolExecutor(1, "wishes")
+        self._request_thread = ThreadPoolExecutor(1, "requests")
         self._nodes: dict[int, Node] = {}
-        self._wanted: dict[int, asyncio.Event] = {}
-        self._reread = asyncio.Event()
-        self._began_under: int | None = None
-        self._told: int | None = None  #: the lease's number as last logged; it may have run out since
-
-    async def run_once(self) -> bool:
-        """Poll every node once, all at the same time; False where another process holds the lease.
-
-        Raises StorageUnavailableError.
-        """
-        fencing = await self._in(self._lease_thread, self._lease.hold)
-        if fencing is None:
-            return False
-        if fencing != self._began_under:
-            await self._watch.remember()
-            self._began_under = fencing
-        polls = [self._watch.poll(node, fencing) for node in await self._watch.nodes()]
-        await asyncio.gather(self._copies.keep(fencing), *polls)
-        return True
+        self._requested: dict[int, asyncio.Event] = {}  #: polls, by node id
+        self._nodes_requested = asyncio.Event()
+        self._logged_fencing: int | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Poll whenever this process holds the lease, until ``stop``."""
+        """Poll while this process holds the lease, until ``stop``."""
         polling: asyncio.Task[None] | None = None
         try:
             while not stop.is_set():
@@ -94,118 +79,119 @@ class Poller:
                 if held and polling is None:
                     polling = asyncio.create_task(self._poll_all())
                 elif polling is not None and (not held or polling.done()):
-                    await _ended(polling)
+                    await _end(polling)
                     polling = None
                     continue
-                await _event_within(stop, self._interval / 2)
+                await _wait_for_event(stop, self._interval / 2)
         finally:
             if polling is not None:
-                await _ended(polling)
+                await _end(polling)
 
     async def close(self) -> None:
-        """Hand the lease on."""
+        """Release the lease."""
         try:
-            await self._in(self._lease_thread, self._lease.release)
+            await self._in(self._lease_thread, self.lease.release)
         except StorageUnavailableError as error:
-            logger.warning("lease not released: it runs out by itself", reason=str(error))
+            logger.warning("lease not released: it expires by itself", reason=str(error))
         self._lease_thread.shutdown()
-        self._wish_thread.shutdown()
+        self._request_thread.shutdown()
 
     async def _hold(self) -> bool:
         try:
-            fencing = await self._in(self._lease_thread, self._lease.hold)
+            fencing = await self._in(self._lease_thread, self.lease.hold)
         except StorageUnavailableError as error:
             logger.warning("lease not renewed", reason=str(error))
-            fencing = self._lease.fencing
-        if fencing != self._told:
-            logger.info("lease", held=fencing is not None, fencing=fencing, before=self._told)
-            self._told = fencing
+            fencing = self.lease.fencing
+        if fencing != self._logged_fencing:
+            logger.info("lease", held=fencing is not None, fencing=fencing, before=self._logged_fencing)
+            self._logged_fencing = fencing
         return fencing is not None
 
     async def _poll_all(self) -> None:
-        """Keep one task a node, for the nodes that are registered."""
+        """Keep one task for each registered node."""
         tasks: dict[int, asyncio.Task[None]] = {}
-        beside = [asyncio.create_task(self._take_wishes()), asyncio.create_task(self._keep_copies())]
+        services = [asyncio.create_task(self._take_requests()), asyncio.create_task(self._renew_copies())]
         try:
             await self._begin()
             while True:
-                self._reread.clear()
+                self._nodes_requested.clear()
                 await self._read_nodes()
                 for node_id in self._nodes.keys() - tasks.keys():
-                    self._wanted[node_id] = asyncio.Event()
-                    tasks[node_id] = asyncio.create_task(self._follow(node_id))
+                    self._requested[node_id] = asyncio.Event()
+                    tasks[node_id] = asyncio.create_task(self._poll_repeatedly(node_id))
                 for node_id in tasks.keys() - self._nodes.keys():
-                    del self._wanted[node_id]
-                    await _ended(tasks.pop(node_id))
-                await _event_within(self._reread, self._interval)
+                    del self._requested[node_id]
+                    await _end(tasks.pop(node_id))
+                await _wait_for_event(self._nodes_requested, self._interval)
         finally:
-            for task in (*beside, *tasks.values()):
+            for task in (*services, *tasks.values()):
                 task.cancel()
-            await asyncio.gather(*beside, *tasks.values(), return_exceptions=True)
+            await asyncio.gather(*services, *tasks.values(), return_exceptions=True)
 
     async def _begin(self) -> None:
         while True:
             try:
-                await self._watch.remember()
-                await self._in(self._wish_thread, self._requests.clear)
+                await self.watch.remember()
+                await self._in(self._request_thread, self._requests.clear)
                 return
             except StorageUnavailableError as error:
-                logger.warning("polling not begun", reason=str(error))
+                logger.warning("polling not started", reason=str(error))
                 await asyncio.sleep(self._interval / 2)
 
     async def _read_nodes(self) -> None:
         try:
-            found = {node.id: node for node in await self._watch.nodes()}
+            registered = {node.id: node for node in await self.watch.read_nodes()}
         except StorageUnavailableError as error:
-            logger.warning("nodes not reread", reason=str(error))
+            logger.warning("nodes not read", reason=str(error))
             return
-        for node_id, wanted in self._wanted.items():
-            if node_id in found and found[node_id] != self._nodes.get(node_id):
-                wanted.set()
-        self._nodes = found
+        for node_id, requested in self._requested.items():
+            if node_id in registered and registered[node_id] != self._nodes.get(node_id):
+                requested.set()
+        self._nodes = registered
 
-    async def _follow(self, node_id: int) -> None:
-        """Poll one node again and again; what is wrong with it delays no other."""
-        await asyncio.sleep(self._chance() * min(self._interval / 2, SPREAD * len(self._nodes)))
+    async def _poll_repeatedly(self, node_id: int) -> None:
+        """Poll one node again and again; a slow node delays no other."""
+        await asyncio.sleep(self._random() * min(self._interval / 2, SPREAD * len(self._nodes)))
         while True:
-            due = time.monotonic() + self._interval * (0.95 + 0.1 * self._chance())
-            self._wanted[node_id].clear()
-            fencing = self._lease.fencing
+            due = time.monotonic() + self._interval * (0.95 + 0.1 * self._random())
+            self._requested[node_id].clear()
+            fencing = self.lease.fencing
             if fencing is not None and node_id in self._nodes:
                 await self._poll(self._nodes[node_id], fencing)
-            await _event_within(self._wanted[node_id], due - time.monotonic())
+            await _wait_for_event(self._requested[node_id], due - time.monotonic())
 
     async def _poll(self, node: Node, fencing: int) -> None:
         try:
-            await self._watch.poll(node, fencing)
+            await self.watch.poll(node, fencing)
         except StorageUnavailableError as error:
             logger.warning("node not polled", node=node.name, reason=str(error))
         except Exception:
-            # A mistake of ours that one node brings to light must not end the watch over the others.
-            logger.exception("poll broke off", node=node.name)
+            # A bug of ours that one node reveals must not end the polls of the others.
+            logger.exception("poll failed", node=node.name)
 
-    async def _take_wishes(self) -> None:
+    async def _take_requests(self) -> None:
+        """Poll a node at once if a request asks for it; read the nodes again if it asks for one that is not known."""
         while True:
             try:
-                wish = await self._in(self._wish_thread, self._requests.take, WISH_WAIT)
+                request = await self._in(self._request_thread, self._requests.take, REQUEST_WAIT)
             except StorageUnavailableError:
-                # The polls themselves say so in the log.
-                await asyncio.sleep(WISH_WAIT)
+                # The polls log it.
+                await asyncio.sleep(REQUEST_WAIT)
                 continue
-            if wish in self._wanted:
-                self._wanted[wish].set()
-            elif wish is not None:
-                self._reread.set()
+            if request in self._requested:
+                self._requested[request].set()
+            elif request is not None:
+                self._nodes_requested.set()
 
-    async def _keep_copies(self) -> None:
-        """Look whether it is time to as often as the lease is renewed: a wiped Redis shows there."""
+    async def _renew_copies(self) -> None:
+        """Check as often as the lease is renewed whether copies are due: its new number reveals a wiped Redis."""
         while True:
-            fencing = self._lease.fencing
+            fencing = self.lease.fencing
             if fencing is not None:
                 try:
-                    await self._copies.keep(fencing)
+                    await self.renewal.keep(fencing)
                 except Exception:
-                    # As with polls: a mistake of ours must not end this for good, nor unnoticed.
+                    # As with polls, a bug of ours must not end this for good or unnoticed.
                     logger.exception("placements not copied")
             await asyncio.sleep(self._interval / 2)
 
@@ -213,35 +199,35 @@ class Poller:
         return await asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
 
 
-async def _event_within(event: asyncio.Event, seconds: float) -> None:
+async def _wait_for_event(event: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), max(seconds, 0))
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait for it; an error that ended it by itself is raised."""
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for it. Raises the error of a task that has failed before."""
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
 
 
 @asynccontextmanager
-async def opened(settings: Settings, *, chance: Callable[[], float] = random.random) -> AsyncIterator[Poller]:
-    """A poller with its connections; chance: numbers from 0 to 1 for the jitter."""
+async def opened(settings: Settings, *, renew_after: float = RENEW_AFTER) -> AsyncIterator[Poller]:
+    """A poller with its connections; renew_after: as AsyncNodeClient's."""
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(RESOLVER_THREADS, "resolver"))
     with ExitStack() as stack:
         database = Database(
-            settings.database_url, application_name="balancer-poller", size=STORE_THREADS + 1, patience=STORE_PATIENCE
+            settings.database_url, application_name="balancer-poller", size=STORE_THREADS + 1, time_limit=STORE_TIMEOUT
         )
         database.open()
         stack.callback(database.close)
         client = stack.enter_context(redis_client.connect(settings.redis_url))
         threads = stack.enter_context(ThreadPoolExecutor(STORE_THREADS, "stores"))
         lease = Lease(POLLER, client, database, ttl=LEASE_INTERVALS * settings.poll_interval)
-        async with AsyncNodeClient(settings) as http:
+        async with AsyncNodeClient(settings, renew_after=renew_after) as http:
             stores = PollStores(database, client)
-            watch, copies = Watch(settings, stores, http, threads), WhereaboutsRenewal(stores, threads)
-            poller = Poller(settings, lease, PollRequests(client), watch, copies, chance)
+            watch, renewal = Watch(settings, stores, http, threads), WhereaboutsRenewal(stores, threads)
+            poller = Poller(settings, lease, PollRequests(client), watch, renewal, random.random)
             try:
                 yield poller
             finally:

@@ -1,7 +1,7 @@
-"""Keeps a copy of every running placement in Redis, so that joins find their meetings while PostgreSQL is away.
+"""Renews the copy of every running placement in Redis, so that joins find their meetings while PostgreSQL is away.
 
-Requests and polls copy what they change; here is copied what nobody asks for: a meeting that runs for weeks, and all of
-them after Redis was wiped.
+Requests and polls copy only what they change. Meetings that run for weeks have to be copied again, and all meetings
+after Redis was wiped.
 """
 
 import asyncio
@@ -14,14 +14,14 @@ from balancer.errors import StorageUnavailableError
 from balancer.storage.poll_stores import PollStores
 from balancer.storage.redis.whereabouts import LIFE
 
-#: Seconds between two rounds through all placements: several may fail before a copy runs out.
+#: Seconds between two rounds through all placements: several may fail before a copy expires.
 EVERY = LIFE / 6
 
 logger = log.get(__name__)
 
 
 class WhereaboutsRenewal:
-    """What the process that polls copies."""
+    """For the process that polls."""
 
     def __init__(self, stores: PollStores, threads: Executor, *, clock: Callable[[], float] = time.monotonic) -> None:
         """threads: where calls to the stores run."""
@@ -32,10 +32,10 @@ class WhereaboutsRenewal:
         self._due = 0.0  #: by the clock
 
     async def keep(self, fencing: int) -> None:
-        """Copy all where it is time to; to be called again and again under the lease of that number.
+        """Copy all placements if that is due. Call it repeatedly, with the lease's fencing number.
 
-        A new number makes it time: another process had the lease before, or Redis lost it with the copies.
-        A store that is away is logged, and it stays time.
+        A new number makes it due: another process held the lease before, or Redis lost it together with the copies.
+        If a store is away, that is logged, and the copies stay due.
         """
         began = self._clock()
         if fencing == self._copied_under and began < self._due:

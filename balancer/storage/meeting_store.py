@@ -8,11 +8,11 @@ from balancer.core.selection import unplaced
 from balancer.errors import NoNodeAvailableError
 from balancer.settings import Settings
 from balancer.storage.announcer import Announcer
-from balancer.storage.outlook_cache import OutlookCache
+from balancer.storage.outlook import Outlook, OutlookCache
 from balancer.storage.postgresql import placement as placing
 from balancer.storage.postgresql import settlement, transitions
 from balancer.storage.postgresql.database import Connection, Database
-from balancer.storage.postgresql.placement import Decision, Outlook
+from balancer.storage.postgresql.placement import Decision
 from balancer.storage.postgresql.settlement import Settlement
 from balancer.storage.postgresql.sql import queries
 from balancer.storage.postgresql.transitions import Change
@@ -50,9 +50,9 @@ class DatabaseMeetingStore:
         if (meeting := self._live(wanted.tenant_id, wanted.meeting_id)) is not None:
             return meeting, False
 
-        def reserve(known: Outlook) -> Decision:
-            with self._database.single() as connection:
-                return placing.decide(connection, wanted, refused, known, self._settings, reserve=True)
+        def reserve(outlook: Outlook) -> Decision:
+            with self._database.transaction() as connection:
+                return placing.reserve(connection, wanted, refused, outlook, self._settings)
 
         return self._placed(wanted, reserve)
 
@@ -61,13 +61,13 @@ class DatabaseMeetingStore:
     ) -> tuple[LiveMeeting, bool]:
         """As ``place``, and in the same transaction the existing row becomes lost, unless it has changed.
 
-        Raises NoNodeAvailableError if no node is fit; that row then stays as it is.
+        Raises NoNodeAvailableError if every node is refused; that row then stays as it is.
         """
 
-        def reserve_instead(known: Outlook) -> Decision:
+        def reserve_instead(outlook: Outlook) -> Decision:
             with self._database.transaction() as connection:
                 lost = self._lose(connection, meeting, cause)
-                decision = placing.decide(connection, wanted, refused, known, self._settings, reserve=True)
+                decision = placing.reserve(connection, wanted, refused, outlook, self._settings)
                 if decision.row_id is None:
                     connection.rollback()
             if decision.row_id is not None:
@@ -85,21 +85,21 @@ class DatabaseMeetingStore:
 
     def _placed(self, wanted: Wanted, reserve: Callable[[Outlook], Decision]) -> tuple[LiveMeeting, bool]:
         """The row that ``reserve`` adds, or the live one; whether it is new."""
-        known = self._snapshots.outlook()
+        outlook = self._snapshots.outlook()
         for _ in range(_PLACEMENTS):
-            decision = reserve(known)
+            decision = reserve(outlook)
             if decision.row_id is not None:
                 decision.log()
                 return decision.placement(decision.row_id), True
             if decision.live_id is not None:
                 if (meeting := self._live(wanted.tenant_id, wanted.meeting_id)) is not None:
                     return meeting, False
-            elif decision.refused and self._snapshots.is_of_just_now(known):
+            elif not (decision.chosen or decision.request.changed) and self._snapshots.is_recent(outlook):
                 decision.log()
-                raise unplaced(decision.judged, decision.request.pool)
+                raise unplaced(decision.candidates, decision.request.pool)
             else:
                 # A node may have come into service, or gone out of it, a moment ago.
-                known = self._snapshots.outlook(after=known)
+                outlook = self._snapshots.outlook(after=outlook)
             logger.warning("placement tried again", meeting_id=wanted.meeting_id)
         decision.log()
         raise NoNodeAvailableError("No server took the meeting. Please try again in a moment.")

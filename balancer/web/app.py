@@ -1,18 +1,18 @@
-"""The web application: services, blueprints, and nothing else."""
+"""The Flask application: services and blueprints."""
 
 from flask import Flask
 
 from balancer import log
 from balancer.settings import Settings, load
 from balancer.web import callbacks, failures, health, index, join, meeting_list, meetings, playback, recordings
-from balancer.web.paths import CanonicalPaths
+from balancer.web.canonical_paths import CanonicalPaths
 from balancer.web.services import EXTENSION, Services
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """An app that has not connected to anything yet: ``Services.open`` does that, after the fork.
+    """An app that has not connected to anything yet. ``Services.open`` does that, after the fork.
 
-    Raises SettingsError where the settings are not given and cannot be read.
+    Raises SettingsError if the settings are not given and cannot be read.
     """
     settings = settings or load()
     log.configure(settings.log_level, settings.log_format)

@@ -27,8 +27,8 @@ from balancer.errors import (
 )
 from balancer.web import xml
 from balancer.web.bodies import FORMS, Body, Kind
+from balancer.web.canonical_paths import API
 from balancer.web.failures import as_bbb
-from balancer.web.paths import API
 from balancer.web.services import services
 
 logger = log.get(__name__)
@@ -42,7 +42,7 @@ class Call:
     tenant: Tenant
     parameters: Parameters  #: of the query string, then of the form; without checksum
     body: Body
-    kind: Kind  #: XML, or a form whose fields are in ``parameters`` already, or none
+    kind: Kind  #: XML, none, or a form whose fields are already in ``parameters``
 
 
 def bbb_call(
@@ -56,8 +56,8 @@ def bbb_call(
 ) -> Callable[[Callable[[Call], Response]], Callable[[], Response]]:
     """Route ``name`` to a function that gets the authenticated call.
 
-    kinds: bodies that a POST may carry. failure: how a BBBError is answered, where not as plain XML; it gets the
-    parameters only once the checksum was right. Any other method is BBB's unsupportedRequest (web.app).
+    kinds: bodies that a POST may have. failure: answers a BBBError, instead of plain XML; it gets the parameters only
+    if the checksum was right. Any other method is BBB's unsupportedRequest (web.failures).
     """
 
     def register(view: Callable[[Call], Response]) -> Callable[[], Response]:
@@ -67,7 +67,7 @@ def bbb_call(
             tenant: Tenant | None = None
             parameters: Parameters | None = None
             try:
-                # Werkzeug lets HEAD in where GET is: a link scanner's HEAD would create meetings.
+                # Werkzeug routes HEAD like GET. A link scanner's HEAD would create meetings.
                 if request.method not in methods:
                     raise UnsupportedRequestError
                 with Body(request, services().settings.body_limit_bytes) as body:
@@ -82,10 +82,10 @@ def bbb_call(
                     "tenant": None if tenant is None else tenant.name,
                     "meeting_id": None if parameters is None else parameters.get("meetingID"),
                 }
-                told = as_bbb(error, about)
-                if told is error:
-                    _note(told, about)
-                return failure(told, parameters) if failure else xml.failure(told)
+                bbb_error = as_bbb(error, about)
+                if bbb_error is error:
+                    _log_refusal(bbb_error, about)
+                return failure(bbb_error, parameters) if failure else xml.failure(bbb_error)
 
         return answer
 
@@ -93,14 +93,14 @@ def bbb_call(
 
 
 def _authenticate(name: str, body: Body, error: type[ChecksumError]) -> tuple[Tenant, Parameters, Kind]:
-    """Who calls, with which parameters and what kind of body. Raises ``error`` without exactly one right checksum."""
-    # The raw bytes, as PEP 3333 hands them over: nothing that was decoded and encoded again is ever signed.
+    """The tenant, the parameters and the kind of body. Raises ``error`` unless there is exactly one right checksum."""
+    # The raw bytes as PEP 3333 passes them: the signature never covers what was decoded and encoded again.
     query, given = checksum.split(request.environ.get("QUERY_STRING", "").encode("latin-1"))
     parameters, signed = Parameters.parse(query), [query]
     if request.method != "POST":
         return _signer(name, signed, given, parameters, error), parameters, Kind.NONE
     if given and query:
-        # Nothing in the body matters to the signature, so a stranger's body is not even read.
+        # The signature does not cover the body, so a stranger's body is not read.
         tenant = _signer(name, signed, given, parameters, error)
         body.trust()
         kind, form = _form(body)
@@ -119,7 +119,7 @@ def _authenticate(name: str, body: Body, error: type[ChecksumError]) -> tuple[Te
 def _signer(
     name: str, signed: Sequence[bytes], given: Sequence[bytes], query: Parameters, error: type[ChecksumError]
 ) -> Tenant:
-    # A node also takes "check%73um" for checksum: whatever is disguised so counts as one more.
+    # A node also reads "check%73um" as checksum, so a disguised one counts too.
     if len(given) != 1 or query.get("checksum") is not None:
         raise _refusal(error, name, given)
     tenant = signer(services().tenants(), name, signed, given[0].decode("latin-1"))
@@ -129,14 +129,14 @@ def _signer(
 
 
 def _refusal(error: type[ChecksumError], name: str, given: Sequence[bytes]) -> ChecksumError:
-    """The error to raise; whoever connects a front end finds in the log what it sent, but never the checksum itself."""
+    """The error to raise. The log says what the front end sent, for the operator, but never the checksum itself."""
     digests = [checksum.digest(each.decode("latin-1")) for each in given]
     logger.info("call refused", call=name, address=request.headers.get("X-Forwarded-For"), digests=digests)
     return error()
 
 
-def _note(error: BBBError, about: Mapping[str, str | None]) -> None:
-    """A refusal and its reason in the log. A checksum's has its own line; what is not there was no decision."""
+def _log_refusal(error: BBBError, about: Mapping[str, str | None]) -> None:
+    """Log a refusal and its reason. A wrong checksum has its own line, and an absent meeting is no refusal."""
     if isinstance(error, ChecksumError | MeetingNotFoundError | RecordingNotFoundError):
         return
     logger.info("call refused", key=error.message_key, reason=str(error), **about)
@@ -148,7 +148,7 @@ def _form(body: Body) -> tuple[Kind, Parameters]:
 
 
 def _sorted_form(form: Parameters) -> bytes:
-    """What BBB up to 2.5 signed when a form came with an empty query string: sorted fields, encoded as Java does."""
-    # By name alone: values of the same name stay in their order.
+    """What BBB up to 2.5 signed if a form came with an empty query string: sorted fields, encoded as Java does."""
+    # By name alone, so that values of the same name keep their order.
     fields = sorted(((item.name, item.value) for item in form if item.name != "checksum"), key=itemgetter(0))
     return "&".join(f"{name}={quote_plus(value, safe='*-._')}" for name, value in fields).encode()

@@ -1,4 +1,4 @@
-"""A request's body: what kind it is, its form fields, and the whole of it at hand, so that it can be sent twice."""
+"""A request's body: its kind, its form fields, and all of its bytes, kept so that they can be sent twice."""
 
 import tempfile
 from contextlib import suppress
@@ -18,15 +18,15 @@ from balancer.errors import NoRoomError, ValidationError
 
 logger = log.get(__name__)
 
-#: Bytes of a body kept in memory; a longer one goes to a temporary file.
+#: Bytes of a body kept in memory. A longer one goes to a temporary file.
 _IN_MEMORY = 1_000_000
-#: Largest form, and the most that is read before the caller is known: the checksum may stand in a form.
+#: Bytes of the largest form. As much is read before the caller is known, because a form may have the checksum.
 FORM_LIMIT = 1_000_000
 _CHUNK = 65536
 
 
 class Kind(Enum):
-    """What a Content-Type says, its parameters aside."""
+    """The kind of a body by its Content-Type without parameters."""
 
     NONE = "no body"
     FORM = "urlencoded"
@@ -48,12 +48,12 @@ FORMS = frozenset({Kind.FORM, Kind.MULTIPART})
 
 
 class Body:
-    """The body of a request, read from the connection only when it is asked for; gone when the block ends."""
+    """The body of a request, read from the connection on demand and dropped at the end of the block."""
 
     def __init__(self, request: Request, limit_bytes: int) -> None:
-        """limit_bytes: of what a caller may send whom ``trust`` has let in."""
+        """limit_bytes: of a body whose caller is known (``trust``)."""
         self._request = request
-        self._limit_of_known = limit_bytes
+        self._limit_if_trusted = limit_bytes
         self._limit = min(limit_bytes, FORM_LIMIT)
         self._file: IO[bytes] | None = None
         self._size = 0
@@ -68,11 +68,11 @@ class Body:
             self._file.close()
 
     def trust(self) -> None:
-        """The caller is known."""
-        self._limit = self._limit_of_known
+        """Allow the whole limit, because the caller is known."""
+        self._limit = self._limit_if_trusted
 
     def kind(self) -> Kind:
-        """What the request calls its body; XML that some clients label as a form, or not at all, is still XML."""
+        """The kind that the request declares. XML is XML even if a client labels it as a form or not at all."""
         announced = self._request.content_length
         if self._request.method != "POST" or announced == 0:
             return Kind.NONE
@@ -84,19 +84,19 @@ class Body:
         return label
 
     def size(self) -> int:
-        """Length in bytes. Raises ValidationError where it is above the limit."""
+        """Length in bytes. Raises ValidationError if it is above the limit."""
         self.open()
         return self._size
 
     def open(self) -> IO[bytes]:
-        """The body, from its first byte. Raises ValidationError where it is longer than allowed, or cut off."""
+        """The body, from its first byte. Raises ValidationError if it is longer than allowed or cut short."""
         if self._file is None:
             self._file = self._spool()
         self._file.seek(0)
         return self._file
 
     def form(self, kind: Kind) -> Parameters:
-        """The fields of a form, as they were sent. Raises ValidationError where there are too many or broken ones."""
+        """The fields of a form, as they were sent. Raises ValidationError if there are too many or broken ones."""
         if self.size() > FORM_LIMIT:
             raise ValidationError(f"The form is longer than {FORM_LIMIT} bytes")
         if kind is Kind.MULTIPART:
@@ -104,7 +104,7 @@ class Body:
         return Parameters.parse(self.open().read().strip())
 
     def _multipart(self) -> Parameters:
-        """Files among the fields matter to no call; in memory, since Werkzeug would write them to the disk."""
+        """The fields of a multipart form. Files are kept in memory and dropped, because no call uses them."""
         parser = FormDataParser(
             stream_factory=lambda *_, **__: BytesIO(),
             max_form_memory_size=FORM_LIMIT,
@@ -131,11 +131,11 @@ class Body:
                 if self._size > self._limit:
                     raise self._too_long()
                 _keep(spooled, chunk)
-            # gunicorn hands over what came before the connection's end as if it were all.
+            # If the connection ends early, gunicorn passes what it got as if it were complete.
             if self._size < (self._request.content_length or 0):
                 raise ValidationError("The request body is shorter than announced")
         except BaseException:
-            # What is buffered still does not fit.
+            # Closing writes the buffer again, which still does not fit.
             with suppress(OSError):
                 spooled.close()
             raise
@@ -145,7 +145,7 @@ class Body:
         try:
             return self._request.stream.read(_CHUNK)
         except (ClientDisconnected, ParseException, OSError) as error:
-            raise ValidationError("The request body ends too soon, or is not framed as HTTP has it") from error
+            raise ValidationError("The request body ends too early or is not valid HTTP") from error
 
     def _too_long(self) -> ValidationError:
         return ValidationError(f"The request body is longer than {self._limit} bytes")

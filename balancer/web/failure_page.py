@@ -1,4 +1,4 @@
-"""A failure as a page for people. It needs nothing from anywhere."""
+"""A failure as a page for people. The page loads nothing else."""
 
 from urllib.parse import quote, urlsplit
 
@@ -16,14 +16,14 @@ _HEADERS = {
 
 
 def page(title: str, error: BBBError, parameters: Parameters | None) -> Response:
-    """parameters: None where the checksum was wrong; else the front end's logoutURL leads back."""
+    """parameters: None if the checksum was wrong. Otherwise the front end's logoutURL leads back."""
     back = web_address(parameters.text("logoutURL")) if parameters is not None else None
     text = render_template("failed.html", title=title, message=str(error), key=error.message_key, back=back)
     return Response(text, error.status, _HEADERS, mimetype="text/html")
 
 
 def web_address(text: str) -> str | None:
-    """The URL, where a browser can be sent there safely."""
+    """The URL if a browser can be sent there safely, else None."""
     try:
         parts = urlsplit(text)
     except ValueError:

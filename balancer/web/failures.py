@@ -1,4 +1,4 @@
-"""Every way a request can fail, as the one error that its caller is told."""
+"""Turns every failure of a request into the error that its caller gets."""
 
 from collections.abc import Mapping
 
@@ -8,13 +8,13 @@ from werkzeug.exceptions import HTTPException
 from balancer import log
 from balancer.errors import BBBError, NodeError, StorageUnavailableError, UnsupportedRequestError
 from balancer.web import xml
-from balancer.web.paths import API
+from balancer.web.canonical_paths import API
 
 logger = log.get(__name__)
 
 
 def as_bbb(error: BBBError | StorageUnavailableError | NodeError, about: Mapping[str, str | None]) -> BBBError:
-    """What a front end is told; the details are in the log. about: which call it was."""
+    """The error for the front end. The log gets the details. about: the call, for the log."""
     if isinstance(error, BBBError):
         return error
     node = error.node if isinstance(error, NodeError) else None
@@ -25,13 +25,13 @@ def as_bbb(error: BBBError | StorageUnavailableError | NodeError, about: Mapping
 
 
 def register(app: Flask) -> None:
-    """Give the app its answers to what no view catches."""
+    """Register the answers to errors that no view catches."""
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 
 
 def _http(error: HTTPException) -> Response | HTTPException:
-    # No such route, or not with this method: the only ones that Werkzeug raises for a BBB call.
+    # No such route, or not with this method: no other error of Werkzeug's can occur for a BBB call.
     if request.routing_exception is not None and not request.path.startswith("/internal/"):
         refusal = UnsupportedRequestError()
         if request.path.startswith(API):
@@ -41,8 +41,8 @@ def _http(error: HTTPException) -> Response | HTTPException:
 
 
 def _unexpected(error: Exception) -> Response:
-    """A mistake of ours: a traceback for the log, an apology for the caller."""
+    """A defect of ours: log the traceback and answer with an apology."""
     logger.exception("unexpected error", path=request.path, exc_info=error)
-    answer = xml.failure(BBBError("The balancer made a mistake; its log tells more."))
+    answer = xml.failure(BBBError("The balancer had an internal error. Its log has the details."))
     answer.status_code = 200 if request.path.startswith(API) else 500
     return answer

@@ -1,4 +1,4 @@
-"""For service managers and edges: is the process alive, and can it do its work?"""
+"""Health checks for service managers and edges: is the process alive, and can it do its work?"""
 
 from flask import Blueprint, Response, jsonify
 
@@ -17,7 +17,7 @@ def livez() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """200, or 503 with reasons: no store usable, a schema that this release cannot work with, no node known."""
+    """200, or 503 with reasons: no usable store, a schema that this release cannot use, no known node."""
     reasons = unready(services())
     answer = jsonify({"ready": not reasons, "reasons": reasons})
     answer.status_code = 503 if reasons else 200
@@ -25,7 +25,7 @@ def readyz() -> Response:
 
 
 def unready(needed: Services) -> list[str]:
-    """Why this process cannot do its work; empty where it can. One store of the two is enough for joins."""
+    """Why this process cannot do its work; empty if it can. Either of the two stores is enough for joins."""
     reasons: list[str] = []
     away: list[str] = []
     try:

@@ -1,14 +1,14 @@
-"""The version probe: no checksum, no redirect, the same with and without a trailing slash (reference: api-version)."""
+"""The API's index, used to probe the version: no checksum, no redirect, with or without a trailing slash."""
 
 from flask import Blueprint, Response, jsonify, request
 
 from balancer import __version__
 from balancer.web import xml
-from balancer.web.paths import API
+from balancer.web.canonical_paths import API
 
 blueprint = Blueprint("index", __name__)
 
-#: What bbb-web answers from 2.0 to 3.0. Which BBB releases the nodes run is told to operators, not to strangers.
+#: What bbb-web answers from 2.0 to 3.0. Strangers do not learn which BBB releases the nodes run.
 API_VERSION = "2.0"
 
 

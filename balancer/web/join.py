@@ -1,6 +1,6 @@
-"""join: a user is sent to the node that has the meeting, from local data alone. No node and no PostgreSQL is asked.
+"""join: redirects a user to the node that has the meeting, from local data alone, without asking a node or PostgreSQL.
 
-The browser must come to the node by itself, since the node's session cookie is its own (reference: ApiController#join).
+The browser must call the node itself to get the node's session cookie (bbb-web's ApiController#join).
 """
 
 import json
@@ -15,7 +15,7 @@ from balancer.core.meetings import meeting_id
 from balancer.core.nodes import AdminState, Node
 from balancer.core.parameters import Parameters
 from balancer.errors import BBBError, MeetingEndedError, ServerUnavailableError, ValidationError
-from balancer.web import places, xml
+from balancer.web import meeting_lookup, xml
 from balancer.web.bbb_call import Call, bbb_call
 from balancer.web.failure_page import page, web_address
 from balancer.web.services import services
@@ -27,8 +27,8 @@ blueprint = Blueprint("join", __name__)
 
 
 def failed(error: BBBError, parameters: Parameters | None) -> Response:
-    """A failed join, in the form that its caller can use. parameters: None where the checksum was wrong."""
-    # Whoever asked so is a program; that needs no signature to be believed, as a redirect does.
+    """A failed join, in the form that its caller can use. parameters: None if the checksum was wrong."""
+    # A caller that sends redirect=false is a program. Unlike a redirect's target, this is safe to believe unsigned.
     asked = Parameters.parse(request.query_string) if parameters is None else parameters
     if asked.text("redirect").lower() == "false":
         return xml.failure(error)
@@ -41,15 +41,15 @@ def failed(error: BBBError, parameters: Parameters | None) -> Response:
 
 @bbb_call(blueprint, "join", methods=("GET",), failure=failed)
 def join(call: Call) -> Response:
-    """302 to the node's own join, signed for it; everything else stays as the front end sent it."""
+    """302 to the node's own join, signed for the node. All other parameters stay as the front end sent them."""
     named = meeting_id(call.parameters)
     parameters = node_parameters.for_join(call.parameters)
-    found = places.find(call.tenant.id, named)
+    found = meeting_lookup.find(call.tenant.id, named)
     if found is None:
         raise MeetingEndedError
     node: Node | None = found.node
     if found.node.admin_state is AdminState.DISABLED:
-        # It may have been enabled a moment ago, and been given this very meeting since.
+        # It may have been enabled a moment ago and taken this meeting since.
         node = services().registry.node_now(found.node.id)
     if node is None or node.admin_state is AdminState.DISABLED or services().registry.unreachable(node.id):
         raise ServerUnavailableError
@@ -61,7 +61,7 @@ def join(call: Call) -> Response:
 
 
 class Redirect(Response):
-    """302 whose Location leaves byte for byte: Werkzeug would encode brackets in it, and so break the signature."""
+    """302 with an unchanged Location. Werkzeug would encode brackets in it, which breaks the signature."""
 
     def __init__(self, url: str) -> None:
         super().__init__("", 302, {"Cache-Control": "no-store"})

@@ -1,6 +1,6 @@
-"""getMeetings: from the nodes' last polls and what happened since. No node is asked, so none can hold it up.
+"""getMeetings: answered from the nodes' last polls and the rows changed since. No node is asked, so none can delay it.
 
-With ``live=true`` the nodes are asked after all, until a deadline; for those that miss it the last poll stands.
+With ``live=true`` the nodes are asked, until a deadline. For a node that misses it, its last poll is used.
 """
 
 from collections.abc import Mapping
@@ -19,19 +19,19 @@ from balancer.web.services import services
 blueprint = Blueprint("meeting_list", __name__)
 logger = log.get(__name__)
 
-#: Seconds since the oldest of the polls that the answer is made of began; left out where it is made of none.
+#: Age in seconds of the oldest poll that the answer is made from, by its start; absent if there is none.
 AGE_HEADER = "X-Oldest-Poll-Seconds"
 
 
 @bbb_call(blueprint, "getMeetings")
 def get_meetings(call: Call) -> Response:
-    """A tenant's meetings on all nodes, those of unreachable nodes as they were last seen or as their rows are."""
+    """A tenant's meetings on all nodes. Those of unreachable nodes are listed as last seen, or by their rows."""
     parts = services().snapshots.xml(list(services().registry.nodes()))
     if call.parameters.flag("live"):
         parts |= _live()
     rows = _rows(call.tenant.id, parts)
     listings = services().placements.initial_listings(call.tenant.id, unseen(rows, parts))
-    answer = _answer(merge(rows, parts, {internal: young_meeting(told) for internal, told in listings.items()}))
+    answer = _answer(merge(rows, parts, {internal: young_meeting(text) for internal, text in listings.items()}))
     if parts:
         oldest = min(part.poll_started for part in parts.values())
         answer.headers[AGE_HEADER] = f"{max(0.0, (datetime.now(UTC) - oldest).total_seconds()):.0f}"
@@ -64,13 +64,13 @@ def _answer(meetings: list[str]) -> Response:
 
 
 def _rows(tenant_id: int, parts: Mapping[int, Part]) -> list[TenantMeeting]:
-    """The tenant's meetings; with PostgreSQL away those that were polled, and that Redis knows to be the tenant's."""
+    """The tenant's meetings. If PostgreSQL is away: the polled meetings that are the tenant's by Redis."""
     try:
         return services().meetings.of_tenant(tenant_id)
     except StorageUnavailableError as error:
         rows = _polled(tenant_id, parts)
         if not rows:
-            raise  # that there are none is not known
+            raise  # we do not know that there are none
         logger.warning("meetings listed without PostgreSQL", reason=str(error))
         return rows
 
@@ -88,7 +88,7 @@ def _polled(tenant_id: int, parts: Mapping[int, Part]) -> list[TenantMeeting]:
             meeting_id=meeting_id,
             internal_meeting_id=internal,
             created_at=parts[node_id].poll_started.timestamp(),
-            create_time=0,  # this and the next are for what no poll listed
+            create_time=0,  # this and the next are used only for meetings that no poll listed
             recorded=False,
         )
         for (node_id, internal, meeting_id), place in zip(ids, places, strict=True)

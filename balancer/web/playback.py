@@ -1,4 +1,4 @@
-"""Whether a recording may be seen: asked by the recordings' web server before every byte (nginx auth_request)."""
+"""Authorises playback. nginx-recordings asks here before every request is served (auth_request)."""
 
 from flask import Blueprint, Response, request
 
@@ -15,19 +15,19 @@ logger = log.get(__name__)
 
 @blueprint.get("/internal/playback")
 def authorise() -> Response:
-    """204: serve it. 403: protected. 404: there is nothing, or nobody may know. 503: cannot be told at the moment.
+    """204: serve it. 403: protected. 404: absent, or not published. 503: unknown at the moment.
 
-    X-Original-URI: the address that was asked for. The rows decide, each time: nothing is remembered here.
+    X-Original-URI: the requested address. The rows decide each time; nothing is cached here.
     """
-    named = resolve(request.headers.get("X-Original-URI", ""))
-    if isinstance(named, PlayerFile):
+    target = resolve(request.headers.get("X-Original-URI", ""))
+    if isinstance(target, PlayerFile):
         return _answer(204)
-    return _answer(404 if named is None else _judge(named))
+    return _answer(404 if target is None else _status(target))
 
 
-def _judge(media: Media) -> int:
+def _status(media: Media) -> int:
     try:
-        with services().database.transaction() as connection:
+        with services().database.single() as connection:
             found = recordings.playback(connection, media.record_id, media.format)
     except StorageUnavailableError as error:
         logger.warning("playback not authorised", recording=media.record_id, reason=str(error))

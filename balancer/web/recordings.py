@@ -1,4 +1,4 @@
-"""The recording calls. Rows are the truth: what is answered here is in force at once, the bytes follow later.
+"""The recording calls. A change of a row is in force at once; the files follow later.
 
 Sources: bbb-web's RecordingController, RecMetaResponse#toXml (element order), XmlServiceImpl (paging), 2.6 to 3.0.
 """
@@ -33,7 +33,7 @@ blueprint = Blueprint("recordings", __name__)
 logger = log.get(__name__)
 
 _NONE_FOUND = element("messageKey", "noRecordings") + element("message", "There are no recordings for the meeting(s).")
-#: A metadata name that can stand as an element; any other is kept, but not shown.
+#: A metadata name that can be an element's name. Others are stored but not shown.
 _ELEMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
@@ -84,7 +84,7 @@ def update_recordings(call: Call) -> Response:
 
 @bbb_call(blueprint, "getRecordingTextTracks", checksum_error=RecordingChecksumError)
 def get_recording_text_tracks(call: Call) -> Response:
-    """Captions are part of a format's files here; as tracks of their own they are not known to the balancer."""
+    """Always noRecordings, because the balancer knows captions only as files of a format, not as tracks."""
     _record_ids(call)
     message = f"No recording found for {call.parameters.text('recordID')}"
     failed = {"returncode": "FAILED", "messageKey": "noRecordings", "message": message}
@@ -92,7 +92,7 @@ def get_recording_text_tracks(call: Call) -> Response:
 
 
 def _record_ids(call: Call) -> list[str]:
-    """The ids that were named. Raises MissingRecordIDError where there is none."""
+    """The given recordIDs. Raises MissingRecordIDError if there is none."""
     record_ids = rules.named_ids(call.parameters.text("recordID"))
     if not record_ids:
         raise MissingRecordIDError
@@ -108,7 +108,7 @@ def _change_state(call: Call, record_ids: list[str], state: str) -> None:
 
 
 def _listing(page: Page, query: Query, origin: str) -> Iterator[str]:
-    """Everything after the returncode. Both of BBB's ways to tell about pages: 2.7's count, and the older block."""
+    """Everything after the returncode, with both of BBB's forms of paging: 2.7's count and the older block."""
     yield f"<recordings>{''.join(_recording(each, origin) for each in page.recordings)}</recordings>"
     if page.total is not None:
         yield element("totalElements", str(page.total))
@@ -126,7 +126,7 @@ def _listing(page: Page, query: Query, origin: str) -> Iterator[str]:
 
 
 def _recording(recording: Recording, origin: str) -> str:
-    """One recording; the order of its elements is BBB's."""
+    """One recording, with its elements in BBB's order."""
     parts = [
         element("recordID", recording.record_id),
         element("meetingID", recording.meeting_id),
@@ -134,7 +134,7 @@ def _recording(recording: Recording, origin: str) -> str:
         element("name", recording.name),
         element("isBreakout", _flag(recording.is_breakout)),
         element("published", _flag(recording.state == PUBLISHED)),
-        # Not BBB's but Scalelite's, and only where it says something that BBB's silence does not.
+        # Scalelite's element, not BBB's, so it is left out if it would say what BBB says without it.
         element("protected", "true") if recording.protected else "",
         element("state", recording.state),
         element("startTime", str(recording.start_ms)),
@@ -151,22 +151,22 @@ def _recording(recording: Recording, origin: str) -> str:
 
 
 def _metadata(recording: Recording) -> Iterator[str]:
-    """What the pipeline adds comes first, as on a node; the rest by name."""
+    """The pipeline's own names first, as on a node, then the others sorted by name."""
     for name, value in sorted(recording.metadata.items(), key=lambda item: (item[0] not in PIPELINE_NAMES, item[0])):
         if _ELEMENT_NAME.fullmatch(name):
             yield element(name, value)
 
 
 def _breakout(recording: Recording) -> str:
-    """A breakout room tells of its parent, a parent of its rooms."""
-    told = ""
+    """A breakout room has an element about its parent, a parent one about its rooms."""
+    elements = ""
     if recording.breakout is not None:
         names = ("parentId", "sequence", "freeJoin")
-        told += f"<breakout>{''.join(element(name, recording.breakout.get(name, '')) for name in names)}</breakout>"
+        elements += f"<breakout>{''.join(element(name, recording.breakout.get(name, '')) for name in names)}</breakout>"
     if recording.breakout_rooms:
         rooms = "".join(element("breakoutRoom", room) for room in recording.breakout_rooms)
-        told += f"<breakoutRooms>{rooms}</breakoutRooms>"
-    return told
+        elements += f"<breakoutRooms>{rooms}</breakoutRooms>"
+    return elements
 
 
 def _format(recording: Recording, playback: PlaybackFormat, origin: str) -> str:
@@ -177,7 +177,7 @@ def _format(recording: Recording, playback: PlaybackFormat, origin: str) -> str:
         element("length", str(recording.minutes(playback))),
         element("size", str(playback.size_bytes)),
     ]
-    # A thumbnail is a part of the recording: nobody may load it while the recording is protected.
+    # A thumbnail is part of the recording, so it is not shown while the recording is protected.
     if playback.previews and not recording.protected:
         images = "".join(_image(preview, origin) for preview in playback.previews)
         parts.append(f"<preview><images>{images}</images></preview>")

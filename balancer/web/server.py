@@ -1,7 +1,7 @@
 """gunicorn's configuration: ``gunicorn --config python:balancer.web.server balancer.web.wsgi:app``.
 
-gunicorn reads the names below, once. A HUP starts new workers that read the settings anew, and lets the old ones
-finish; the address, the number of workers and of threads, and another release take a restart.
+gunicorn reads the names below once. SIGHUP starts new workers, which read the settings again, and lets the old ones
+finish. A change of the address, the number of workers or threads, or the release needs a restart.
 """
 
 import logging
@@ -16,22 +16,22 @@ from balancer.web.services import of
 
 _settings = load()
 
-#: Front ends send long links: the edge takes as much. gunicorn caps the setting at a constant of its own.
+#: Front ends send long links, and the edge accepts the same length. gunicorn caps the setting at its own constant.
 limit_request_line = 65_536
 message.MAX_REQUEST_LINE = limit_request_line
 limit_request_field_size = 16_384
-#: Some front ends send UTF-8 as it is, not percent-encoded; gunicorn would answer that with HTML and 400.
+#: Some front ends send UTF-8 without percent-encoding. gunicorn would answer that with HTML and 400.
 message.RFC9112_TARGET_INVALID = re.compile(r"[\x00-\x20\x7f]")
-#: What gunicorn refuses by itself it quotes in its log, checksums and passwords too.
+#: gunicorn quotes requests that it refuses in its log, checksums and passwords included.
 logging.getLogger("gunicorn.error").addFilter(log.HidesSensitive())
 
 bind = _settings.web_bind
 worker_class = "gthread"
 workers = _settings.web_workers
 threads = _settings.web_threads
-#: The edge keeps its connections to us open; closing them earlier than it does costs it a failed request.
+#: Seconds. The edge keeps its connections to us open; if we closed one first, a request on it could fail.
 keepalive = 75
-#: A create may try a second node: a worker that stops lets it finish.
+#: Seconds. A create may try a second node, and a stopping worker lets it finish.
 graceful_timeout = 60
 timeout = 90
 #: nginx writes the access log, without query strings.
@@ -42,12 +42,11 @@ proc_name = "bbb-fleet-web"
 
 
 def post_worker_init(worker: Any) -> None:
-    """In each worker, once it has its app: connections and threads are never made before the fork."""
-    log.keep_loggers()
+    """Runs in each worker after the fork, because connections and threads must not exist before it."""
     of(worker.wsgi).open()
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """The last thing a worker does."""
+    """Runs last in each worker."""
     if hasattr(worker, "wsgi"):
         of(worker.wsgi).close()

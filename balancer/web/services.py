@@ -1,4 +1,4 @@
-"""What every request needs: made once for a process, opened after the fork."""
+"""The objects that all requests of a process share: made once, opened after the fork."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from balancer.core.creation import Creation
 from balancer.core.tenants import Tenant
 from balancer.directory import Directory
 from balancer.nodes.client import NodeClient
-from balancer.nodes.live_listing import LiveListing
+from balancer.nodes.live_listings import LiveListings
 from balancer.settings import Settings
 from balancer.storage.announcer import Announcer
 from balancer.storage.meeting_ends import MeetingEnds
 from balancer.storage.meeting_store import DatabaseMeetingStore
-from balancer.storage.outlook_cache import OutlookCache
+from balancer.storage.outlook import OutlookCache
 from balancer.storage.postgresql.database import Database
-from balancer.storage.recording_counts import RecordingCounts
+from balancer.storage.postgresql.recording_counts import RecordingCounts
 from balancer.storage.redis import client as redis_client
 from balancer.storage.redis.poll_requests import PollRequests
 from balancer.storage.redis.snapshots import Snapshots
@@ -25,8 +25,8 @@ from balancer.storage.redis.whereabouts import Whereabouts
 from balancer.storage.running_meetings import RunningMeetings
 
 EXTENSION = "balancer"
-#: Seconds that a request waits for PostgreSQL where it hangs: longer than any statement may take (statement_timeout).
-_PATIENCE = 12.0
+#: Seconds that a request waits for a PostgreSQL that hangs: longer than any statement may take (statement_timeout).
+_TIME_LIMIT = 12.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Services:
     meetings: RunningMeetings
     ends: MeetingEnds
     nodes: NodeClient
-    live: LiveListing
+    live: LiveListings
     creation: Creation
     recording_counts: RecordingCounts
 
@@ -54,9 +54,9 @@ class Services:
         database = Database(
             settings.database_url,
             application_name="bbb-fleet web",
-            # Where PostgreSQL hangs, half of the threads wait for it at most, but for the first seconds.
+            # So that at most half of the threads wait for a PostgreSQL that hangs, after the first seconds.
             size=max(1, min(settings.web_threads // 2, 16)),
-            patience=_PATIENCE,
+            time_limit=_TIME_LIMIT,
         )
         redis = redis_client.connect(settings.redis_url)
         placements, snapshots = Whereabouts(redis), Snapshots(redis)
@@ -77,13 +77,13 @@ class Services:
             meetings=meetings,
             ends=MeetingEnds(database, meetings, announcer),
             nodes=nodes,
-            live=LiveListing(settings, nodes),
+            live=LiveListings(settings, nodes),
             creation=Creation(store=store, nodes=nodes, move_after=settings.move_after),
             recording_counts=RecordingCounts(),
         )
 
     def open(self) -> None:
-        """Connect, in the background: both stores may be away. Once a process, after its fork."""
+        """Connect in the background, since both stores may be away. Called once in each process, after its fork."""
         self.registry.read_file()
         self.database.open()
         self.registry.follow()

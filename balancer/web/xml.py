@@ -1,4 +1,4 @@
-"""BBB's XML as our own answers need it; a node's answer is passed on as it came."""
+"""BBB's XML for answers of our own. A node's answer is passed on unchanged."""
 
 import re
 from xml.sax.saxutils import escape
@@ -8,18 +8,17 @@ from flask import Response
 from balancer.errors import BBBError
 
 CONTENT_TYPE = "text/xml;charset=utf-8"
-#: What XML 1.0 cannot hold, not even escaped: an echoed parameter may bring it.
+#: Characters that XML 1.0 cannot carry, not even escaped. An echoed parameter may contain them.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def text(value: str) -> str:
     """Any text as the content of an element."""
-    # Nothing that is forbidden is printable; asking that is quicker than looking for it.
-    return escape(value if value.isprintable() else _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", value))
+    return escape(_FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", value))
 
 
 def element(tag: str, value: str) -> str:
-    """One element that holds only text; tag: a literal of ours."""
+    """One element with text. tag: a literal of ours."""
     return f"<{tag}>{text(value)}</{tag}>"
 
 
@@ -34,6 +33,6 @@ def success(*elements: str) -> Response:
 
 
 def failure(error: BBBError) -> Response:
-    """A FAILED with key and message (bbb-web's api-error.ftlx)."""
+    """A FAILED with its key and message (bbb-web's api-error.ftlx)."""
     parts = element("messageKey", error.message_key) + element("message", str(error))
     return answer(f"<response><returncode>FAILED</returncode>{parts}</response>", error.status)

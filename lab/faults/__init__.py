@@ -1,7 +1,7 @@
-"""Faults that can be put into a lab on purpose, each with the one acceptance scenario that has to notice it.
+"""Faults that can be injected into a lab, each with the one acceptance scenario that must detect it.
 
-lab/faults.yml describes them. A fault is code beside the balancer's own (a patched installation), something interposed
-or a changed host, never a switch in balancer/. `python -m lab break FAULT` calls `inject`, `lab mend` calls `mend`.
+lab/faults.yml describes them. A fault is a patch of the installed balancer, an obstacle between hosts or a changed
+host, never a switch in balancer/. `python -m lab break FAULT` calls `inject`, `python -m lab mend` calls `mend`.
 """
 
 from lab.faults.catalogue import Fault, load

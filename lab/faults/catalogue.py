@@ -1,4 +1,4 @@
-"""lab/faults.yml, read and checked."""
+"""Reads and checks lab/faults.yml."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ FAULTS_FILE = Path(__file__).parent.parent / "faults.yml"
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault: what is wrong (`says`), and what the acceptance suite has to make of it.
+    """One fault: what is wrong (`says`), and what the acceptance suite must report.
 
-    `fails` is the one scenario that must fail, with every text of `names` in its message; `blocked` (shell patterns)
-    may stay unproved because of it; `run` is the part of the suite that is run. Scenarios are named as in the report.
+    `fails` is the one scenario that must fail, with every text of `names` in its message; scenarios that match
+    `blocked` (shell patterns) may stay unproved; `run` is the part of the suite to run. Scenarios are named as in the
+    report.
     """
 
     name: str
@@ -29,7 +30,7 @@ class Fault:
 
 
 def load(path: Path = FAULTS_FILE) -> dict[str, Fault]:
-    """Every fault by name; LabError names the entry and the key that is wrong."""
+    """All faults by name; raises LabError naming the entry and the key that is wrong."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     faults = {}
     for name, entry in content["faults"].items():

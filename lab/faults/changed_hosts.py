@@ -1,11 +1,11 @@
-"""Faults that are a change of a host: services, files, mounts, names, certificates."""
+"""Faults that change a host: services, files, mounts, names, certificates."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
 from lab import certificates, ssh
-from lab.faults import hanging
+from lab.faults import hanging_share
 from lab.state import Host, Lab
 
 SHARE = "/var/bigbluebutton"
@@ -13,7 +13,7 @@ SPOOL = "/srv/bbb-fleet/spool"
 ELSEWHERE = "/srv/elsewhere"
 DROP_IN = "/etc/systemd/system/balancer-importer.service.d/fault.conf"
 MOUNT_UNIT = "var-bigbluebutton.mount"
-#: Looks every minute whether the share has to be mounted again.
+#: Checks every minute whether the share must be mounted again.
 MOUNT_TIMER = "bbb-fleet-share.timer"
 EDGE_CERTIFICATE = ("/etc/nginx/tls/certificate.pem", "/etc/nginx/tls/key.pem")
 
@@ -32,7 +32,7 @@ def start_importer(lab: Lab) -> None:
 
 
 def close_spool(lab: Lab) -> None:
-    """The spool's group may no longer write: nodes cannot hand over, the importer still could."""
+    """Forbid the spool's group to write: nodes cannot hand over, but the importer can still work."""
     _on_each(lab, "storage", f"chmod 2755 {SPOOL}")
 
 
@@ -41,7 +41,7 @@ def open_spool(lab: Lab) -> None:
 
 
 def send_importer_elsewhere(lab: Lab) -> None:
-    """The importer looks at another directory than the one that nodes hand over to."""
+    """Make the importer read another directory than the one to which nodes hand over."""
     directories = " ".join(f"{ELSEWHERE}/{name}" for name in ("spool", "published", "unpublished", "deleted"))
     _on_each(
         lab,
@@ -67,7 +67,7 @@ def send_importer_back(lab: Lab) -> None:
 
 
 def unmount_share(lab: Lab) -> None:
-    """The importer runs, but what it sees is the empty directory below the mount."""
+    """Unmount the share under the running importer, which then sees the empty mount point."""
     _on_each(
         lab,
         "balancer",
@@ -86,16 +86,16 @@ def mount_share(lab: Lab) -> None:
 
 def hang_share(lab: Lab) -> None:
     for host in lab.in_group("balancer"):
-        hanging.hang(lab, host, SHARE)
+        hanging_share.hang(lab, host, SHARE)
 
 
 def free_share(lab: Lab) -> None:
     for host in lab.in_group("balancer"):
-        hanging.free(lab, host, SHARE)
+        hanging_share.free(lab, host, SHARE)
 
 
 def rename_node(lab: Lab) -> None:
-    """A node that was set up from a template and kept its name."""
+    """Give the victim the name of a template that it was installed from."""
     ssh.run_on(lab, victim(lab), "hostname bbb-template && echo bbb-template >/etc/hostname")
 
 
@@ -104,7 +104,7 @@ def name_node(lab: Lab) -> None:
 
 
 def clone_node(lab: Lab) -> None:
-    """The victim gets the machine id of its sister, as a copied disk would have it; its own is kept aside."""
+    """Give the victim another node's machine id, as a copied disk would have; its own id is saved."""
     sister = lab.in_group("nodes")[0]
     machine_id = ssh.run_on(lab, sister, "cat /etc/machine-id").strip()
     ssh.run_on(
@@ -123,7 +123,7 @@ def give_node_its_identity(lab: Lab) -> None:
 
 
 def expire_certificate(lab: Lab) -> None:
-    """The edge's certificate ended yesterday."""
+    """Install a certificate on the edge that expired yesterday."""
     pair = certificates.Pair(lab.directory / "expired.pem", lab.directory / "expired.key")
     certificates.issue(lab, pair, lab.public_host, until=datetime.now(UTC) - timedelta(days=1))
     _certify_edge(lab, pair)
@@ -138,7 +138,7 @@ def renew_certificate(lab: Lab) -> None:
 def _certify_edge(lab: Lab, pair: certificates.Pair) -> None:
     for host in lab.in_group("edge"):
         for source, target in zip((pair.certificate, pair.key), EDGE_CERTIFICATE, strict=True):
-            # Through a pipe into the file that is there: owner and mode stay.
+            # Written through a pipe into the existing file, which keeps its owner and mode.
             ssh.run_on(lab, host, f"cat >{target}", stdin=source.read_text())
         ssh.run_on(lab, host, "nginx -t && systemctl reload nginx")
 

@@ -1,4 +1,4 @@
-"""Faults of a node, or of what the balancer knows of it."""
+"""Faults of a node, or of the balancer's data about it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lab.faults.changed_hosts import victim
 from lab.state import Lab
 
 SETTINGS = "/etc/bigbluebutton/bbb-web.properties"
-#: Talks to the simulated node on its own host; the node's secret stays there.
+#: Calls the simulated node's control API on the node's host, so that the secret stays there.
 CONTROL = """
 import re, sys, urllib.request
 secret = re.findall(r"^securitySalt=(.*)$", open("/etc/bigbluebutton/bbb-web.properties").read(), re.MULTILINE)[-1]
@@ -24,7 +24,7 @@ APPLY = "balancer node apply {name} --url https://{fqdn}/bigbluebutton/api --sec
 
 
 def freeze_statistics(lab: Lab) -> None:
-    """getMeetings of the victim says for ever what it says now; everything else works."""
+    """Make the victim's getMeetings repeat its present answer forever; everything else works."""
     _control(lab, "POST", "misbehaviour", json.dumps({"kind": "frozen", "calls": ["getMeetings"]}))
 
 
@@ -33,7 +33,7 @@ def thaw_statistics(lab: Lab) -> None:
 
 
 def cut_off(lab: Lab) -> None:
-    """No packet passes between the balancer and the victim."""
+    """Drop all packets between the balancer and the victim."""
     for balancer in lab.in_group("balancer"):
         network.cut(lab, balancer, victim(lab))
     _await_notice(lab)
@@ -59,7 +59,7 @@ def _apply(lab: Lab, secret: str) -> None:
 
 
 def _await_notice(lab: Lab) -> None:
-    """Return once the balancer sees that something is wrong with the victim: until then nobody can say so."""
+    """Return once the balancer sees that the victim fails; before that, the acceptance suite cannot see it either."""
     node, balancer = victim(lab), lab.in_group("balancer")[0]
 
     def noticed() -> bool:

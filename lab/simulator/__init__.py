@@ -1,5 +1,5 @@
 """A BigBlueButton node without BigBlueButton: its API, client page, recordings and host files.
 
-Written from the protocol reference alone, with a checksum of its own, so that it can judge the
-balancer. Run it with `python -m lab.simulator`; `README.md` here describes its interface.
+It follows the protocol reference and has its own checksum code, so that it can test the balancer. Run it with
+`python -m lab.simulator`; `README.md` here describes its interface.
 """

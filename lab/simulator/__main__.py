@@ -14,7 +14,7 @@ from lab.simulator.server import NodeServer
 
 
 async def serve(nodes: list[NodeOptions]) -> None:
-    """Start every node, say so on standard output, stop on a signal."""
+    """Start every node, report that on standard output, and stop on a signal."""
     servers = [NodeServer(Node(each.settings), each.host, each.port, _tls(each)) for each in nodes]
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -11,7 +11,7 @@ JSON = "application/json"
 
 @dataclass(slots=True)
 class Answer:
-    """What goes back to the client, before any misbehaviour."""
+    """The answer to a client, before any misbehaviour."""
 
     body: str | bytes = ""
     content_type: str = XML
@@ -20,7 +20,7 @@ class Answer:
 
 
 class CallError(Exception):
-    """The call is refused with BBB's messageKey and message."""
+    """A refusal with BBB's messageKey and message."""
 
     def __init__(self, key: str, message: str) -> None:
         super().__init__(key, message)
@@ -28,8 +28,8 @@ class CallError(Exception):
         self.message = message
 
 
-class ListedError(CallError):
-    """A refusal in the second envelope, which has no messageKey."""
+class ErrorListError(CallError):
+    """A refusal as a list of errors, BBB's second envelope, which has no messageKey."""
 
 
 def element(name: str, value: object) -> str:
@@ -39,7 +39,7 @@ def element(name: str, value: object) -> str:
 
 
 def optional(name: str, value: str) -> str:
-    """Write an element, or nothing when the value is empty."""
+    """Write an element, or nothing if the value is empty."""
     return element(name, value) if value else ""
 
 
@@ -58,7 +58,7 @@ def failed(failure: CallError, *, as_json: bool = False) -> Answer:
     """Write a refusal in the envelope it belongs to."""
     if as_json:
         return json_response(returncode="FAILED", messageKey=failure.key, message=failure.message)
-    if isinstance(failure, ListedError):
+    if isinstance(failure, ErrorListError):
         error = element("key", failure.key) + element("message", failure.message)
         return response(f"<errors><error>{error}</error></errors>", returncode="FAILED")
     return response(message(failure.key, failure.message), returncode="FAILED")

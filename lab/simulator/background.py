@@ -1,4 +1,4 @@
-"""Work that a node does beside answering."""
+"""A node's tasks outside of requests."""
 
 import asyncio
 import logging
@@ -9,20 +9,20 @@ log = logging.getLogger(__name__)
 
 
 class Background:
-    """Tasks that end with the node; one that fails says so in the log."""
+    """Tasks that end with the node; the log shows those that fail."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run a coroutine until it is done or the node stops."""
+        """Run a coroutine until it ends or the node stops."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
 
     async def close(self) -> None:
-        """End everything that runs."""
+        """Cancel all tasks."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -1,4 +1,4 @@
-"""BBB's request signature (reference 2), written without the balancer's."""
+"""BBB's request signature (reference 2), independent of the balancer's code."""
 
 import hashlib
 import hmac
@@ -9,7 +9,7 @@ _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
 
 def digest(call: str, query: bytes, secret: str, algorithm: str) -> str:
-    """Return the lower case hex signature of `query`, which has no checksum parameter in it."""
+    """Return the signature of `query`, which contains no checksum parameter, as lower-case hex."""
     text = call.encode() + query + secret.encode()
     return hashlib.new(algorithm, text, usedforsecurity=False).hexdigest()
 
@@ -31,7 +31,7 @@ def matches(
     algorithms: tuple[str, ...],
     any_case: bool,
 ) -> bool:
-    """Tell whether `checksum` signs the raw query string, with a digest that the node allows."""
+    """Return whether `checksum` signs the raw query string with a digest that the node allows."""
     algorithm = _BY_LENGTH.get(len(checksum))
     if algorithm not in algorithms:
         return False

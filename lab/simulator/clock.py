@@ -1,4 +1,4 @@
-"""A node's own clock, which may be wrong on request."""
+"""A node's clock, which can be set wrong."""
 
 import time
 from datetime import UTC, datetime
@@ -6,11 +6,11 @@ from email.utils import formatdate
 
 
 class Clock:
-    """Wall time plus a skew in seconds; timers use the monotonic clock instead."""
+    """Wall time plus a skew in seconds. Timers use the monotonic clock instead."""
 
     def __init__(self) -> None:
         self.skew = 0.0
-        #: Seconds by which the Date header is off.
+        #: The Date header's skew in seconds.
         self.header_skew = 0.0
 
     def milliseconds(self) -> int:

@@ -1,4 +1,4 @@
-"""The control API below /simulator: for tests and the lab, not part of BBB.
+"""The control API below /simulator, for tests and the lab; not part of BBB.
 
 Every request carries `Authorization: Bearer <node secret>`; bodies and answers are JSON.
 """
@@ -42,8 +42,8 @@ _CHANGEABLE: dict[str, Callable[[Any], object]] = {
 }
 
 
-class RefusedError(Exception):
-    """The control request makes no sense; the text says why."""
+class ControlError(Exception):
+    """A control request is refused; the text gives the reason."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -51,7 +51,7 @@ class RefusedError(Exception):
 
 
 class Control:
-    """Answers control requests of one node."""
+    """Answers the control requests of one node."""
 
     def __init__(self, node: Node, server: "NodeServer") -> None:
         self._node, self._server = node, server
@@ -79,112 +79,112 @@ class Control:
         given = request.headers.get("Authorization", "")
         expected = f"Bearer {self._node.settings.secret}"
         if not hmac.compare_digest(given.encode(), expected.encode()):
-            return web.json_response({"error": "Authorization: Bearer <node secret> is needed"}, status=401)
+            return web.json_response({"error": "Authorization: Bearer <node secret> is required"}, status=401)
         route = self._routes.get((request.method, path.removeprefix("/simulator").rstrip("/")))
         if route is None:
             return web.json_response({"error": f"no {request.method} {path}"}, status=404)
         try:
-            return web.json_response(await route(await _wish(request)))
-        except RefusedError as refused:
+            return web.json_response(await route(await _read_parameters(request)))
+        except ControlError as refused:
             return web.json_response({"error": str(refused)}, status=refused.status)
         except (KeyError, TypeError, ValueError) as error:
             return web.json_response({"error": f"{type(error).__name__}: {error}"}, status=400)
 
-    async def _state(self, wish: dict[str, Any]) -> object:
-        node, journal = self._node, self._node.journal
+    async def _state(self, parameters: dict[str, Any]) -> object:
+        node, log = self._node, self._node.request_log
         return {
             "server_url": node.settings.server_url,
             "release": node.settings.profile.release,
             "meetings": len(node.meetings),
             "users": sum(len(meeting.online()) for meeting in node.meetings),
             "skew_seconds": node.clock.skew,
-            "faults": [fault.described() for fault in node.misbehaviour],
-            "calls": journal.totals,
-            "running": +journal.running,
-            "most_at_once": journal.most_at_once,
+            "faults": [fault.as_json() for fault in node.misbehaviour],
+            "calls": log.totals,
+            "running": +log.running,
+            "most_at_once": log.most_at_once,
         }
 
-    async def _meetings(self, wish: dict[str, Any]) -> object:
-        return {"meetings": [_described(meeting) for meeting in self._node.meetings]}
+    async def _meetings(self, parameters: dict[str, Any]) -> object:
+        return {"meetings": [_meeting_as_json(meeting) for meeting in self._node.meetings]}
 
-    async def _users(self, wish: dict[str, Any]) -> object:
-        return {"users": [crowd.described(user) for user in self._meeting(wish).users.values()]}
+    async def _users(self, parameters: dict[str, Any]) -> object:
+        return {"users": [crowd.as_json(user) for user in self._meeting(parameters).users.values()]}
 
-    async def _add_users(self, wish: dict[str, Any]) -> object:
-        return {"users": crowd.add(self._node, self._meeting(wish), wish)}
+    async def _add_users(self, parameters: dict[str, Any]) -> object:
+        return {"users": crowd.add(self._node, self._meeting(parameters), parameters)}
 
-    async def _remove_users(self, wish: dict[str, Any]) -> object:
-        return {"removed": crowd.remove(self._node, self._meeting(wish), wish)}
+    async def _remove_users(self, parameters: dict[str, Any]) -> object:
+        return {"removed": crowd.remove(self._node, self._meeting(parameters), parameters)}
 
-    async def _record(self, wish: dict[str, Any]) -> object:
-        meeting = self._meeting(wish)
-        changed = self._node.life.mark(meeting, on=bool(wish.get("on", True)))
+    async def _record(self, parameters: dict[str, Any]) -> object:
+        meeting = self._meeting(parameters)
+        changed = self._node.life.mark(meeting, on=bool(parameters.get("on", True)))
         return {"changed": changed, "recording": meeting.recording_on, "marks": len(meeting.record_marks)}
 
-    async def _recordings(self, wish: dict[str, Any]) -> object:
+    async def _recordings(self, parameters: dict[str, Any]) -> object:
         return self._node.recorder.state()
 
-    async def _rebuild(self, wish: dict[str, Any]) -> object:
+    async def _rebuild(self, parameters: dict[str, Any]) -> object:
         try:
-            self._node.recorder.rebuild(str(wish["recordID"]))
+            self._node.recorder.rebuild(str(parameters["recordID"]))
         except FileNotFoundError as error:
-            raise RefusedError(404, str(error)) from error
+            raise ControlError(404, str(error)) from error
         return {}
 
-    async def _callbacks(self, wish: dict[str, Any]) -> object:
+    async def _callbacks(self, parameters: dict[str, Any]) -> object:
         return {"attempts": [{"url": url, "outcome": outcome} for url, outcome in self._node.delivery.attempts]}
 
-    async def _requests(self, wish: dict[str, Any]) -> object:
-        found = self._node.journal.requests(wish.get("call"), int(wish.get("after", 0)))
-        return {"requests": [seen.described() for seen in found]}
+    async def _requests(self, parameters: dict[str, Any]) -> object:
+        found = self._node.request_log.requests(parameters.get("call"), int(parameters.get("after", 0)))
+        return {"requests": [request.as_json() for request in found]}
 
-    async def _forget_requests(self, wish: dict[str, Any]) -> object:
-        self._node.journal.clear()
+    async def _forget_requests(self, parameters: dict[str, Any]) -> object:
+        self._node.request_log.clear()
         return {}
 
-    async def _faults(self, wish: dict[str, Any]) -> object:
-        return {"faults": [fault.described() for fault in self._node.misbehaviour]}
+    async def _faults(self, parameters: dict[str, Any]) -> object:
+        return {"faults": [fault.as_json() for fault in self._node.misbehaviour]}
 
-    async def _misbehave(self, wish: dict[str, Any]) -> object:
-        return self._server.misbehave(wish).described()
+    async def _misbehave(self, parameters: dict[str, Any]) -> object:
+        return self._server.misbehave(parameters).as_json()
 
-    async def _mend(self, wish: dict[str, Any]) -> object:
-        number = int(wish["id"]) if "id" in wish else None
-        return {"lifted": [fault.described() for fault in self._server.mend(number)]}
+    async def _mend(self, parameters: dict[str, Any]) -> object:
+        number = int(parameters["id"]) if "id" in parameters else None
+        return {"lifted": [fault.as_json() for fault in self._server.mend(number)]}
 
-    async def _restart(self, wish: dict[str, Any]) -> object:
-        """Restart after the answer: down for `down_seconds`, then without memory."""
-        self._node.background.spawn(self._server.restart(float(wish.get("down_seconds", 0))))
+    async def _restart(self, parameters: dict[str, Any]) -> object:
+        """Restart after this answer: be down for `down_seconds`, then come back without memory."""
+        self._node.background.spawn(self._server.restart(float(parameters.get("down_seconds", 0))))
         return {}
 
-    async def _change_settings(self, wish: dict[str, Any]) -> object:
-        for name, value in wish.items():
+    async def _change_settings(self, parameters: dict[str, Any]) -> object:
+        for name, value in parameters.items():
             if name not in _CHANGEABLE:
-                raise RefusedError(400, f"unknown setting {name}: change one of {', '.join(_CHANGEABLE)}")
+                raise ControlError(400, f"unknown setting {name}: change one of {', '.join(_CHANGEABLE)}")
             changed: dict[str, Any] = {name: _CHANGEABLE[name](value)}
             self._node.settings = dataclasses.replace(self._node.settings, **changed)
-        return {"changed": sorted(wish)}
+        return {"changed": sorted(parameters)}
 
-    def _meeting(self, wish: dict[str, Any]) -> Meeting:
-        meeting = self._node.meetings.find(str(wish.get("meetingID", "")))
+    def _meeting(self, parameters: dict[str, Any]) -> Meeting:
+        meeting = self._node.meetings.find(str(parameters.get("meetingID", "")))
         if meeting is None:
-            raise RefusedError(404, f"no meeting {wish.get('meetingID')!r}: give meetingID")
+            raise ControlError(404, f"no meeting {parameters.get('meetingID')!r}: give meetingID")
         return meeting
 
 
-async def _wish(request: web.BaseRequest) -> dict[str, Any]:
-    """Read the query's parameters and, over them, a JSON object in the body."""
-    wish: dict[str, Any] = dict(parse_qsl(request.raw_path.partition("?")[2], keep_blank_values=True))
+async def _read_parameters(request: web.BaseRequest) -> dict[str, Any]:
+    """Return the query's parameters, overridden by those of a JSON object in the body."""
+    parameters: dict[str, Any] = dict(parse_qsl(request.raw_path.partition("?")[2], keep_blank_values=True))
     body = await request.read()
     if body:
         sent = json.loads(body)
         if not isinstance(sent, dict):
-            raise RefusedError(400, "the body must be a JSON object")
-        wish |= sent
-    return wish
+            raise ControlError(400, "the body must be a JSON object")
+        parameters |= sent
+    return parameters
 
 
-def _described(meeting: Meeting) -> dict[str, object]:
+def _meeting_as_json(meeting: Meeting) -> dict[str, object]:
     return {
         "meetingID": meeting.meeting_id,
         "internalMeetingID": meeting.internal_id,
@@ -196,5 +196,5 @@ def _described(meeting: Meeting) -> dict[str, object]:
         "documents": meeting.documents,
         "metadata": meeting.metadata,
         "chat": [{"name": name, "message": text} for _, name, text in meeting.chat],
-        "users": [crowd.described(user) for user in meeting.users.values()],
+        "users": [crowd.as_json(user) for user in meeting.users.values()],
     }

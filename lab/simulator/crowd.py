@@ -1,4 +1,4 @@
-"""Users without browsers, many at once, for tests of load and placement."""
+"""Many users without browsers, for tests of load and placement."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ from lab.simulator.meetings import Meeting, Presence, User
 from lab.simulator.node import Node
 
 
-def described(user: User) -> dict[str, object]:
-    """Return a user for JSON."""
+def as_json(user: User) -> dict[str, object]:
+    """Return a user as a JSON object."""
     return {
         "userID": user.external_id,
         "internalUserID": user.internal_id,
@@ -22,27 +22,27 @@ def described(user: User) -> dict[str, object]:
     }
 
 
-def add(node: Node, meeting: Meeting, wish: dict[str, Any]) -> list[dict[str, object]]:
-    """Let `count` users in, as `role`, with `voice`, `video`, `listening` as said; returns those who fit."""
-    role = str(wish.get("role", "VIEWER")).upper()
+def add(node: Node, meeting: Meeting, parameters: dict[str, Any]) -> list[dict[str, object]]:
+    """Let `count` users in, with the given `role`, `voice`, `video` and `listening`; return those who fit in."""
+    role = str(parameters.get("role", "VIEWER")).upper()
     if role not in ("MODERATOR", "VIEWER"):
         raise ValueError("role must be MODERATOR or VIEWER")
-    name = str(wish.get("name", "User"))
+    name = str(parameters.get("name", "User"))
     first = len(meeting.arrivals) + 1
-    users = [User(f"{name} {number}", role) for number in range(first, first + int(wish.get("count", 1)))]
+    users = [User(f"{name} {number}", role) for number in range(first, first + int(parameters.get("count", 1)))]
     for user in users:
-        user.voice, user.video = bool(wish.get("voice")), bool(wish.get("video"))
-        user.listening_only = bool(wish.get("listening"))
-    return [described(user) for user in users if node.life.come(meeting, user)]
+        user.voice, user.video = bool(parameters.get("voice")), bool(parameters.get("video"))
+        user.listening_only = bool(parameters.get("listening"))
+    return [as_json(user) for user in users if node.life.enter(meeting, user)]
 
 
-def remove(node: Node, meeting: Meeting, wish: dict[str, Any]) -> int:
-    """Let users leave: the one with `userID`, else the last `count`, else all; returns how many left."""
+def remove(node: Node, meeting: Meeting, parameters: dict[str, Any]) -> int:
+    """Let the user with `userID`, else the last `count` users, else all users leave; return how many left."""
     online = [user for user in meeting.users.values() if user.presence is Presence.ONLINE]
-    if "userID" in wish:
-        leaving = [user for user in online if user.external_id == wish["userID"]]
+    if "userID" in parameters:
+        leaving = [user for user in online if user.external_id == parameters["userID"]]
     else:
-        count = int(wish.get("count", len(online)))
+        count = int(parameters.get("count", len(online)))
         leaving = online[len(online) - count :] if count else []
     for user in leaving:
         node.life.leave(meeting, user)

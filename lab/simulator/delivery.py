@@ -1,4 +1,4 @@
-"""HTTP out of a node: callbacks, tried again as BBB tries them."""
+"""A node's outgoing callbacks, repeated as BBB repeats them."""
 
 import asyncio
 import logging
@@ -12,15 +12,15 @@ log = logging.getLogger(__name__)
 
 
 class Delivery:
-    """Sends requests and repeats those that fail; what waits is lost when the node restarts."""
+    """Sends requests and repeats those that fail; a restart of the node loses those that wait."""
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
-        #: (url, status or error) of every attempt, for the control API.
+        #: (URL, status or error) of every attempt, for the control API.
         self.attempts: list[tuple[str, str]] = []
 
     async def get(self, url: str, delays: Sequence[float]) -> None:
-        """GET until 2xx, without following redirects; each delay is counted from the attempt before."""
+        """GET until 2xx, without following redirects; each delay counts from the previous attempt."""
         await self._repeat("GET", url, None, delays, accept_401=False)
 
     async def post(self, url: str, form: str, delays: Sequence[float]) -> None:
@@ -49,7 +49,7 @@ class Delivery:
             self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
         headers = {"Content-Type": "application/x-www-form-urlencoded"} if form is not None else {}
         try:
-            # Encoded already: the address is the front end's, byte for byte.
+            # Already encoded: the front end's URL is called byte for byte.
             async with self._session.request(
                 method, URL(url, encoded=True), data=form, headers=headers, allow_redirects=form is not None
             ) as answer:

@@ -8,7 +8,7 @@ from lab.simulator.settings import NodeSettings
 
 
 def documents_in(body: bytes, settings: NodeSettings) -> list[str]:
-    """Return the file names of the presentation modules that a node takes; raises ParseError for malformed XML."""
+    """Return the file names of the presentation modules that a node accepts; raises ParseError for malformed XML."""
     root = ElementTree.fromstring(body)  # noqa: S314  the balancer under test wrote it, expat bounds entities
     modules = [module for module in root.iter("module") if module.get("name") == "presentation"]
     return [
@@ -20,12 +20,12 @@ def documents_in(body: bytes, settings: NodeSettings) -> list[str]:
 
 
 def linked_document(url: str, name: str, settings: NodeSettings) -> list[str]:
-    """Return the slides that a create without a body links to (preUploadedPresentation)."""
+    """Return the slides to which a create without a body links (preUploadedPresentation)."""
     return [name or basename(urlsplit(url).path) or url] if url and may_fetch(url, settings) else []
 
 
 def may_fetch(url: str | None, settings: NodeSettings) -> bool:
-    """Tell whether a node downloads from an address; it drops the document silently otherwise. None: it is inline."""
+    """Return whether a node downloads from a URL; if not, it silently drops the document. None: it is inline."""
     if url is None or not settings.profile.limits_document_sources:
         return True
     parts = urlsplit(url)

@@ -4,7 +4,7 @@ import logging
 
 from lab.simulator.answers import Answer, CallError, failed, page
 from lab.simulator.calls.table import Rule, rule_for
-from lab.simulator.freezing import frozen_answer
+from lab.simulator.frozen_statistics import frozen_answer
 from lab.simulator.node import Node
 from lab.simulator.request import Call
 
@@ -13,14 +13,14 @@ log = logging.getLogger(__name__)
 
 
 def call_name(path: str) -> str | None:
-    """Return the call that a path asks for, empty for the index, None when it is not the API's."""
+    """Return the name of the call that a path requests, empty for the index; None for a path outside of the API."""
     if path in ("/bigbluebutton", "/bigbluebutton/", API, API + "/"):
         return ""
     return path.removeprefix(API + "/") if path.startswith(API + "/") else None
 
 
 def answer(node: Node, call: Call) -> Answer:
-    """Answer one API call in whatever shape a node would."""
+    """Answer one API call in the same shape as a node."""
     rule = rule_for(call.name, node.settings.profile)
     if rule is None:
         return page("404 Not Found", "bbb-web", 404)
@@ -31,7 +31,7 @@ def answer(node: Node, call: Call) -> Answer:
     except CallError as failure:
         return failed(failure, as_json="application/json" in call.accept)
     except Exception:
-        # As a node does: whatever goes wrong inside is an HTML page with status 500.
+        # A node also answers internal errors with an HTML page and status 500.
         log.exception("%s crashed", call.name)
         return page("500 Internal Server Error", "bbb-web", 500)
 

@@ -28,7 +28,7 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """One registration; without a meeting it is for all."""
+    """One registration; without a meeting it covers all."""
 
     number: int
     url: str
@@ -38,7 +38,7 @@ class Hook:
 
 
 class Hooks:
-    """The registrations, kept over a restart of bbb-web as they are in Redis."""
+    """The registrations. They survive a restart of bbb-web, because bbb-webhooks keeps them in Redis."""
 
     def __init__(
         self, background: Background, delivery: Delivery, clock: Clock, settings: Callable[[], NodeSettings]
@@ -48,7 +48,7 @@ class Hooks:
         self._hooks: dict[int, Hook] = {}
 
     def add(self, url: str, meeting_id: str, events: tuple[str, ...], *, raw: bool) -> tuple[Hook, bool]:
-        """Register, or return the registration there is with True."""
+        """Register and return (registration, False), or (the existing one, True)."""
         for hook in self._hooks.values():
             if (hook.url, hook.meeting_id) == (url, meeting_id):
                 return hook, True
@@ -57,15 +57,15 @@ class Hooks:
         return hook, False
 
     def remove(self, number: int) -> bool:
-        """Drop a registration; False when there is none."""
+        """Remove a registration; False if there is none."""
         return self._hooks.pop(number, None) is not None
 
     def list(self, meeting_id: str | None) -> list[Hook]:
-        """Return all, or the global ones and a meeting's."""
+        """Return all registrations, or the global ones and those of a meeting."""
         return [hook for hook in self._hooks.values() if meeting_id is None or hook.meeting_id in ("", meeting_id)]
 
     def on_event(self, event: str, meeting: Meeting, user: User | None) -> None:
-        """Listen to a node's life."""
+        """Handle an event of a node's meetings."""
         if event in _NAMES and self._hooks:
             attributes: dict[str, Any] = {"meeting": _meeting(meeting, whole=event == "created")}
             if user is not None:
@@ -73,7 +73,7 @@ class Hooks:
             self.send(_NAMES[event], meeting.meeting_id, attributes)
 
     def send(self, name: str, meeting_id: str, attributes: dict[str, Any]) -> None:
-        """Deliver an event to every registration that wants it."""
+        """Deliver an event to every registration that includes it."""
         moment = self._clock.milliseconds()
         data = {"type": "event", "id": name, "attributes": attributes, "event": {"ts": moment}}
         for hook in self.list(meeting_id):

@@ -1,4 +1,4 @@
-"""A meeting's life on a node: begin, users coming and going, expiry, end (reference 4)."""
+"""The life of meetings on a node: begin, users entering and leaving, expiry, end (reference 4)."""
 
 import asyncio
 import time
@@ -10,19 +10,19 @@ from lab.simulator.settings import NodeSettings
 
 Listener = Callable[[str, Meeting, User | None], None]
 
-#: So many times a (shortened) minute the expiry timers are looked at.
+#: Checks of the expiry timers in a (shortened) minute.
 _CHECKS_A_MINUTE = 12
 
 
 class Life:
-    """Moves meetings and users through their states, and tells listeners about it."""
+    """Moves meetings and users through their states and notifies listeners."""
 
     def __init__(self, settings: Callable[[], NodeSettings], clock: Clock, meetings: MeetingTable) -> None:
         self._settings = settings
         self._clock = clock
         self._meetings = meetings
         self._timers: set[asyncio.TimerHandle] = set()
-        #: Called as (event, meeting, user) for created, joined, changed, recording-started,
+        #: Called with (event, meeting, user). Events: created, joined, changed, recording-started,
         #: recording-stopped, left, ejected, ended.
         self.listeners: list[Listener] = []
 
@@ -32,13 +32,13 @@ class Life:
         return time.monotonic()
 
     def begin(self, meeting: Meeting) -> None:
-        """Take a new meeting in; its startTime comes a moment later."""
+        """Add a new meeting; its startTime is set a moment later."""
         self._meetings.add(meeting)
         self._later(self._settings().start_delay, lambda: self._started(meeting))
-        self._tell("created", meeting)
+        self._notify("created", meeting)
 
-    def come(self, meeting: Meeting, user: User) -> bool:
-        """Put a registered user in; False when the meeting is full (reference 4)."""
+    def enter(self, meeting: Meeting, user: User) -> bool:
+        """Let a registered user in; False if the meeting is full (reference 4)."""
         others = {other.external_id for other in meeting.online()} - {user.external_id}
         if meeting.max_users and len(others) >= meeting.max_users:
             return False
@@ -50,11 +50,11 @@ class Life:
         self._choose_presenter(meeting)
         if meeting.auto_start_recording and not meeting.record_marks:
             self.mark(meeting, on=True)
-        self._tell("joined", meeting, user)
+        self._notify("joined", meeting, user)
         return True
 
     def leave(self, meeting: Meeting, user: User) -> None:
-        """Take a user out, at once or, in 3.0, after lingering in the list."""
+        """Remove a user at once or, in 3.0, after some seconds in the list of users."""
         if user.presence is not Presence.ONLINE:
             meeting.users.pop(user.internal_id, None)
             return
@@ -65,28 +65,28 @@ class Life:
         if not meeting.online():
             meeting.empty_since, meeting.end_time = self.now(), self._clock.milliseconds()
         self._choose_presenter(meeting)
-        self._tell("left", meeting, user)
+        self._notify("left", meeting, user)
 
     def eject(self, meeting: Meeting, user: User) -> None:
-        """Put a user out whose place another session of the same person takes."""
-        self._tell("ejected", meeting, user)
+        """Remove a user who is replaced by another session of the same person."""
+        self._notify("ejected", meeting, user)
         self.leave(meeting, user)
 
     def mark(self, meeting: Meeting, *, on: bool) -> bool:
-        """Press the record button; False when the meeting is not recorded or is so already."""
+        """Press the record button; False if the meeting cannot be recorded or already is in that state."""
         if not meeting.record or meeting.recording_on is on:
             return False
         meeting.recording_on = on
         meeting.record_marks.append((self._clock.milliseconds(), on))
-        self._tell("recording-started" if on else "recording-stopped", meeting)
+        self._notify("recording-started" if on else "recording-stopped", meeting)
         return True
 
     def changed(self, meeting: Meeting, user: User | None = None) -> None:
-        """Say that something listeners show has changed."""
-        self._tell("changed", meeting, user)
+        """Notify listeners of a change that client pages show."""
+        self._notify("changed", meeting, user)
 
     def end_soon(self, meeting: Meeting) -> None:
-        """End a meeting and its breakouts once the node gets round to it."""
+        """End a meeting and its breakouts after the node's delay."""
         if not meeting.ending:
             meeting.ending = True
             self._later(self._settings().end_delay, lambda: self.finish(meeting))
@@ -97,17 +97,17 @@ class Life:
             self.finish(room)
         if self._meetings.remove(meeting):
             meeting.end_time = self._clock.milliseconds()
-            self._tell("ended", meeting)
+            self._notify("ended", meeting)
 
     def forget(self) -> None:
-        """Lose everything, as a restart of bbb-web does; nobody is told."""
+        """Lose all meetings without notice to listeners, as in a restart of bbb-web."""
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
         self._meetings.clear()
 
     async def watch(self) -> None:
-        """Look at the timers until cancelled."""
+        """Check the timers until cancelled."""
         while True:
             await asyncio.sleep(self._settings().minute / _CHECKS_A_MINUTE)
             self.check_timers()
@@ -167,6 +167,6 @@ class Life:
         timer = asyncio.get_running_loop().call_later(seconds, run)
         self._timers.add(timer)
 
-    def _tell(self, event: str, meeting: Meeting, user: User | None = None) -> None:
+    def _notify(self, event: str, meeting: Meeting, user: User | None = None) -> None:
         for listener in self.listeners:
             listener(event, meeting, user)

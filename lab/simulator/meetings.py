@@ -24,14 +24,14 @@ def external_hash(meeting_id: str) -> str:
 
 
 class Presence(Enum):
-    """How far a user has come."""
+    """The stages of a user's presence."""
 
-    #: join was called, the client page has not connected.
+    #: join was called, but the client page has not connected.
     REGISTERED = "registered"
     #: The client page waits for a moderator.
     WAITING = "waiting"
     ONLINE = "online"
-    #: Gone, but still listed for a moment by 3.0.
+    #: The user has left, but 3.0 still lists it for a moment.
     LEFT = "left"
 
 
@@ -65,7 +65,7 @@ class User:
 
 @dataclass(slots=True)
 class Meeting:
-    """One meeting; times of BBB in ms, timers on the monotonic clock in seconds."""
+    """One meeting. BBB's times are in ms, timers in seconds of the monotonic clock."""
 
     meeting_id: str
     name: str
@@ -76,7 +76,7 @@ class Meeting:
     voice_bridge: str
     dial_number: str
     created: float
-    #: Another number of the same conference; usually the voice bridge.
+    #: A second number of the conference; usually the voice bridge.
     web_voice: str = ""
     duration: int = 0
     max_users: int = 0
@@ -94,39 +94,39 @@ class Meeting:
     logout_url: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
     is_breakout: bool = False
-    #: Internal id of the parent; BBB's literal for ordinary meetings.
+    #: Internal id of the parent; for ordinary meetings BBB's literal.
     parent_id: str = "bbb-none"
     sequence: int = 0
     free_join: bool = False
     start_time: int = 0
     end_time: int = 0
     has_user_joined: bool = False
-    #: Recording switched on now.
+    #: Whether recording is on now.
     recording_on: bool = False
-    #: (ms, on or off) for each press of the record button.
+    #: (ms, whether on) for each press of the record button.
     record_marks: list[tuple[int, bool]] = field(default_factory=list)
     users: dict[str, User] = field(default_factory=dict)
-    #: Everybody who ever came in, for the archive: (ms, user).
+    #: (ms, user) for each entry, for the archive.
     arrivals: list[tuple[int, User]] = field(default_factory=list)
     chat: list[tuple[int, str, str]] = field(default_factory=list)
     documents: list[str] = field(default_factory=list)
-    #: Monotonic time when the room became empty, None while somebody is in or before the first.
+    #: Monotonic time when the room became empty; None while users are in it and before the first one.
     empty_since: float | None = None
     without_moderator_since: float | None = None
     ending: bool = False
 
     def online(self) -> list[User]:
-        """Return the users that are in now."""
+        """Return the users in the meeting."""
         return [user for user in self.users.values() if user.presence is Presence.ONLINE]
 
     def listed(self) -> list[User]:
-        """Return the users that are in or have just left."""
+        """Return the users in the meeting and those that have just left."""
         seen = (Presence.ONLINE, Presence.LEFT)
         return [user for user in self.users.values() if user.presence in seen]
 
 
 class MeetingTable:
-    """The meetings of one node, found by external or internal id."""
+    """The meetings of one node, by external and internal id."""
 
     def __init__(self) -> None:
         self._by_internal: dict[str, Meeting] = {}
@@ -146,11 +146,11 @@ class MeetingTable:
         return self.with_external_id(meeting_id) or self._by_internal.get(meeting_id)
 
     def with_external_id(self, meeting_id: str) -> Meeting | None:
-        """Return the meeting that a front end calls so."""
+        """Return the meeting with a front end's meetingID."""
         return self._by_external.get(meeting_id)
 
     def with_bridge(self, voice_bridge: str) -> Meeting | None:
-        """Return the meeting that holds a voice bridge."""
+        """Return the meeting that uses a voice bridge."""
         return self._bridges.get(voice_bridge)
 
     def children(self, meeting: Meeting) -> list[Meeting]:
@@ -158,7 +158,7 @@ class MeetingTable:
         return list(self._rooms.get(meeting.internal_id, ()))
 
     def free_bridge(self) -> str:
-        """Pick a random bridge of five digits; after ten taken ones BBB keeps the last."""
+        """Pick a random bridge of five digits; if ten in a row are taken, BBB uses the tenth."""
         candidate = ""
         for _ in range(10):
             candidate = str(self._random.randrange(10_000, 100_000))
@@ -167,13 +167,13 @@ class MeetingTable:
         return candidate
 
     def internal_id(self, meeting_id: str, create_time: int, voice_bridge: str) -> str:
-        """Derive the internal id; the test bridge makes one that no lookup finds (#1120's trap)."""
+        """Derive the internal id; with the test bridge it is one that no lookup finds (see #1120)."""
         test = voice_bridge == TEST_VOICE_BRIDGE
         prefix = _TEST_CONFERENCE if test else external_hash(meeting_id)
         return f"{prefix}-{create_time}"
 
     def add(self, meeting: Meeting) -> None:
-        """Take a meeting in."""
+        """Add a meeting."""
         self._by_internal[meeting.internal_id] = meeting
         for bridge in (meeting.voice_bridge, meeting.web_voice):
             self._bridges[bridge] = meeting
@@ -183,7 +183,7 @@ class MeetingTable:
             self._by_external[meeting.meeting_id] = meeting
 
     def remove(self, meeting: Meeting) -> bool:
-        """Forget a meeting; False when it was gone already."""
+        """Remove a meeting; False if it was removed before."""
         if self._by_internal.pop(meeting.internal_id, None) is None:
             return False
         self._by_external.pop(meeting.meeting_id, None)
@@ -195,7 +195,7 @@ class MeetingTable:
         return True
 
     def clear(self) -> Iterable[Meeting]:
-        """Forget everything; returns what was there."""
+        """Remove all meetings and return them."""
         forgotten = list(self)
         for meeting in forgotten:
             self.remove(meeting)

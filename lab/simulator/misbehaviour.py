@@ -1,4 +1,4 @@
-"""Faults on request: what a sick node does to a call, or to every call."""
+"""The faults that a node can be given, for some calls or for all."""
 
 import asyncio
 import itertools
@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-#: Kinds and what each does.
+#: What each kind does.
 KINDS = {
     "slow": "waits `seconds`, then goes on",
     "hang": "never answers while the fault lasts",
@@ -19,12 +19,12 @@ KINDS = {
     "checksum": "refuses every signature",
     "skew": "the node's clock is off by `seconds`, in times that it prints and in its Date header",
     "backdate": "times that it prints are off by `seconds`, its Date header is right",
-    "frozen": "getMeetings and getMeetingInfo repeat what they said when the fault began",
+    "frozen": "getMeetings and getMeetingInfo repeat their answers from when the fault began",
 }
 _NEED_SECONDS = ("slow", "deaf", "skew", "backdate")
-#: Strike instead of, or around, the call.
+#: Kinds that replace or delay the call.
 INTERRUPTS = ("slow", "hang", "refuse", "error")
-#: Strike the finished answer.
+#: Kinds that change the finished answer.
 SPOILERS = ("html", "truncated", "cut")
 
 
@@ -33,43 +33,43 @@ class Fault:
     """One fault in force."""
 
     kind: str
-    #: Calls concerned; None means all.
+    #: Names of the affected calls; None means all.
     calls: frozenset[str] | None = None
     seconds: float = 0.0
     status: int = 500
-    #: How many calls it still strikes; None means any number.
+    #: How many more calls it strikes; None means any number.
     times: int | None = None
-    #: Strikes after the call has been carried out, where that makes a difference.
+    #: Whether it strikes after the call has been carried out, for kinds that can do both.
     after: bool = False
     number: int = 0
-    #: What a frozen node said: body of getMeetings under "", of getMeetingInfo under the meeting's id.
+    #: A frozen node's answers: the body of getMeetings under "", of getMeetingInfo under the meeting's id.
     memory: dict[str, str | bytes] = field(default_factory=dict)
     lifted: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod
-    def read(cls, wish: dict[str, Any]) -> "Fault":
-        """Read a fault from JSON; raises ValueError naming what is wrong."""
+    def read(cls, parameters: dict[str, Any]) -> "Fault":
+        """Read a fault from a JSON object; raises ValueError naming what is wrong."""
         known = {"kind", "calls", "seconds", "status", "times", "after"}
-        if unknown := sorted(set(wish) - known):
+        if unknown := sorted(set(parameters) - known):
             raise ValueError(f"unknown field {unknown[0]}: a fault has {', '.join(sorted(known))}")
-        if wish.get("kind") not in KINDS:
+        if parameters.get("kind") not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}")
-        if wish["kind"] in _NEED_SECONDS and not wish.get("seconds"):
-            raise ValueError(f"{wish['kind']} needs seconds")
-        if wish.get("times") is not None and int(wish["times"]) < 1:
+        if parameters["kind"] in _NEED_SECONDS and not parameters.get("seconds"):
+            raise ValueError(f"{parameters['kind']} needs seconds")
+        if parameters.get("times") is not None and int(parameters["times"]) < 1:
             raise ValueError("times must be at least 1, or absent")
-        calls = wish.get("calls")
+        calls = parameters.get("calls")
         return cls(
-            kind=wish["kind"],
+            kind=parameters["kind"],
             calls=frozenset(calls) if calls else None,
-            seconds=float(wish.get("seconds", 0)),
-            status=int(wish.get("status", 500)),
-            times=None if wish.get("times") is None else int(wish["times"]),
-            after=bool(wish.get("after", False)),
+            seconds=float(parameters.get("seconds", 0)),
+            status=int(parameters.get("status", 500)),
+            times=None if parameters.get("times") is None else int(parameters["times"]),
+            after=bool(parameters.get("after", False)),
         )
 
-    def described(self) -> dict[str, object]:
-        """Return the fault for JSON."""
+    def as_json(self) -> dict[str, object]:
+        """Return the fault as a JSON object."""
         calls = None if self.calls is None else sorted(self.calls)
         return {
             "id": self.number,
@@ -99,7 +99,7 @@ class Misbehaviour:
         return fault
 
     def lift(self, number: int | None = None) -> list[Fault]:
-        """Lift one fault, or all; returns those lifted."""
+        """Lift one fault or all; return the lifted ones."""
         numbers = list(self._faults) if number is None else [number]
         lifted = [fault for each in numbers if (fault := self._faults.pop(each, None))]
         for fault in lifted:
@@ -107,7 +107,7 @@ class Misbehaviour:
         return lifted
 
     def strike(self, call: str, kinds: Collection[str], *, after: bool = False) -> Fault | None:
-        """Return the oldest fault of these kinds that concerns this call now, using up one of its times."""
+        """Return the oldest fault of these kinds that affects this call now, and count one use of it."""
         for fault in self:
             if fault.kind in kinds and fault.after is after and (fault.calls is None or call in fault.calls):
                 self._use(fault)
@@ -115,17 +115,17 @@ class Misbehaviour:
         return None
 
     def concerning(self, kind: str, call: str) -> Fault | None:
-        """Return a lasting fault of a kind that concerns this call."""
+        """Return a fault of a kind that affects this call, without counting a use."""
         for fault in self:
             if fault.kind == kind and (fault.calls is None or call in fault.calls):
                 return fault
         return None
 
     def off_by(self, *kinds: str) -> float:
-        """Return by how many seconds faults of these kinds put the clock off."""
+        """Return the sum in seconds by which faults of these kinds shift the clock."""
         return sum(fault.seconds for fault in self if fault.kind in kinds)
 
     def _use(self, fault: Fault) -> None:
-        # One that is used up stays in the table, so that a call still hanging in it can be let go.
+        # A used-up fault stays in the table, so that lifting it releases a call that still hangs.
         if fault.times is not None:
             fault.times -= 1

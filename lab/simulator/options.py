@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lab.simulator.host.properties import properties, read
 from lab.simulator.profiles import PROFILES
-from lab.simulator.recordings.formats import known
+from lab.simulator.recordings.formats import is_known
 from lab.simulator.settings import ALGORITHMS, NodeSettings
 
 
@@ -23,9 +23,9 @@ class NodeOptions:
 
 
 def parse(arguments: list[str], temporary: Path) -> list[NodeOptions]:
-    """Read the command line; ends the program with a usage message when it is wrong.
+    """Read the command line; a mistake ends the program with a usage message.
 
-    `temporary` is the root of nodes that are given none.
+    `temporary` is the root of nodes for which none is given.
     """
     parser = _parser()
     given = parser.parse_args(arguments)
@@ -33,7 +33,7 @@ def parse(arguments: list[str], temporary: Path) -> list[NodeOptions]:
     _read_host(given)
     places = _places(given)
     if not places:
-        parser.error("name a place to listen: --listen HOST:PORT, or --nodes N --first-port P")
+        parser.error("no address: give --listen HOST:PORT, or --nodes N --first-port P")
     if given.secret is None:
         parser.error("no secret: give --secret, --secret-file or BBB_SIMULATOR_SECRET")
     many = len(places) > 1
@@ -45,7 +45,7 @@ def parse(arguments: list[str], temporary: Path) -> list[NodeOptions]:
 
 
 def _read_host(given: argparse.Namespace) -> None:
-    """Take identity and behaviour from the host's own files, as bbb-web does when it starts."""
+    """Read identity and behaviour from the host's files, as bbb-web does at its start."""
     if not given.from_host:
         return
     values = properties(given.root)
@@ -90,11 +90,11 @@ def _settings(given: argparse.Namespace, host: str, port: int, number: int, many
         requests_without_session=given.requests_without_session,
         formats=dict(given.format or DEFAULT_FORMATS),
         processes_recordings=not given.no_processing,
-        journal_length=given.journal,
+        request_log_length=given.request_log,
     )
 
 
-#: Made when no --format is given.
+#: Used if no --format is given.
 DEFAULT_FORMATS = (("presentation", 3.0), ("video", 5.0))
 
 
@@ -113,22 +113,22 @@ def _algorithms(text: str) -> tuple[str, ...]:
 
 
 def playback_format(text: str) -> tuple[str, float]:
-    """Read NAME[=SECONDS]; 3 seconds unless given."""
+    """Read NAME[=SECONDS]; the default is 3 seconds."""
     name, _, seconds = text.partition("=")
-    if not known(name):
-        raise argparse.ArgumentTypeError(f"no format {name}: presentation, video or podcast")
+    if not is_known(name):
+        raise argparse.ArgumentTypeError(f"unknown format {name}: use presentation, video or podcast")
     return name, float(seconds or 3)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lab.simulator",
-        description="Simulated BigBlueButton nodes. {n}, {host} and {port} are filled in for each node in"
-        " --server-url, --secret and --root.",
+        description="Simulated BigBlueButton nodes. In --server-url, --secret and --root, {n}, {host} and {port} are"
+        " replaced for each node.",
     )
-    place = parser.add_argument_group("where")
+    place = parser.add_argument_group("address")
     place.add_argument("--listen", action="append", default=[], type=_place, metavar="HOST:PORT", help="repeatable")
-    place.add_argument("--nodes", type=int, default=0, metavar="N", help="so many nodes on ports of a row")
+    place.add_argument("--nodes", type=int, default=0, metavar="N", help="number of nodes, on consecutive ports")
     place.add_argument("--first-port", type=int, default=8090, metavar="P")
     place.add_argument("--host", default="127.0.0.1", help="for --nodes")
     place.add_argument("--certificate", type=Path, metavar="PEM", help="speak HTTPS; with --key")
@@ -137,24 +137,26 @@ def _parser() -> argparse.ArgumentParser:
     identity.add_argument("--server-url", default="http://{host}:{port}", help="public origin")
     identity.add_argument("--secret", default=os.environ.get("BBB_SIMULATOR_SECRET"))
     identity.add_argument("--secret-file", type=Path)
-    identity.add_argument("--from-host", action="store_true", help="read it below --root where bbb-web reads it")
+    identity.add_argument("--from-host", action="store_true", help="read it from bbb-web's files below --root")
     identity.add_argument(
-        "--root", type=Path, help="below which var/bigbluebutton lies: / on a host (default: a temporary directory)"
+        "--root", type=Path, help="directory that contains var/bigbluebutton: / on a host (default: a temporary one)"
     )
     _add_behaviour(parser.add_argument_group("behaviour"))
     return parser
 
 
 def _add_behaviour(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument("--profile", choices=PROFILES, help="BBB release to behave like (default: 3.0)")
+    group.add_argument("--profile", choices=PROFILES, help="BBB release to imitate (default: 3.0)")
     group.add_argument("--guest-policy", default="ALWAYS_ACCEPT", help="defaultGuestPolicy")
-    group.add_argument("--algorithms", type=_algorithms, default=ALGORITHMS, help="checksums allowed, comma separated")
-    group.add_argument("--minute", type=float, default=60.0, help="seconds that a minute of meeting timers lasts")
-    group.add_argument("--end-delay", type=float, default=1.0, help="seconds from end until the meeting is gone")
+    group.add_argument("--algorithms", type=_algorithms, default=ALGORITHMS, help="allowed checksums, comma separated")
+    group.add_argument("--minute", type=float, default=60.0, help="length in seconds of a minute of the meeting timers")
+    group.add_argument("--end-delay", type=float, default=1.0, help="seconds from end until the meeting is removed")
     group.add_argument("--reveal-version", action="store_true", help="allowRevealOfBBBVersion")
     group.add_argument("--requests-without-session", action="store_true", help="allowRequestsWithoutSession")
     group.add_argument(
         "--format", action="append", type=playback_format, metavar="NAME[=SECONDS]", help="playback formats to make"
     )
     group.add_argument("--no-processing", action="store_true", help="leave recordings to another process")
-    group.add_argument("--journal", type=int, default=1000, metavar="N", help="requests kept for /simulator/requests")
+    group.add_argument(
+        "--request-log", type=int, default=1000, metavar="N", help="requests kept for /simulator/requests"
+    )

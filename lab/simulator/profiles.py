@@ -1,19 +1,19 @@
-"""What differs between BBB releases, as data."""
+"""The differences between BBB releases, as data."""
 
 from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One release's habits; the defaults are the newest one's."""
+    """One release's behaviour; the defaults are those of the newest release."""
 
-    #: Full version, as written to bigbluebutton-release and shown as bbbVersion when revealed.
+    #: Full version, as in bigbluebutton-release and, if revealed, in bbbVersion.
     release: str
     #: POST bodies need a known Content-Type (reference 1.3).
     checks_content_type: bool = True
-    #: join answers POST as well (until 2.6.17 / 2.7.7).
+    #: join accepts POST too (until 2.6.17 / 2.7.7).
     joins_by_post: bool = False
-    #: Checksums are compared without regard to case (reference 2.2).
+    #: Checksums are compared case-insensitively (reference 2.2).
     ignores_checksum_case: bool = True
     #: A request with several checksum parameters is refused (3.0.37).
     refuses_repeated_checksum: bool = True
@@ -23,29 +23,29 @@ class Profile:
     pagination: str = "total"
     #: getMeetings prints maxUsers with thousands separators (#17688).
     groups_thousands: bool = False
-    #: Users that left stay in getMeetings for a while (3.0).
+    #: Users that left remain in getMeetings for a while (3.0).
     keeps_left_users: bool = True
-    #: "maxUserConcurrentAccesses": sessions that one userID may hold in a meeting; 0 is no limit (3.0).
+    #: "maxUserConcurrentAccesses": sessions that one userID may have in a meeting; 0 is no limit (3.0).
     sessions_at_once: int = 3
-    #: Path of the client page that join redirects to.
+    #: Path of the client page to which join redirects.
     client_path: str = "/html5client"
-    #: Path for guests who wait; empty means the client page shows the lobby.
+    #: Path for waiting guests; if empty, the client page shows the lobby.
     guest_path: str = ""
-    #: join's errorRedirectUrl is known (2.7).
+    #: join supports errorRedirectUrl (2.7).
     has_error_redirect: bool = True
     #: Join errors are redirects even with redirect=false (2.6).
     always_redirects_errors: bool = False
-    #: Malformed XML in a body is named, not an HTTP 500 (reference 3.2.8).
+    #: Malformed XML in a body is reported by a messageKey, not by an HTTP 500 (reference 3.2.8).
     names_malformed_xml: bool = True
-    #: Slides are fetched from the allowed protocols and hosts only (3.0, reference 3.2.8).
+    #: Slides are fetched by allowed protocols from allowed hosts only (3.0, reference 3.2.8).
     limits_document_sources: bool = True
-    #: create knows preUploadedPresentation (2.7.2).
+    #: create supports preUploadedPresentation (2.7.2).
     links_slides: bool = True
-    #: bbb-webhooks knows no other digest than SHA-1 (before 3.0, reference 3.14).
+    #: bbb-webhooks supports SHA-1 only (before 3.0, reference 3.14).
     signs_hooks_with_sha1: bool = False
     #: end, getMeetingInfo and isMeetingRunning find a meeting by its internal id too (2.6, #15652).
     takes_internal_ids: bool = True
-    #: end refuses a wrong password (until 2.5).
+    #: end checks the password (until 2.5).
     checks_end_password: bool = False
     #: messageKey for a breakout without parentMeetingID.
     missing_parent_key: str = "parentMeetingIDMissing"
@@ -77,7 +77,7 @@ _2_6 = replace(
 )
 _2_6_10 = replace(_2_6, release="2.6.10", checks_content_type=False, joins_by_post=True)
 
-#: By the word given to --profile.
+#: Profiles by the value of --profile.
 PROFILES = {
     "2.5": replace(_2_6_10, release="2.5.18", takes_internal_ids=False, checks_end_password=True),
     "2.6.10": _2_6_10,

@@ -14,7 +14,7 @@ from lab.simulator.settings import NodeSettings
 
 
 class Recorder:
-    """Archives meetings that end; runs the worker here unless the host has one of its own."""
+    """Archives meetings that end, and runs the worker unless the host has its own."""
 
     def __init__(self, background: Background, settings: Callable[[], NodeSettings], tree: Tree) -> None:
         self._background, self._settings, self._tree = background, settings, tree
@@ -23,12 +23,12 @@ class Recorder:
         self._runs = False
 
     def resume(self) -> None:
-        """Go on with what an earlier process of this node left on disk."""
+        """Continue with recordings that an earlier process of this node left on disk."""
         if (self._tree.base / "recording/status").is_dir():
             self._run_worker()
 
     def on_event(self, event: str, meeting: Meeting, user: User | None) -> None:
-        """Listen to a node's life."""
+        """Handle an event of a node's meetings."""
         if event != "ended" or not (meeting.record or meeting.keep_events):
             return
         self._tree.make()
@@ -50,13 +50,13 @@ class Recorder:
         self._run_worker()
 
     def state(self) -> dict[str, Any]:
-        """Return what the disk says, for the control API."""
+        """Return the state on disk, for the control API."""
         base = self._tree.base / "recording/status"
         files = sorted(path.relative_to(base).as_posix() for path in base.glob("*/*"))
         return {"busy": self.worker.busy(), "status": files}
 
     def _write_secret(self) -> None:
-        """Write the node's secret where BBB's own post script reads it; on a host it stands there already."""
+        """Write the node's secret to the file from which BBB's own post script reads it; a host has that file."""
         path, settings = self._tree.root / OVERRIDES, self._settings()
         values = {"bigbluebutton.web.serverURL": settings.server_url, "securitySalt": settings.secret}
         if assign(path, "=", values):

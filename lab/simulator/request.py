@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
+_META = re.compile(r"meta_([a-zA-Z][a-zA-Z0-9-]*)")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -15,12 +16,12 @@ def clean(text: str) -> str:
 
 
 def is_integer(text: str) -> bool:
-    """Tell whether Java's Integer.parseInt would take it, leaving its range aside."""
+    """Return whether Java's Integer.parseInt would accept the text, apart from the range."""
     return _INTEGER.fullmatch(text) is not None
 
 
 class Parameters:
-    """Decoded parameters; of a name given twice the first value counts."""
+    """Decoded parameters; if a name occurs twice, its first value counts."""
 
     def __init__(self, pairs: list[tuple[str, str]]) -> None:
         self.pairs = pairs
@@ -37,16 +38,16 @@ class Parameters:
         return cls(pairs)
 
     def raw(self, name: str) -> str | None:
-        """Return the value as sent, None when absent."""
+        """Return the value as sent, None if absent."""
         return self._first.get(name)
 
     def get(self, name: str) -> str | None:
-        """Return the cleaned value, None when absent."""
+        """Return the cleaned value, None if absent."""
         value = self._first.get(name)
         return None if value is None else clean(value)
 
     def text(self, name: str, default: str = "") -> str:
-        """Return the cleaned value, the default when absent or empty."""
+        """Return the cleaned value, the default if absent or empty."""
         return self.get(name) or default
 
     def flag(self, name: str, *, default: bool = False) -> bool:
@@ -55,13 +56,19 @@ class Parameters:
         return default if value is None or value == "" else value.lower() == "true"
 
     def number(self, name: str, default: int) -> int:
-        """Read an integer; what does not parse is the default, silently."""
+        """Read an integer; text that is no integer counts as the default."""
         text = self.text(name)
         return int(text) if is_integer(text) else default
 
     def names(self) -> Iterator[str]:
-        """Iterate over the names once each, in the order of their first coming."""
+        """Iterate over the names, each once, in the order of their first occurrence."""
         return iter(self._first)
+
+    def metadata(self) -> Iterator[tuple[str, str]]:
+        """Iterate over the meta_ parameters: the name in lower case without its prefix, and the cleaned value."""
+        for name in self.names():
+            if found := _META.fullmatch(name):
+                yield found[1].lower(), self.text(name)
 
     def count(self, name: str) -> int:
         """Return how often a name was sent."""
@@ -70,14 +77,14 @@ class Parameters:
 
 @dataclass(slots=True)
 class Call:
-    """A request to the API, already read whole."""
+    """A request to the API, read completely."""
 
     #: Path below /bigbluebutton/api/, e.g. `create` or `hooks/list`.
     name: str
     method: str
     query: bytes
     parameters: Parameters
-    #: Lower case, without parameters; empty when absent.
+    #: In lower case, without parameters; empty if absent.
     content_type: str = ""
     #: As sent, with its parameters.
     full_content_type: str = ""

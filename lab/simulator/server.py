@@ -1,7 +1,7 @@
-"""One node's listening socket: reads requests, lets faults strike, writes answers.
+"""One node's listening socket: reads requests, applies faults, writes answers.
 
-Uses aiohttp's low-level server: no router stands between a benchmark and the node. Works with
-aiohttp 3.8 (Debian 12) and 3.14.
+Uses aiohttp's low-level server, because a router would cost benchmarks time. Works with aiohttp 3.8 (Debian 12) and
+3.14.
 """
 
 import asyncio
@@ -14,18 +14,18 @@ from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
-from lab.simulator import faults
+from lab.simulator import fault_effects
 from lab.simulator.answers import page
 from lab.simulator.control import Control
-from lab.simulator.freezing import freeze
+from lab.simulator.frozen_statistics import freeze
 from lab.simulator.gate import answer, call_name
-from lab.simulator.journal import Seen
 from lab.simulator.misbehaviour import Fault
 from lab.simulator.node import Node
 from lab.simulator.request import Call, Parameters
+from lab.simulator.request_log import LoggedRequest
 from lab.simulator.site import Site
 
-#: aiohttp itself must read any line that the node is to refuse with a 414.
+#: aiohttp must accept every line that the node is to refuse with a 414.
 _LONGEST_LINE = 1 << 20
 
 
@@ -42,7 +42,7 @@ class NodeServer:
         self._web: web.Server | None = None
 
     async def start(self) -> None:
-        """Listen and run the node's timers; with port 0 the chosen port is in `port` afterwards."""
+        """Listen and run the node's timers. If `port` was 0, it is the chosen port afterwards."""
         self._web = web.Server(
             self._handle,
             request_factory=self._request,
@@ -59,7 +59,7 @@ class NodeServer:
     async def listen(self) -> None:
         """Open the listening socket."""
         if self._web is None:
-            raise RuntimeError("start comes before listen")
+            raise RuntimeError("call start before listen")
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(
             self._web, self.host, self.port, ssl=self._tls, backlog=1024, reuse_address=True
@@ -67,7 +67,7 @@ class NodeServer:
         self.port = self._listener.sockets[0].getsockname()[1]
 
     def _name_port(self) -> None:
-        """Put the port that the system chose into an address that says port 0."""
+        """Replace port 0 in the server's URL by the port that the system chose."""
         origin, _, port = self.node.settings.server_url.rpartition(":")
         if port == "0":
             self.node.settings = replace(self.node.settings, server_url=f"{origin}:{self.port}")
@@ -84,7 +84,7 @@ class NodeServer:
             await self._web.shutdown(timeout=0.5)
 
     async def stop(self) -> None:
-        """Stop listening, end tasks and connections."""
+        """Stop listening, and end tasks and connections."""
         self._stopping = True
         self.deafen()
         self.node.misbehaviour.lift()
@@ -92,9 +92,9 @@ class NodeServer:
         await self.node.close()
         await self.disconnect()
 
-    def misbehave(self, wish: dict[str, Any]) -> Fault:
-        """Put a fault in force; raises ValueError when it is not one."""
-        fault = self.node.misbehaviour.add(Fault.read(wish))
+    def misbehave(self, parameters: dict[str, Any]) -> Fault:
+        """Put a fault in force; raises ValueError if the parameters describe none."""
+        fault = self.node.misbehaviour.add(Fault.read(parameters))
         if fault.kind == "frozen":
             freeze(self.node, fault)
         elif fault.kind == "deaf":
@@ -114,8 +114,8 @@ class NodeServer:
         clock.header_skew = faults_now.off_by("skew")
 
     async def restart(self, down_seconds: float) -> None:
-        """Drop every connection and all memory, and be away for a while."""
-        # The answer that announced the restart still has to leave.
+        """Drop every connection and all memory, and refuse connections for a while."""
+        # The answer to the restart request must be sent first.
         await asyncio.sleep(0.05)
         self.deafen()
         await self.node.restart()
@@ -150,39 +150,39 @@ class NodeServer:
         if path.startswith("/simulator"):
             return await self._control.handle(request, path)
         if not request.raw_path.isascii():
-            # Older aiohttp lets such bytes through, newer does not, and neither does a Java web server.
-            return faults.written(page("400 Bad Request", "bbb-web", 400))
+            # Unlike newer releases and Java web servers, older aiohttp accepts such bytes.
+            return fault_effects.written(page("400 Bad Request", "bbb-web", 400))
         if len(request.raw_path) + len(request.method) + 10 > self.node.settings.max_request_line:
-            return faults.written(page("414 Request-URI Too Large", "nginx", 414))
+            return fault_effects.written(page("414 Request-URI Too Large", "nginx", 414))
         name = call_name(path)
         if name is None:
             return await self._site.handle(request, path)
         return await self._call(request, name)
 
     async def _call(self, request: web.BaseRequest, name: str) -> web.StreamResponse:
-        journal = self.node.journal
-        seen = journal.arrive(name, request.method, request.raw_path, request.raw_headers)
+        log = self.node.request_log
+        logged = log.arrive(name, request.method, request.raw_path, request.raw_headers)
         try:
-            struck = await faults.before(self.node, request, name)
+            struck = await fault_effects.before(self.node, request, name)
             if struck is not None:
                 return struck
-            finished = answer(self.node, await _read(request, name, seen))
+            finished = answer(self.node, await _read(request, name, logged))
             if self.node.clock.header_skew:
                 finished.headers["Date"] = self.node.clock.header()
-            return await faults.after(self.node, request, name, finished)
+            return await fault_effects.after(self.node, request, name, finished)
         finally:
-            journal.leave(name)
+            log.leave(name)
 
 
-async def _read(request: web.BaseRequest, name: str, seen: Seen) -> Call:
+async def _read(request: web.BaseRequest, name: str, logged: LoggedRequest) -> Call:
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # The interim answer is not part of the response's size.
+        # The interim answer does not count as part of the response.
         request.writer.output_size = 0
     body = await request.read() if request.can_read_body else b""
     if body:
-        seen.note_body(body)
-    query = (seen.query or "").encode("utf-8", "surrogateescape")
+        logged.note_body(body)
+    query = (logged.query or "").encode("utf-8", "surrogateescape")
     content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     form = body if content_type == "application/x-www-form-urlencoded" else b""
     return Call(

@@ -1,4 +1,4 @@
-"""What one simulated node is told when it starts; timers can be changed while it runs."""
+"""The settings of one simulated node; the control API can change some of them while it runs."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,28 +10,28 @@ ALGORITHMS = ("sha1", "sha256", "sha384", "sha512")
 
 @dataclass(frozen=True, slots=True)
 class NodeSettings:
-    """One node. Times are in seconds; names in quotes are BBB's properties (reference 11)."""
+    """One node's settings. Times are in seconds; names in quotes are BBB's properties (reference 11)."""
 
     #: Public origin, without a trailing slash ("bigbluebutton.web.serverURL").
     server_url: str
-    #: "securitySalt"; empty switches the check off, as in BBB.
+    #: "securitySalt"; if empty, signatures are not checked, as in BBB.
     secret: str
-    #: Where `var/bigbluebutton` and `usr/local/bigbluebutton` hang; `/` on a host.
+    #: Directory that contains `var/bigbluebutton` and `usr/local/bigbluebutton`; `/` on a host.
     root: Path = Path("/")
     profile: Profile = PROFILES["3.0"]
     #: "supportedChecksumAlgorithms".
     algorithms: tuple[str, ...] = ALGORITHMS
-    #: How long a minute of BBB's meeting timers lasts here.
+    #: Length of a minute of BBB's meeting timers.
     minute: float = 60.0
-    #: From `end` until the meeting is gone.
+    #: From `end` until the meeting is removed.
     end_delay: float = 1.0
-    #: From create until startTime is known.
+    #: From create until startTime is set.
     start_delay: float = 0.02
-    #: A registered user whose client never came is forgotten after this ("usersTimeout").
+    #: Time after which a registered user whose client never connected is removed ("usersTimeout").
     users_timeout: float = 60.0
-    #: How long 3.0 still lists a user that left.
+    #: Time for which 3.0 still lists a user that left.
     left_users_linger: float = 5.0
-    #: When the callbacks at a meeting's end are tried, each counted from the one before.
+    #: Delays of the attempts of a callback at a meeting's end, each counted from the previous attempt.
     callback_delays: tuple[float, ...] = (0.0, 30.0, 60.0, 120.0, 300.0)
     #: "allowRevealOfBBBVersion".
     reveal_version: bool = False
@@ -39,7 +39,7 @@ class NodeSettings:
     requests_without_session: bool = False
     #: "allowFetchAllRecordings".
     fetch_all_recordings: bool = True
-    #: Passwords are made up when create sends none (reference 12.6 doubts it for later releases).
+    #: Passwords are generated if create sends none (reference 12.6 doubts it for later releases).
     random_passwords: bool = True
     #: "authenticatedGuest".
     authenticated_guest: bool = True
@@ -49,17 +49,17 @@ class NodeSettings:
     document_protocols: tuple[str, ...] = ("https",)
     #: "insertDocumentBlockedHosts".
     document_blocked_hosts: tuple[str, ...] = ("localhost",)
-    #: "serviceEnabled": without it every call of bbb-web's ApiController answers apiNotEnabled.
+    #: "serviceEnabled": if false, every call of bbb-web's ApiController answers apiNotEnabled.
     service_enabled: bool = True
-    #: bbb-webhooks cannot reach its Redis: calls to it fail, deliveries go on.
+    #: bbb-webhooks cannot reach its Redis: calls to it fail, deliveries continue.
     hooks_broken: bool = False
     #: Longest request line in bytes; a longer one is nginx's 414.
     max_request_line: int = 8190
     #: Largest request body in bytes.
     max_body: int = 200_000_000
-    #: Seconds that processing takes, by playback format; its keys are the formats made.
+    #: Duration of processing by playback format; the keys are the formats to make.
     formats: dict[str, float] = field(default_factory=lambda: {"presentation": 3.0, "video": 5.0})
-    #: Recordings are processed here; on a host a unit of its own does it.
+    #: Whether recordings are processed in this process; on a host a separate unit does that.
     processes_recordings: bool = True
-    #: How many requests the journal keeps; 0 keeps none.
-    journal_length: int = 1000
+    #: How many requests the request log keeps; 0 keeps none.
+    request_log_length: int = 1000

@@ -1,25 +1,28 @@
-"""Everything a node serves beside the API: client page, liveness, recordings (reference 6)."""
+"""Everything that a node serves outside of the API: client page, liveness, recordings (reference 6)."""
 
+import re
 from functools import cache
 from pathlib import Path
 
 from aiohttp import web
 
 from lab.simulator.answers import HTML, Answer, page
-from lab.simulator.faults import written
+from lab.simulator.client_pages import ClientPages
+from lab.simulator.fault_effects import written
 from lab.simulator.node import Node
-from lab.simulator.presence import ClientPages
-from lab.simulator.published import file_for, player_page
+from lab.simulator.published_files import file_for
 
 _TRACK = "/bigbluebutton/textTrack/"
-#: Content types that Python's table lacks on some systems.
+_PLAYER = "/playback/presentation/2.3"
+_OLD_QUERY = re.compile(r"meetingId=([0-9a-f]+-[0-9]+)")
+#: Content types that Python's table does not have on some systems.
 _KINDS = {".m4v": "video/mp4", ".ogg": "audio/ogg", ".vtt": "text/vtt", ".webm": "video/webm"}
 _CLIENT = Path(__file__).parent / "client"
 _ASSETS = {"/html5client/client.js": "text/javascript", "/html5client/client.css": "text/css"}
 
 
 class Site:
-    """The node's other paths."""
+    """The node's paths outside of the API."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -51,17 +54,27 @@ class Site:
             return Answer(_asset("welcome.html"), HTML)
         if path.startswith(_TRACK):
             return self._text_track(path)
-        return player_page(path, query)
+        return _player_page(path, query)
 
     def _text_track(self, path: str) -> Answer | None:
         given, _, rest = path.removeprefix(_TRACK).partition("/")
         record_id, _, name = rest.partition("/")
-        content = self._node.tracks.fetch(given, record_id, name)
+        content = self._node.text_tracks.fetch(given, record_id, name)
         return None if content is None else Answer(content, "text/vtt")
 
     async def close(self) -> None:
         """Close the open client pages."""
         await self.pages.close()
+
+
+def _player_page(path: str, query: str) -> Answer | None:
+    """Return the player for a presentation, or the redirect of an old link to it."""
+    if path == f"{_PLAYER}/player.js":
+        return Answer(_asset("player.js"), "text/javascript")
+    if path.startswith(f"{_PLAYER}/"):
+        return Answer(_asset("player.html"), HTML)
+    old = _OLD_QUERY.search(query) if path == "/playback/presentation/2.0/playback.html" else None
+    return Answer(status=301, headers={"Location": f"{_PLAYER}/{old[1]}"}) if old else None
 
 
 @cache

@@ -1,11 +1,11 @@
-"""Which of several violated constraints BBB reports: the first in a Java HashMap's order."""
+"""Which of several violated constraints BBB reports: the first in the order of a Java HashMap."""
 
 from lab.simulator.answers import CallError
 from lab.simulator.request import is_integer
 
 
 def _bucket(key: str) -> int:
-    """Return the bucket of a String in a HashMap of the default 16 buckets."""
+    """Return a String's bucket in a HashMap with the default 16 buckets."""
     code = 0
     for character in key:
         code = (31 * code + ord(character)) & 0xFFFFFFFF
@@ -13,32 +13,32 @@ def _bucket(key: str) -> int:
 
 
 class Violations:
-    """Collects refusals; `raise_first` raises the one that a node would show."""
+    """Collects refusals; `raise_first` raises the one that a node would report."""
 
     def __init__(self) -> None:
         self._found: dict[str, str] = {}
 
     def add(self, key: str, message: str) -> None:
-        """Note a violated constraint; of one key the last message stays, as in a map."""
+        """Add a violated constraint; as in a map, the last message of a key wins."""
         self._found[key] = message
 
     def size(self, value: str | None, most: int, message: str) -> None:
-        """Note text outside of 2 to `most` characters, in UTF-16 as Java counts; absent text has no size."""
+        """Add text whose size is not 2 to `most` UTF-16 code units, which Java counts; absent text passes."""
         if value is not None and not 2 <= len(value.encode("utf-16-le")) // 2 <= most:
             self.add("sizeError", message)
 
     def boolean(self, value: str | None, message: str, allowed: tuple[str, ...] = ("true", "false")) -> None:
-        """Note text that is no boolean; absent and empty text passes."""
+        """Add text that is not a boolean; absent and empty text passes."""
         if value and value.lower() not in allowed:
             self.add("validationError", message)
 
     def integer(self, value: str | None, message: str) -> None:
-        """Note text that is no integer; absent and empty text passes."""
+        """Add text that is not an integer; absent and empty text passes."""
         if value and not is_integer(value):
             self.add("validationError", message)
 
     def raise_first(self) -> None:
-        """Raise CallError for the winner, if anything was violated."""
+        """Raise CallError for the reported constraint, if any was violated."""
         if self._found:
             key = min(self._found, key=_bucket)
             raise CallError(key, self._found[key])

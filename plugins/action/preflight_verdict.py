@@ -1,4 +1,4 @@
-"""Judge what preflight found; see the module of the same name for its interface."""
+"""Check secrets and nodes for preflight; the module of the same name documents the interface."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-#: Shorter ones can be guessed; the balancer refuses them too.
+#: Characters. Shorter secrets can be guessed; the balancer refuses them too.
 SHORTEST_SECRET = 16
-# The short words count only where they stand alone: a random secret holds one by chance now and then.
+# Short words count only on their own, because a random secret sometimes contains one by chance.
 PLACEHOLDER = re.compile(
     r"(change.?me|secret|passwor[dt]|placeholder|example|(?<![a-z0-9])(todo|fixme)(?![a-z0-9])"
     r"|replace.?(me|this)|x{6,}|12345|<.*>)",
     re.IGNORECASE,
 )
 
-#: What nodes never share, and how the copy gets one of its own.
+#: What two nodes never share, and how a copy gets its own.
 IDENTITIES = {
     "server_url": ("the server URL", "run bbb-conf --setip with its own name on the copy"),
     "secret": ("the API secret", "run bbb-conf --setsecret with a new secret on the copy"),
@@ -33,9 +33,9 @@ IDENTITIES = {
     "tls_keys": ("the TLS certificate", "give the copy a key and a certificate of its own name"),
 }
 
-#: What to do about each kind of failed call.
+#: What to do about each problem that bbb_api_probe reports.
 REMEDIES = {
-    "dns": "enter the name in DNS or in that host's /etc/hosts",
+    "dns": "add the name to DNS or to that host's /etc/hosts",
     "connect": "start the node's nginx and bbb-web, and open its port 443 to the balancer hosts",
     "tls": "renew or correct the node's certificate; for a private authority set base_node_ca_certificate",
     "http": "compare the node's bigbluebutton.web.serverURL with bbb_node_url",
@@ -51,7 +51,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Fail with every finding at once."""
+        """Fail with all findings at once."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = self._task.args
         probes = [
@@ -69,29 +69,29 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             *shared_identities(nodes),
             *mixed_secrets(secrets, nodes),
             *failed_calls(nodes),
-            *foreign_digests(nodes, arguments.get("algorithm", "sha256")),
+            *unsupported_algorithms(nodes, arguments.get("algorithm", "sha256")),
             *wrong_clocks(nodes, float(arguments.get("clock_tolerance", 2.0))),
         ]
         return result | {"findings": findings, "failed": bool(findings), "msg": "\n".join(findings), "changed": False}
 
 
 def texts(value: Any) -> list[str]:
-    """A secret variable's texts, whether it holds one or a list."""
+    """The secrets in a variable that holds one or a list of them."""
     return [str(text) for text in (value if isinstance(value, list) else [value]) if text]
 
 
 def weak(secret: str) -> bool:
-    """Tell whether a secret was meant to be replaced, or can be guessed."""
+    """Whether a secret is a placeholder or can be guessed."""
     return len(secret) < SHORTEST_SECRET or bool(PLACEHOLDER.search(secret)) or len(set(secret)) < 6
 
 
 def weak_secrets(secrets: dict[str, Any]) -> Iterator[str]:
-    """Name the variables of the fleet whose secret is a placeholder."""
+    """Report variables whose secret is a placeholder."""
     for variable, value in secrets.items():
         if not texts(value) or any(weak(secret) for secret in texts(value)):
             yield (
-                f"{variable} holds a placeholder or fewer than {SHORTEST_SECRET} characters. Remove it from the "
-                "inventory and the next run generates one, or set a random one with ansible-vault."
+                f"{variable} contains a placeholder or fewer than {SHORTEST_SECRET} characters. Remove it from the "
+                "inventory, and the next run generates one, or set a random one with ansible-vault."
             )
 
 
@@ -103,18 +103,18 @@ def _values(node: dict[str, Any], kind: str) -> list[str]:
 
 
 def shared_identities(nodes: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """Name the nodes that share what only a copy shares."""
-    for kind, (words, remedy) in IDENTITIES.items():
+    """Report nodes that are copies of one another."""
+    for kind, (noun, remedy) in IDENTITIES.items():
         holders: dict[str, set[str]] = defaultdict(set)
         for node in nodes:
             for value in _values(node, kind):
                 holders[value].add(node["name"])
-        for names in sorted({tuple(sorted(found)) for found in holders.values() if len(found) > 1}):
-            yield f"{' and '.join(names)} share {words}: one is a copy of the other. Remedy: {remedy}."
+        for names in sorted({tuple(sorted(holder)) for holder in holders.values() if len(holder) > 1}):
+            yield f"{' and '.join(names)} share {noun}: one is a copy of the other. Remedy: {remedy}."
 
 
 def mixed_secrets(secrets: dict[str, Any], nodes: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """Name the nodes whose secret is weak, missing or the front ends' own."""
+    """Report nodes whose secret is missing, weak or also used by front ends."""
     front_end = texts(secrets.get("balancer_secrets"))
     for node in nodes:
         secret = node.get("secret") or ""
@@ -125,11 +125,11 @@ def mixed_secrets(secrets: dict[str, Any], nodes: Iterable[dict[str, Any]]) -> I
             )
         elif secret in front_end:
             yield (
-                f"{node['name']} has the secret that front ends use (balancer_secrets). Whoever knows it could pass "
-                "the balancer by: run bbb-conf --setsecret with a new secret on the node."
+                f"{node['name']} has the secret that front ends use (balancer_secrets), so a front end could bypass "
+                "the balancer. Run bbb-conf --setsecret with a new secret on the node."
             )
         elif weak(secret):
-            yield f"{node['name']} has a placeholder as its secret. Run bbb-conf --setsecret with a random one on it."
+            yield f"{node['name']} has a placeholder as its secret. Run bbb-conf --setsecret with a random one there."
 
 
 def _probes(nodes: Iterable[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -139,28 +139,31 @@ def _probes(nodes: Iterable[dict[str, Any]]) -> Iterator[tuple[str, dict[str, An
 
 
 def failed_calls(nodes: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """Name the nodes whose API did not answer a balancer host as it must."""
+    """Report nodes whose API did not answer a balancer host correctly."""
     for name, probe in _probes(nodes):
         if probe.get("problem"):
             yield (
-                f"{name} does not serve {probe['host']} ({probe['problem']}): {probe['detail']}. "
+                f"{name} does not answer {probe['host']} ({probe['problem']}): {probe['detail']}. "
                 f"Remedy: {REMEDIES[probe['problem']]}."
             )
 
 
-def foreign_digests(nodes: Iterable[dict[str, Any]], algorithm: str) -> Iterator[str]:
-    """Name the nodes that refuse the digest that the balancer signs with."""
+def unsupported_algorithms(nodes: Iterable[dict[str, Any]], algorithm: str) -> Iterator[str]:
+    """Report nodes that refuse the checksum algorithm that the balancer uses."""
     for name, probe in _probes(nodes):
         if probe.get("algorithms") and algorithm not in probe["algorithms"]:
             yield (
-                f"{name} refuses checksums by {algorithm} and takes {', '.join(probe['algorithms'])}. Set "
-                "balancer_node_checksum_algorithm to one that every node takes, or widen supportedChecksumAlgorithms."
+                f"{name} refuses {algorithm} checksums and accepts {', '.join(probe['algorithms'])}. Set "
+                "balancer_node_checksum_algorithm to one that all nodes accept, or extend supportedChecksumAlgorithms."
             )
 
 
 def wrong_clocks(nodes: Iterable[dict[str, Any]], tolerance: float) -> Iterator[str]:
-    """Name the nodes whose answers carry a wrong time. The header's whole seconds add one to what is tolerated."""
+    """Report nodes with a wrong clock. The tolerance grows by one second, because the Date header has whole seconds."""
     for name, probe in _probes(nodes):
-        seen = probe.get("clock_offset")
-        if seen is not None and abs(seen) > tolerance + 1:
-            yield f"{name}'s clock is {seen:+.0f} s from that of {probe['host']}. Start time synchronisation on it."
+        clock_offset = probe.get("clock_offset")
+        if clock_offset is not None and abs(clock_offset) > tolerance + 1:
+            yield (
+                f"{name}'s clock differs by {clock_offset:+.0f} s from that of {probe['host']}. "
+                "Start time synchronisation on it."
+            )

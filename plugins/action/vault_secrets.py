@@ -1,4 +1,4 @@
-"""Generate missing secrets into an ansible-vault file; see the module of the same name for its interface."""
+"""Generate missing secrets into an ansible-vault file; the module of the same name documents the interface."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-# Letters and digits only: a password stands in URLs and configuration files without any quoting.
+# Letters and digits only, so that a password needs no quoting in URLs and configuration files.
 _ALPHABET = string.ascii_letters + string.digits
 _PASSWORD_LENGTH = 48
-# The authority outlives every certificate that it signs; those are renewed by ordinary runs.
+# The authority outlives every certificate that it signs; ordinary runs renew those.
 _AUTHORITY_DAYS = 3650
 _HEADER = "---\n# Generated once. Change it with: ansible-vault edit {path}\n"
 
@@ -34,10 +34,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Complete the vault file and return what was generated now."""
+        """Add missing secrets to the vault file and return the new ones."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         path = Path(self._task.args["path"])
-        # Plain text: Ansible's own keeps its origin, which YAML cannot represent.
+        # As plain strings, because YAML cannot represent Ansible's tagged strings.
         wanted = {f"{variable}": f"{kind}" for variable, kind in self._task.args["wanted"].items()}
         vault = VaultLib(VaultSecretsContext.current().secrets or [])
         present = _read(vault, path)
@@ -57,15 +57,17 @@ def _names(variable: str, kind: str) -> list[str]:
 
 
 def _lacks(present: dict[str, Any], variable: str, kind: str) -> bool:
-    # Half an authority is none: its certificate fits only the key that it was made with.
+    # A certificate is of no use without the key that it was created with.
     missing = [name for name in _names(variable, kind) if not present.get(name)]
     if missing and len(missing) < len(_names(variable, kind)):
-        raise AnsibleActionFail(f"The vault file holds only a part of {variable}: add {missing[0]} or remove the rest.")
+        raise AnsibleActionFail(
+            f"The vault file contains only a part of {variable}: add {missing[0]} or remove the rest."
+        )
     return bool(missing)
 
 
 def _set_elsewhere(task_vars: dict[str, Any], variable: str, kind: str) -> bool:
-    """Tell whether the operator gives the secret in a variable file of their own: that one is used, for every host."""
+    """Whether the operator sets the secret in another variable file, which then applies to every host."""
     hostvars = task_vars.get("hostvars", {})
     return any(
         name in hostvars[host]
@@ -125,10 +127,10 @@ def _authority_usage() -> x509.KeyUsage:
 
 
 def _read(vault: VaultLib, path: Path) -> dict[str, Any]:
-    """Return what the file holds, nothing if it is not there; refuse a file that is not ours to complete."""
+    """Return the file's variables, or {} if there is no file. Raises AnsibleActionFail."""
     if not vault.secrets:
         raise AnsibleActionFail(
-            "No vault password was given, so the generated secrets cannot be kept. "
+            "No vault password was given, so the generated secrets cannot be stored. "
             "Give one with --vault-password-file FILE or ANSIBLE_VAULT_PASSWORD_FILE."
         )
     if not path.exists():
@@ -139,17 +141,17 @@ def _read(vault: VaultLib, path: Path) -> dict[str, Any]:
     try:
         loaded = yaml.safe_load(vault.decrypt(content)) or {}
     except AnsibleError as error:
-        raise AnsibleActionFail(f"{path} does not open with the vault password of this run.") from error
+        raise AnsibleActionFail(f"{path} cannot be decrypted with the vault password of this run.") from error
     except yaml.YAMLError as error:
         # The parser's own message quotes the line, which may be a secret.
-        raise AnsibleActionFail(f"{path} holds no valid YAML. Mend it with: ansible-vault edit {path}") from error
+        raise AnsibleActionFail(f"{path} is not valid YAML. Correct it with: ansible-vault edit {path}") from error
     if not isinstance(loaded, dict):
-        raise AnsibleActionFail(f"{path} must hold variables, one NAME: VALUE a line.")
+        raise AnsibleActionFail(f"{path} must contain variables, one NAME: VALUE per line.")
     return loaded
 
 
 def _write(vault: VaultLib, path: Path, values: dict[str, Any]) -> None:
-    """Replace the file in one step, so that a crash leaves the old one or the new one."""
+    """Replace the file atomically, so that a crash leaves either the old or the new one."""
     plain = _HEADER.format(path=path.name) + yaml.safe_dump(values, default_flow_style=False)
     identity, secret = match_encrypt_secret(vault.secrets)
     encrypted = vault.encrypt(plain.encode(), secret, vault_id=None if identity == "default" else identity)

@@ -1,16 +1,16 @@
-"""Calls ``balancer … --format json`` on a balancer host, for the modules beside it."""
+"""Runs ``balancer … --format json`` on a balancer host, for the modules beside it."""
 
 import json
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-#: First key of every machine answer; another number means another shape.
+#: Value of the first key, ``version``, of every JSON answer; another number means another format.
 FORMAT_VERSION = 1
 
 
 class CommandError(Exception):
-    """The balancer's command refused or could not run; the message is the command's own, without secrets."""
+    """The balancer's command refused or failed; the message is the command's own and contains no secrets."""
 
 
 def call(
@@ -19,7 +19,7 @@ def call(
     """Run one command and return its JSON object. Raises CommandError.
 
     ``secret`` goes to standard input, never to the command line, where every user could read it.
-    ``accept`` names the exit codes that come with an answer.
+    ``accept`` lists the exit codes with which the command prints an answer.
     """
     command = [module.params["command"], *words, "--format", "json"]
     status, output, error = module.run_command(command, data=secret, handle_exceptions=False)

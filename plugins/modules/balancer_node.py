@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Keep one node's registration with the balancer; runs on a balancer host and speaks to its command line."""
+"""Manage one node's registration with the balancer; runs on a balancer host and uses its command line."""
 
 import time
 from pathlib import Path
@@ -10,47 +10,49 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: balancer_node
-short_description: Register a BigBlueButton node with the balancer and admit it
+short_description: Register a BigBlueButton node with the balancer and enable it
 description:
-  - C(present) creates or updates the registration and leaves a known node's admin state alone; a new node is disabled.
-  - C(admitted) enables a node that was registered here and never enabled since; it never touches any other.
-  - C(enabled) also waits until the poller reports the node online with a fresh load.
-  - C(draining) and C(disabled) act at once.
-  - The secret goes to the command's standard input and shows in no diff.
+  - C(present) creates or updates the registration. A new node is disabled; a known node keeps its admin state.
+  - C(admitted) enables a node that was registered here and not enabled since. It never changes any other node.
+  - Before a node is enabled, the module waits until the poller reports it online with a fresh load.
+  - C(draining) and C(disabled) take effect at once.
+  - The secret is passed on the command's standard input and appears in no diff.
 options:
   name:
     description: The node's name in the balancer.
     type: str
     required: true
   state:
-    description: What to bring about.
+    description: Required state.
     type: str
     choices: [present, admitted, enabled, draining, disabled]
     default: present
   url:
-    description: Base of the node's API; needed for C(present).
+    description: Base URL of the node's API; required for C(present).
     type: str
   secret:
-    description: The node's shared secret; needed for C(present).
+    description: The node's shared secret; required for C(present).
     type: str
   weight:
-    description: The node's capacity against its sisters'.
+    description: The node's capacity relative to other nodes.
     type: float
   tags:
-    description: Words that front ends may ask for; an empty list takes away those that it has.
+    description: Tags that front ends may request; an empty list removes all tags.
     type: list
     elements: str
   soft_meetings:
-    description: Meetings from which on it is avoided while others are below theirs; 0 is no limit.
+    description: Number of meetings at which the node is avoided while others are below theirs; 0 is no limit.
     type: int
   hard_meetings:
-    description: Meetings from which on it gets no new one; 0 is no limit.
+    description: Number of meetings at which the node gets no new one; 0 is no limit.
     type: int
   soft_users:
-    description: Users, expected ones too, from which on it is avoided while others are below theirs; 0 is no limit.
+    description:
+      - Number of users, including expected ones, at which the node is avoided while others are below theirs.
+      - 0 is no limit.
     type: int
   hard_users:
-    description: Users, expected ones too, from which on it gets no new meeting; 0 is no limit.
+    description: Number of users, including expected ones, at which the node gets no new meeting; 0 is no limit.
     type: int
   online_timeout:
     description: Seconds to wait for the poller to report the node online before it is enabled.
@@ -64,10 +66,10 @@ options:
     description: The balancer's command.
     type: path
     default: /usr/local/bin/balancer
-  entering_directory:
-    description: Remembers which nodes were registered and not yet enabled, so that a broken run can be taken up again.
+  awaiting_directory:
+    description: Directory with a marker for each node that is registered and not enabled yet, for a later run.
     type: path
-    default: /var/lib/bbb-fleet/entering
+    default: /var/lib/bbb-fleet/awaiting-admission
 author: ["The bbb-fleet authors"]
 """
 
@@ -87,45 +89,45 @@ EXAMPLES = r"""
 RETURN = r"""
 node:
   description: >-
-    The node as the balancer reports it, without secrets; empty in check mode for a node yet unknown, and for
-    C(admitted) where there was nothing to do.
+    The node as the balancer reports it, without secrets. Empty in check mode for an unknown node, and for C(admitted)
+    if there was nothing to do.
   returned: always
   type: dict
 """
 
-#: Pause between two looks at a node that is awaited; well below any sensible poll interval.
-LOOK_EVERY = 0.5
-#: What the command takes for a node without tags.
+#: Seconds between two checks of a node that is being enabled; well below any sensible poll interval.
+CHECK_INTERVAL = 0.5
+#: The command's value for a node without tags.
 NO_TAGS = "none"
 LIMITS = ("soft_meetings", "hard_meetings", "soft_users", "hard_users")
 VERBS = {"enabled": "enable", "draining": "drain", "disabled": "disable"}
 
 
 class NotAdmittedError(Exception):
-    """The node did not come online in time; the message says what was seen last."""
+    """The node did not come online in time; the message gives its last observed state."""
 
 
 class Registration:
-    """One node's registration, through the balancer's command."""
+    """One node's registration, managed through the balancer's command."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
         self.name: str = module.params["name"]
-        self._entering = Path(module.params["entering_directory"]) / self.name
+        self._awaiting = Path(module.params["awaiting_directory"]) / self.name
 
-    def known(self) -> dict[str, Any] | None:
-        """The node as the balancer knows it, None where it does not."""
+    def find(self) -> dict[str, Any] | None:
+        """The node as the balancer reports it, or None if it is not registered."""
         nodes = call(self.module, "node", "list")["nodes"]
         return next((node for node in nodes if node["name"] == self.name), None)
 
     def register(self) -> dict[str, Any]:
-        """Create or update; gives what the module answers."""
+        """Create or update the registration; return the module's result. Raises CommandError, OSError."""
         answer = self._apply("--check")
         if answer["changed"] and not self.module.check_mode:
             if answer["before"] is None:
-                # Written first: a run that breaks after the registration still knows that the node is to be admitted.
-                self._entering.parent.mkdir(mode=0o750, exist_ok=True)
-                self._entering.touch()
+                # Written first, so that the marker exists even if this run fails after the registration.
+                self._awaiting.parent.mkdir(mode=0o750, exist_ok=True)
+                self._awaiting.touch()
             answer = self._apply()
         before, after = answer["before"] or {}, answer["after"] or {}
         return {"changed": answer["changed"], "node": after, "diff": {"before": before, "after": after}}
@@ -143,36 +145,36 @@ class Registration:
         return call(self.module, *words, *options, secret=parameters["secret"])
 
     def change_state(self, wanted: str) -> dict[str, Any]:
-        """Bring the admin state about; gives what the module answers."""
-        if wanted == "admitted" and not self.module.check_mode and not self._entering.exists():
+        """Set the admin state; return the module's result. Raises CommandError, NotAdmittedError, OSError."""
+        if wanted == "admitted" and not self.module.check_mode and not self._awaiting.exists():
             return {"changed": False, "node": {}}
-        node = self.known()
+        node = self.find()
         if node is None:
             if self.module.check_mode:
                 return {"changed": True, "node": {}}
-            raise CommandError(f"the balancer does not know node {self.name}: register it first")
+            raise CommandError(f"node {self.name} is not registered with the balancer: register it first")
         if wanted == "admitted":
-            wanted = "enabled" if self._is_entering(node) else node["admin_state"]
+            wanted = "enabled" if self._is_awaiting(node) else node["admin_state"]
         if wanted == node["admin_state"]:
             return {"changed": False, "node": node}
         if not self.module.check_mode:
-            self._act(wanted)
+            self._set_state(wanted)
         after = {**node, "admin_state": wanted}
         shown = [{"admin_state": state["admin_state"]} for state in (node, after)]
         return {"changed": True, "node": after, "diff": {"before": shown[0], "after": shown[1]}}
 
-    def _act(self, wanted: str) -> None:
+    def _set_state(self, wanted: str) -> None:
         if wanted == "enabled":
             self._await_online()
         call(self.module, "node", VERBS[wanted], self.name)
-        self._entering.unlink(missing_ok=True)
+        self._awaiting.unlink(missing_ok=True)
 
-    def _is_entering(self, node: dict[str, Any]) -> bool:
+    def _is_awaiting(self, node: dict[str, Any]) -> bool:
         if node["admin_state"] == "disabled":
-            return self._entering.exists()
-        # An operator was quicker: from now on the state is theirs.
+            return self._awaiting.exists()
+        # An operator has set the state, and it stays as it is.
         if not self.module.check_mode:
-            self._entering.unlink(missing_ok=True)
+            self._awaiting.unlink(missing_ok=True)
         return False
 
     def _await_online(self) -> None:
@@ -183,7 +185,7 @@ class Registration:
                 return
             if time.monotonic() >= deadline:
                 raise NotAdmittedError(self._explain(node))
-            time.sleep(LOOK_EVERY)
+            time.sleep(CHECK_INTERVAL)
 
     def _is_ready(self, node: dict[str, Any]) -> bool:
         age = node["snapshot_age"]
@@ -195,9 +197,9 @@ class Registration:
         return (
             f"node {self.name} stays disabled: within {seconds:g} s the poller did not report it online"
             " with a fresh load."
-            f" Last seen: {node['observed_state']} ({node['reason'] or 'no reason given'}),"
+            f" Last observed: {node['observed_state']} ({node['reason'] or 'no reason given'}),"
             f" load {node['load']}, report {node['snapshot_age']} s old."
-            " Look at balancer-poller.service on the balancer hosts and at the node, then run this play again."
+            " Check balancer-poller.service on the balancer hosts and the node, then run this play again."
         )
 
 
@@ -216,7 +218,7 @@ ARGUMENTS = {
     "online_timeout": {"type": "float", "default": 120},
     "fresh_within": {"type": "float", "default": 30},
     "command": {"type": "path", "default": "/usr/local/bin/balancer"},
-    "entering_directory": {"type": "path", "default": "/var/lib/bbb-fleet/entering"},
+    "awaiting_directory": {"type": "path", "default": "/var/lib/bbb-fleet/awaiting-admission"},
 }
 
 

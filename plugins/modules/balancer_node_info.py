@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""List the nodes that the balancer knows; runs on a balancer host."""
+"""List the registered nodes; runs on a balancer host."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: balancer_node_info
-short_description: List the nodes that the balancer knows
-description: Gives every registered node with its admin and observed state, and never a secret.
+short_description: List the nodes that are registered with the balancer
+description: Returns every registered node with its admin and observed state, without secrets.
 options:
   command:
     description: The balancer's command.

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Bring the balancer's database schema up to its release; runs on a balancer host."""
+"""Migrate the balancer's database to its release's schema; runs on a balancer host."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from ansible.module_utils.basic import AnsibleModule
 DOCUMENTATION = r"""
 module: balancer_schema
 short_description: Apply the balancer's pending database migrations
-description: Asks C(balancer database check) first, so it reports a change only where a migration was pending.
+description: Runs C(balancer database check) first, so that it reports a change only if a migration was pending.
 options:
   command:
     description: The balancer's command.
@@ -40,12 +40,12 @@ def main() -> None:
     if module.check_mode and not Path(module.params["command"]).exists():
         module.exit_json(changed=True, pending=[], msg="the balancer is not installed yet; its schema would be created")
     try:
-        # 1 says that migrations are pending.
+        # Exit code 1 means that migrations are pending.
         pending = call(module, "database", "check", accept=(0, 1))["pending"]
         if pending and not module.check_mode:
             call(module, "database", "migrate")
     except (CommandError, OSError) as error:
-        module.fail_json(msg=f"the database schema could not be brought up to date: {error}")
+        module.fail_json(msg=f"the database could not be migrated: {error}")
     module.exit_json(changed=bool(pending), pending=pending)
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Build, on the controller, what a balancer host needs to install the package without the internet."""
+"""Build the wheels on the controller that a balancer host needs to install the package without internet access."""
 
 import fcntl
 import hashlib
@@ -22,15 +22,15 @@ module: balancer_wheels
 short_description: Build the balancer's wheels for one target Python
 description:
   - Builds the balancer's own wheel and downloads the pinned wheels of its requirements, checked against their hashes.
-  - Everything lands in one tar archive with a requirements file that names every wheel's hash, ours included.
-  - Archives are kept in a cache under a name made of their content, so an unchanged tree builds nothing.
+  - The result is one tar archive, with a requirements file that contains the hash of every wheel.
+  - Archives are cached under a name derived from their content, so an unchanged source tree builds nothing.
 options:
   source:
-    description: Folder of the repository that holds C(pyproject.toml).
+    description: Directory of the repository, with C(pyproject.toml).
     type: path
     required: true
   cache:
-    description: Folder on the controller that keeps wheels and archives.
+    description: Directory on the controller for wheels and archives.
     type: path
     required: true
   python:
@@ -38,7 +38,7 @@ options:
     type: str
     required: true
   architecture:
-    description: The target's machine name, such as C(x86_64).
+    description: The target's architecture, such as C(x86_64).
     type: str
     required: true
 author: ["The bbb-fleet authors"]
@@ -56,25 +56,25 @@ EXAMPLES = r"""
 
 RETURN = r"""
 release:
-  description: Version and content hash; names the folder under releases/.
+  description: Version and content hash, which name the directory below releases/.
   returned: always
   type: str
 archive:
-  description: The tar archive's path on the controller.
+  description: Path of the tar archive on the controller.
   returned: always
   type: str
 """
 
 REQUIREMENTS = "requirements/balancer.txt"
-#: What the wheel is made of; anything else may change without a new release.
+#: The wheel's sources besides the package; other files may change without a new release.
 PACKAGE_FILES = ("pyproject.toml", "README.md", "LICENSE")
 PACKAGE = "balancer"
-#: glibc of the oldest supported target (Debian 12 has 2.36); pip does not derive the older tags itself.
+#: Tags up to the glibc of the oldest supported target (Debian 12 has 2.36); pip does not derive the older ones itself.
 MANYLINUX = ("2_34", "2_31", "2_28", "2_27", "2_26", "2_24", "2_17", "2014")
 
 
 def package_files(source: Path) -> list[Path]:
-    """The files that make the release, sorted, without what Python caches."""
+    """The files of the release, sorted, without Python's caches."""
     inside = [path for path in (source / PACKAGE).rglob("*") if path.is_file() and path.suffix != ".pyc"]
     return sorted([source / name for name in (*PACKAGE_FILES, REQUIREMENTS)] + inside)
 
@@ -89,13 +89,13 @@ def content_hash(source: Path) -> str:
 
 
 def logical_lines(text: str) -> Iterator[str]:
-    """A requirements file's entries, continued lines joined and comments dropped."""
+    """The entries of a requirements file, with continued lines joined and comments removed."""
     joined = re.sub(r"\\\n", " ", re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE))
     return (line.strip() for line in joined.splitlines() if line.strip())
 
 
 def marker_environment(python: str, architecture: str) -> dict[str, str]:
-    """The target's marker values (PEP 508); the controller's own Python may differ from it."""
+    """The target's values of markers (PEP 508), because the controller's own Python may differ."""
     return {
         "implementation_name": "cpython",
         "implementation_version": python,
@@ -110,8 +110,8 @@ def marker_environment(python: str, architecture: str) -> dict[str, str]:
 
 
 def pins_for(text: str, python: str, architecture: str) -> list[str]:
-    """The pins that hold on the target, each with its hashes and without its marker."""
-    # ansible-core itself depends on packaging, so the controller has it.
+    """The pins that apply to the target, each with its hashes and without its marker."""
+    # The controller has packaging, because ansible-core depends on it.
     from packaging.requirements import Requirement
 
     environment = marker_environment(python, architecture)
@@ -126,7 +126,7 @@ def pins_for(text: str, python: str, architecture: str) -> list[str]:
 
 
 def download_command(requirements: Path, destination: Path, python: str, architecture: str) -> list[str]:
-    """pip's command line that takes wheels for the target, never a source archive."""
+    """pip's command line that downloads wheels for the target, and never a source archive."""
     minor = ".".join(python.split(".")[:2])
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     command += ["--require-hashes", f"--requirement={requirements}", f"--dest={destination}"]
@@ -139,7 +139,7 @@ def _glibc_tag(tag: str) -> str:
 
 
 class Builder:
-    """Makes an archive in the cache; every step ends in a rename, so that a broken run leaves nothing half done."""
+    """Builds an archive in the cache. Every step ends in a rename, so that a failed run leaves nothing incomplete."""
 
     def __init__(self, source: Path, cache: Path, python: str, architecture: str) -> None:
         self.source, self.cache, self.python, self.architecture = source, cache, python, architecture
@@ -149,37 +149,37 @@ class Builder:
         self.release = f"{self.version}-{content_hash(source)[:12]}"
         tag = "".join(python.split(".")[:2])
         pins_hash = hashlib.sha256("\n".join(self.pins).encode()).hexdigest()[:12]
-        self.wheel_folder = cache / f"wheels-cp{tag}-{architecture}-{pins_hash}"
+        self.wheel_directory = cache / f"wheels-cp{tag}-{architecture}-{pins_hash}"
         self.archive = cache / f"bbb-fleet-{self.release}-cp{tag}-{architecture}-{pins_hash}.tar"
 
     def build(self) -> None:
-        """Build the archive. Raises subprocess.CalledProcessError with pip's words."""
+        """Build the archive. Raises subprocess.CalledProcessError with pip's message, OSError."""
         self.cache.mkdir(parents=True, exist_ok=True)
-        with self._locked(), tempfile.TemporaryDirectory(dir=self.cache) as folder:
+        with self._locked(), tempfile.TemporaryDirectory(dir=self.cache) as directory:
             if self.archive.exists():
                 return
-            work = Path(folder)
+            work = Path(directory)
             self._download(work)
             wheel = self._own_wheel(work)
             self._pack(work, wheel)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        # Several hosts are served at once and share the cache.
+        # Tasks for several hosts run in parallel and share the cache.
         with (self.cache / ".lock").open("w") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield
 
     def _download(self, work: Path) -> None:
-        if self.wheel_folder.exists():
+        if self.wheel_directory.exists():
             return
         requirements, destination = work / "pins.txt", work / "download"
         requirements.write_text("\n".join(self.pins) + "\n", encoding="utf-8")
         _run(download_command(requirements, destination, self.python, self.architecture))
-        destination.rename(self.wheel_folder)
+        destination.rename(self.wheel_directory)
 
     def _own_wheel(self, work: Path) -> Path:
-        # Built from a copy: a build leaves build/ and egg-info/ beside what it builds.
+        # Built from a copy, because a build leaves build/ and egg-info/ in the source directory.
         staged, destination = work / "source", work / "own"
         for path in package_files(self.source):
             target = staged / path.relative_to(self.source)
@@ -196,7 +196,7 @@ class Builder:
         unfinished = work / "archive.tar"
         with tarfile.open(unfinished, "w", format=tarfile.PAX_FORMAT) as archive:
             archive.add(work / "requirements.txt", "requirements.txt", filter=_root_owned)
-            for path in sorted([*self.wheel_folder.iterdir(), wheel]):
+            for path in sorted([*self.wheel_directory.iterdir(), wheel]):
                 archive.add(path, f"wheels/{path.name}", filter=_root_owned)
         os.replace(unfinished, self.archive)
 
@@ -233,10 +233,10 @@ def main() -> None:
         if missing and not module.check_mode:
             builder.build()
     except subprocess.CalledProcessError as error:
-        module.fail_json(msg=f"pip could not make the wheels: {error.stderr.strip()}")
+        module.fail_json(msg=f"pip could not build the wheels: {error.stderr.strip()}")
     except OSError as error:
         module.fail_json(msg=f"the wheels could not be built on the controller: {error}")
-    # Filling the controller's cache changes no host, so it is no change of the site.
+    # Not a change, because the cache is on the controller and no host is changed.
     module.exit_json(changed=False, built=missing, release=builder.release, archive=str(builder.archive))
 
 

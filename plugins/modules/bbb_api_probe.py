@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ask a BigBlueButton node's API as the balancer will."""
+"""Call a BigBlueButton node's API as the balancer does."""
 
 import email.utils
 import hashlib
@@ -14,14 +14,14 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: bbb_api_probe
-short_description: Ask a BigBlueButton node's API as the balancer will
+short_description: Call a BigBlueButton node's API as the balancer does
 description:
-  - Calls index, then getMeetings signed with each digest, and reports what was found. It never fails on what a node
-    answers, so that one run names every node's trouble.
-  - A task that calls this needs no C(no_log) of its own arguments; the secret is never returned.
+  - Calls index, then getMeetings signed with each checksum algorithm, and reports the results. It never fails because
+    of a node's answer, so that one run reports the problems of all nodes.
+  - A task that calls this needs no C(no_log), because the secret is never returned.
 options:
   url:
-    description: Base of the node's API, such as C(https://bbb1.example.org/bigbluebutton/api).
+    description: Base URL of the node's API, such as C(https://bbb1.example.org/bigbluebutton/api).
     type: str
     required: true
   secret:
@@ -33,14 +33,14 @@ options:
     type: str
     default: ""
   timeout:
-    description: Seconds for one call.
+    description: Timeout of one call in seconds.
     type: float
     default: 10.0
 author: ["The bbb-fleet authors"]
 """
 
 EXAMPLES = r"""
-- name: Ask the node
+- name: Call the node's API
   bbb_api_probe:
     url: https://bbb1.example.org/bigbluebutton/api
     secret: "{{ bbb_node_secret }}"
@@ -48,43 +48,43 @@ EXAMPLES = r"""
 
 RETURN = r"""
 problem:
-  description: What failed (C(dns connect tls http xml checksum)), nothing if the secret was accepted.
+  description: What failed (C(dns connect tls http xml checksum)); empty if the secret was accepted.
   type: str
   returned: always
 detail:
-  description: The failure in words.
+  description: Message about the failure.
   type: str
   returned: always
 algorithms:
-  description: Digests under which the node accepted the secret.
+  description: Checksum algorithms with which the node accepted the secret.
   type: list
   returned: always
 version:
-  description: The API version that the node's index names.
+  description: The API version in the node's answer to index.
   type: str
   returned: always
 tls_key:
-  description: SHA-256 of the certificate that the node showed, empty without TLS.
+  description: SHA-256 of the node's certificate; empty without TLS.
   type: str
   returned: always
 clock_offset:
-  description: Seconds that the node's clock is ahead of this host's by its Date header; none without one.
+  description: Seconds that the node's clock is ahead of this host's, by its Date header; none without that header.
   type: float
   returned: always
 """
 
-#: The digests that BigBlueButton knows, by name.
+#: The checksum algorithms that BigBlueButton supports.
 ALGORITHMS = ("sha1", "sha256", "sha384", "sha512")
-#: An answer to getMeetings of a full node is well below this.
-LONGEST_ANSWER = 32 * 1024 * 1024
+#: Bytes. The answer to getMeetings of a full node is far smaller.
+ANSWER_LIMIT = 32 * 1024 * 1024
 
 
 class ProbeError(Exception):
-    """One call failed; the first argument is the kind of failure, the second says it in words."""
+    """One call failed. The arguments are the kind of failure and a message."""
 
 
 class Node:
-    """One node's API, and what its answers showed of it."""
+    """One node's API, with the certificate and clock offset of its last answer."""
 
     def __init__(self, url, ca_certificate, timeout):
         self.parts = urllib.parse.urlsplit(url.rstrip("/"))
@@ -101,7 +101,7 @@ class Node:
         return http.client.HTTPConnection(host, port, timeout=self.timeout)
 
     def call(self, path):
-        """Return the root element of one answer. Raises ProbeError."""
+        """Call one path and return the answer's root element. Raises ProbeError."""
         connection = self.connection()
         try:
             connection.connect()
@@ -109,7 +109,7 @@ class Node:
                 self.tls_key = hashlib.sha256(connection.sock.getpeercert(binary_form=True)).hexdigest()
             connection.request("GET", self.parts.path + path, headers={"Accept": "text/xml"})
             answer = connection.getresponse()
-            body = answer.read(LONGEST_ANSWER)
+            body = answer.read(ANSWER_LIMIT)
         except socket.gaierror as error:
             raise ProbeError("dns", f"{self.parts.hostname} cannot be resolved: {error.strerror}") from error
         except ssl.SSLError as error:
@@ -120,17 +120,17 @@ class Node:
             raise ProbeError("connect", f"{self.parts.netloc}: {error}") from error
         finally:
             connection.close()
-        self.note_clock(answer.getheader("Date"))
+        self.record_clock_offset(answer.getheader("Date"))
         return parse(answer.status, body)
 
-    def note_clock(self, date):
-        """Keep how far the Date header is from this host's clock."""
+    def record_clock_offset(self, date):
+        """Store the difference between the Date header and this host's clock."""
         if date:
-            # The header has whole seconds, so on average half of one is missing.
+            # The header has whole seconds, so on average half a second is missing.
             self.clock_offset = email.utils.parsedate_to_datetime(date).timestamp() + 0.5 - time.time()
 
     def accepts(self, secret, algorithm):
-        """Tell whether the node takes a getMeetings signed so. Raises ProbeError."""
+        """Whether the node accepts a getMeetings that is signed with this algorithm. Raises ProbeError."""
         checksum = hashlib.new(algorithm, f"getMeetings{secret}".encode()).hexdigest()
         return self.call(f"/getMeetings?checksum={checksum}").findtext("returncode") == "SUCCESS"
 
@@ -138,28 +138,28 @@ class Node:
 def parse(status, body):
     """Return the root element of an answer. Raises ProbeError."""
     if status != 200:
-        raise ProbeError("http", f"status {status}; is the URL right?")
-    # A document type is never part of BBB's answers; it is what entity bombs are made of.
+        raise ProbeError("http", f"status {status}; is the URL correct?")
+    # BBB's answers never have a document type, which could define entity bombs.
     if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
-        raise ProbeError("xml", "the answer is a document of another kind; is the URL right?")
+        raise ProbeError("xml", "the answer has a document type; is the URL correct?")
     try:
         return ElementTree.fromstring(body)  # noqa: S314 - entities were refused above
     except ElementTree.ParseError as error:
-        raise ProbeError("xml", f"the answer is no XML ({error}); is the URL right?") from error
+        raise ProbeError("xml", f"the answer is not XML ({error}); is the URL correct?") from error
 
 
 def probe(node, secret):
-    """Return what a node's answers show."""
-    found = {"problem": "", "detail": "", "algorithms": [], "version": ""}
+    """Return the module's result for a node."""
+    result = {"problem": "", "detail": "", "algorithms": [], "version": ""}
     try:
         index = node.call("")
-        found["version"] = index.findtext("apiVersion") or index.findtext("version") or ""
-        found["algorithms"] = [name for name in ALGORITHMS if node.accepts(secret, name)]
-        if not found["algorithms"]:
-            found.update(problem="checksum", detail="the node refuses its secret under every digest")
+        result["version"] = index.findtext("apiVersion") or index.findtext("version") or ""
+        result["algorithms"] = [name for name in ALGORITHMS if node.accepts(secret, name)]
+        if not result["algorithms"]:
+            result.update(problem="checksum", detail="the node refuses its secret with every checksum algorithm")
     except ProbeError as error:
-        found.update(problem=error.args[0], detail=error.args[1])
-    return dict(found, tls_key=node.tls_key, clock_offset=node.clock_offset)
+        result.update(problem=error.args[0], detail=error.args[1])
+    return dict(result, tls_key=node.tls_key, clock_offset=node.clock_offset)
 
 
 def main():

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Read a BigBlueButton node's URL and secret where the node itself reads them (runs on Python 3.8)."""
+"""Read a BigBlueButton node's URL and secret from bbb-web's files (runs on Python 3.8)."""
 
 import os
 import re
@@ -10,11 +10,11 @@ DOCUMENTATION = r"""
 module: bbb_node_facts
 short_description: Read a BigBlueButton node's URL, secret and release
 description:
-  - Reads Java property files in the order in which bbb-web lets them win, and the release file.
-  - The answer holds the node's secret, so a task that calls this needs C(no_log).
+  - Reads Java property files in bbb-web's order of precedence, and the release file.
+  - The result contains the node's secret, so a task that calls this needs C(no_log).
 options:
   paths:
-    description: Property files, the one that wins first. A missing file is passed over.
+    description: Property files in order of precedence, highest first. Missing files are ignored.
     type: list
     elements: path
     default:
@@ -41,19 +41,19 @@ files:
   type: list
   elements: str
 server_url:
-  description: The node's origin as bbb-web hands it out; empty where none is set.
+  description: The node's origin as bbb-web uses it; empty if none is set.
   returned: always
   type: str
 api_url:
-  description: Base of the node's API; empty where no origin is set.
+  description: Base URL of the node's API; empty if no origin is set.
   returned: always
   type: str
 secret:
-  description: The node's shared secret; empty where none is set.
+  description: The node's shared secret; empty if none is set.
   returned: always
   type: str
 release:
-  description: BigBlueButton's version; empty where unknown.
+  description: BigBlueButton's version; empty if unknown.
   returned: always
   type: str
 """
@@ -64,7 +64,7 @@ ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 
 
 def unescape(text):
-    """Undo the escapes of a Java property file."""
+    """Decode the escapes of a Java property file."""
 
     def one(match):
         code = match.group(1)
@@ -76,8 +76,8 @@ def unescape(text):
 
 
 def parse_properties(text):
-    """Names and values of a Java property file; the last line of a name wins, as in Java."""
-    # A line that ends in an odd number of backslashes goes on in the next one.
+    """Names and values of a Java property file. If a name occurs twice, the last value applies, as in Java."""
+    # A line that ends in an odd number of backslashes continues on the next line.
     joined = re.sub(r"(?<!\\)((?:\\\\)*)\\\r?\n[ \t\f]*", r"\1", text)
     values = {}
     for line in joined.splitlines():
@@ -91,21 +91,21 @@ def parse_properties(text):
 
 
 def read_text(path):
-    """A file's text, or None where there is no such file."""
+    """A file's text, or None if there is no such file."""
     if not os.path.isfile(path):
         return None
-    # Java property files are ISO 8859-1 by definition; every byte has a meaning there.
+    # Java property files are ISO 8859-1 by definition.
     with open(path, encoding="iso-8859-1") as stream:
         return stream.read()
 
 
 def first_value(name, tables):
-    """The value of the first file that sets a name to something."""
+    """The first value in these tables that is not empty, or an empty text."""
     return next((table[name] for table in tables if table.get(name)), "")
 
 
 def read_identity(paths, release_path):
-    """Everything the module returns, as a dictionary."""
+    """The module's result."""
     texts = [(path, read_text(path)) for path in paths]
     tables = [parse_properties(text) for _path, text in texts if text is not None]
     server_url = first_value(SERVER_URL, tables).rstrip("/")

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Read what makes a node itself: its machine-id and its ssh host keys (runs on Python 3.8)."""
+"""Read a node's machine-id and ssh host keys (runs on Python 3.8)."""
 
 import base64
 import glob
@@ -10,39 +10,39 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: bbb_node_identity
-short_description: Read what makes a node itself
-description: Reads what two hosts never share unless one is a copy of the other. Public parts alone, no secret.
+short_description: Read a node's machine-id and ssh host keys
+description: Two hosts share these only if one is a copy of the other. Only public keys are read, and no secret.
 options:
   machine_id_path:
-    description: File with systemd's machine id.
+    description: File with systemd's machine-id.
     type: path
     default: /etc/machine-id
   ssh_directory:
-    description: Folder of the ssh server's keys.
+    description: Directory of the ssh server's keys.
     type: path
     default: /etc/ssh
 author: ["The bbb-fleet authors"]
 """
 
 EXAMPLES = r"""
-- name: Read what makes the node itself
+- name: Read the node's machine-id and ssh host keys
   bbb_node_identity:
 """
 
 RETURN = r"""
 machine_id:
-  description: The machine id; empty where there is none.
+  description: The machine-id; empty if there is none.
   type: str
   returned: always
 ssh_host_keys:
-  description: Fingerprints of the ssh server's public keys, as ssh-keygen prints them.
+  description: Fingerprints of the ssh server's public keys, in ssh-keygen's format.
   type: list
   returned: always
 """
 
 
 def read(path):
-    """Return the text of a file, nothing if it is not there."""
+    """Return a file's text, or an empty text if there is no such file."""
     if not os.path.exists(path):
         return ""
     with open(path) as stream:
@@ -50,7 +50,7 @@ def read(path):
 
 
 def fingerprint(public_key):
-    """Return the fingerprint of one line of OpenSSH's public key format."""
+    """Return the fingerprint of a public key in OpenSSH's format."""
     digest = hashlib.sha256(base64.b64decode(public_key.split()[1])).digest()
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Keep several directories with their owners and modes in one call (runs on Python 3.8)."""
+"""Create several directories with their owners and modes in one call (runs on Python 3.8)."""
 
 import os
 
@@ -7,48 +7,48 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: directories
-short_description: Keep several directories with their owners and modes
+short_description: Create several directories with their owners and modes
 description:
-  - Does for a list what M(ansible.builtin.file) does for one directory. A loop over that one starts Python on the host
-    for each item, which takes far longer than looking at the directory.
-  - Creates what is missing, its parents too, and leaves what is in a directory alone.
+  - Does for a list what M(ansible.builtin.file) does for one directory. A loop would start Python on the host for each
+    item, which takes far longer than checking the directory.
+  - Creates missing directories and their parents, and does not change their contents.
 options:
   directories:
-    description: The directories, parents before what is in them.
+    description: The directories, parents before their children.
     type: list
     elements: dict
     required: true
     suboptions:
       path:
-        description: Where it is; a link to a directory is followed.
+        description: Path of the directory; a link to a directory is followed.
         type: path
         required: true
       owner:
-        description: Account that owns this one, where it is not O(owner).
+        description: Owner of this directory, if it is not O(owner).
         type: str
       group:
-        description: Group that owns this one, where it is not O(group).
+        description: Group of this directory, if it is not O(group).
         type: str
       mode:
-        description: Mode of this one, where it is not O(mode).
+        description: Mode of this directory, if it is not O(mode).
         type: str
   owner:
-    description: Account that owns the directories.
+    description: Owner of the directories.
     type: str
     default: root
   group:
-    description: Group that owns the directories.
+    description: Group of the directories.
     type: str
     default: root
   mode:
-    description: Their mode in octal digits.
+    description: Mode of the directories in octal digits.
     type: str
     default: "0755"
 author: ["The bbb-fleet authors"]
 """
 
 EXAMPLES = r"""
-- name: Create the directories of settings and state
+- name: Create the directories of configuration and state
   directories:
     directories:
       - path: /etc/bbb-fleet
@@ -57,28 +57,28 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changed_paths:
-  description: The directories that were, or in check mode would be, created or given another owner or mode.
+  description: The directories that were (in check mode, would be) created or changed.
   returned: always
   type: list
   elements: str
 """
 
-KINDS = ("owner", "group", "mode")
+ATTRIBUTES = ("owner", "group", "mode")
 
 
-def keep(module, wanted):
-    """Bring one directory about; return its diff, None where nothing was to be done. Raises OSError."""
+def ensure_directory(module, wanted):
+    """Create or change one directory; return its diff, or None if nothing changed. Raises OSError."""
     path = wanted["path"]
     diff = {"before": {"path": path}, "after": {"path": path}}
     missing = not os.path.isdir(path)
     if missing:
         diff["before"]["state"], diff["after"]["state"] = "absent", "directory"
-        # Its owner may be an account that a check has not made either.
+        # In check mode its owner may not exist either.
         if module.check_mode:
             return diff
         os.makedirs(path)
-    owned = {kind: wanted[kind] or module.params[kind] for kind in KINDS}
-    attributes = module.load_file_common_arguments(dict(owned, follow=True), path)
+    wanted_attributes = {name: wanted[name] or module.params[name] for name in ATTRIBUTES}
+    attributes = module.load_file_common_arguments(dict(wanted_attributes, follow=True), path)
     return diff if module.set_fs_attributes_if_different(attributes, missing, diff) else None
 
 
@@ -90,7 +90,10 @@ def main():
                 "type": "list",
                 "elements": "dict",
                 "required": True,
-                "options": {"path": {"type": "path", "required": True}, **{kind: {"type": "str"} for kind in KINDS}},
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    **{name: {"type": "str"} for name in ATTRIBUTES},
+                },
             },
             "owner": {"type": "str", "default": "root"},
             "group": {"type": "str", "default": "root"},
@@ -101,9 +104,9 @@ def main():
     diffs = []
     for wanted in module.params["directories"]:
         try:
-            diffs.append(keep(module, wanted))
+            diffs.append(ensure_directory(module, wanted))
         except OSError as error:
-            module.fail_json(msg="{} cannot be made a directory: {}".format(wanted["path"], error.strerror))
+            module.fail_json(msg="the directory {} cannot be created: {}".format(wanted["path"], error.strerror))
     changed = [diff for diff in diffs if diff]
     module.exit_json(changed=bool(changed), changed_paths=[diff["after"]["path"] for diff in changed], diff=changed)
 

@@ -2,35 +2,35 @@
 
 DOCUMENTATION = r"""
 module: preflight_verdict
-short_description: Judge what preflight found, and name host, variable and remedy
+short_description: Check secrets and nodes, and report host, variable and remedy
 description:
-  - Fails with every finding at once. Runs on the controller and never repeats a secret.
+  - Fails with all findings at once. Runs on the controller and never returns a secret.
 options:
   secrets:
-    description: Secrets of the fleet, by the variable that holds them; a text or a list of texts.
+    description: Secrets of the fleet by variable, each a text or a list of texts.
     type: dict
     default: {}
   nodes:
     description:
-      - What is known of each node - C(name), C(url), C(secret), C(server_url), C(machine_id), C(ssh_host_keys).
+      - Each node's C(name), C(url), C(secret), C(server_url), C(machine_id) and C(ssh_host_keys).
     type: list
     elements: dict
     default: []
   probes:
-    description: What M(bbb_api_probe) found, each with the node's name as C(item), as a loop registers it.
+    description: Results of M(bbb_api_probe) as a loop registers them, with the node's name as C(item).
     type: list
     elements: dict
     default: []
   asked_by:
-    description: The host that asked.
+    description: The host that called the nodes.
     type: str
     default: the controller
   algorithm:
-    description: Digest that the balancer uses towards nodes.
+    description: Checksum algorithm that the balancer uses for calls to nodes.
     type: str
     default: sha256
   clock_tolerance:
-    description: Seconds that a node's clock may be off, as its answers show it.
+    description: Greatest difference in seconds between a node's clock and that of the host that called it.
     type: float
     default: 2.0
 attributes:
@@ -48,7 +48,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 findings:
-  description: What was found, a sentence each.
+  description: The findings, one text each.
   type: list
   returned: always
 """

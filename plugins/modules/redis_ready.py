@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ask a Redis server whether it serves."""
+"""Check that a Redis server is ready."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: redis_ready
-short_description: Ask a Redis server over TLS whether it serves
+short_description: Check over TLS that a Redis server is ready
 description:
   - Logs in, and fails unless the server answers, has loaded its data and can write it.
-  - Needs nothing but Python's standard library.
+  - Needs only Python's standard library.
 options:
   host:
-    description: Name of the server, which its certificate must carry.
+    description: Name of the server, which its certificate must contain.
     type: str
     required: true
   port:
@@ -32,7 +32,7 @@ options:
     type: path
     required: true
   timeout:
-    description: Seconds for the whole conversation.
+    description: Timeout in seconds of each network operation.
     type: float
     default: 5.0
 attributes:
@@ -42,7 +42,7 @@ author: [bbb-fleet]
 """
 
 EXAMPLES = r"""
-- name: Ask Redis
+- name: Check that Redis is ready
   redis_ready:
     host: localhost
     password: "{{ redis_password }}"
@@ -77,7 +77,7 @@ def command(stream, *words):
     return head[1:]
 
 
-def survey(params):
+def server_info(params):
     """Return the server's INFO as a dict."""
     context = ssl.create_default_context(cafile=params["ca_file"])
     address = (params["host"], params["port"])
@@ -91,8 +91,8 @@ def survey(params):
     return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
 
 
-def complaint(info):
-    """Return what keeps the server from serving, None if nothing does."""
+def find_problem(info):
+    """Return why the server is not ready, or None if it is ready."""
     if info.get("loading") != "0":
         return "it is still loading its data"
     if info.get("aof_enabled") == "1" and info.get("aof_last_write_status") != "ok":
@@ -112,14 +112,14 @@ def main():
         },
         supports_check_mode=True,
     )
-    where = "Redis at {host}:{port}".format(**module.params)
+    server = "Redis at {host}:{port}".format(**module.params)
     try:
-        info = survey(module.params)
+        info = server_info(module.params)
     except (OSError, RefusedError, ValueError) as error:
-        module.fail_json(msg=f"{where} does not serve: {error}")
-    problem = complaint(info)
+        module.fail_json(msg=f"{server} is not ready: {error}")
+    problem = find_problem(info)
     if problem:
-        module.fail_json(msg=f"{where} does not serve: {problem}")
+        module.fail_json(msg=f"{server} is not ready: {problem}")
     module.exit_json(changed=False, version=info.get("redis_version", ""))
 
 

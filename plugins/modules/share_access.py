@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Prove that a share is mounted and that its writers can work on it."""
+"""Check that a share is mounted and that its writers can write."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: share_access
-short_description: Prove that a share is mounted and that its writers can work on it
+short_description: Check that a share is mounted and that its writers can write
 description:
-  - Fails unless something is mounted at the path and holds the marker file.
-  - Becomes each writer in turn and creates, writes, renames, reads and deletes a file in each of its directories.
-    What fails is reported with the one number that is wrong.
-  - A share that hangs is reported after I(timeout) and holds up nothing.
+  - Fails unless something is mounted at the path and contains the marker file.
+  - As each writer, creates, writes, renames, reads and deletes a file in each of its directories. A failure is
+    reported with the owner, group or mode that is wrong.
+  - A share that hangs is reported after I(timeout).
   - In check mode nothing is written.
 options:
   path:
@@ -28,7 +28,7 @@ options:
     type: path
     required: true
   marker:
-    description: File that only the share holds.
+    description: File that exists only on the share.
     type: str
     default: .bbb-fleet-share
   writers:
@@ -51,7 +51,7 @@ options:
     type: str
     required: true
   timeout:
-    description: Seconds for each account's trial.
+    description: Timeout in seconds of each account's check.
     type: float
     default: 20.0
 attributes:
@@ -61,7 +61,7 @@ author: [bbb-fleet]
 """
 
 EXAMPLES = r"""
-- name: Prove that the share is mounted
+- name: Check that the share is mounted
   share_access:
     path: /var/bigbluebutton
     group: bbb-fleet-spool
@@ -72,45 +72,45 @@ EXAMPLES = r"""
 
 RETURN = r"""
 share:
-  description: What the marker file says.
+  description: Contents of the marker file.
   type: str
   returned: success
 """
 
 
 def is_mounted(path):
-    """Tell from the kernel's table whether path is a mount point; touches no file that could hang."""
+    """Whether the path is a mount point, from the kernel's table, without accessing a file that could hang."""
     with open("/proc/self/mountinfo") as table:
         points = [line.split()[4] for line in table]
     return path in [point.encode().decode("unicode_escape") for point in points]
 
 
 def read_marker(path, marker):
-    """Return what the marker says, or why it does not prove the share."""
+    """Return the marker's contents as ``share``, or a ``problem``."""
     try:
         with open(os.path.join(path, marker)) as stream:
             return {"share": stream.read().strip()}
     except FileNotFoundError:
-        return {"problem": f"what is mounted at {path} holds no {marker}: is it the right export?"}
+        return {"problem": f"there is no {marker} in what is mounted at {path}: is it the right export?"}
     except OSError as error:
         return {"problem": f"{path}/{marker} cannot be read: {error.strerror}"}
 
 
-def wrong_number(directory, account, group):
-    """Return the one number that keeps the account from writing into the directory."""
-    found = os.stat(directory)
-    mode = stat.S_IMODE(found.st_mode)
-    if found.st_gid != group.gr_gid:
-        return f"its group is {found.st_gid}, it must be {group.gr_gid} ({group.gr_name})"
-    if found.st_uid != account.pw_uid and group.gr_gid not in os.getgroups():
-        return f"its owner is {found.st_uid}, {account.pw_name} is {account.pw_uid} here"
+def wrong_attribute(directory, account, group):
+    """Return why the account cannot write into the directory, as text."""
+    status = os.stat(directory)
+    mode = stat.S_IMODE(status.st_mode)
+    if status.st_gid != group.gr_gid:
+        return f"its group is {status.st_gid}, it must be {group.gr_gid} ({group.gr_name})"
+    if status.st_uid != account.pw_uid and group.gr_gid not in os.getgroups():
+        return f"its owner is {status.st_uid}, {account.pw_name} is {account.pw_uid} here"
     if mode & 0o2770 != 0o2770:
         return f"its mode is {mode:04o}, it must be 2775"
-    return "owner, group and mode are right, so the export or the mount is read-only or maps accounts"
+    return "owner, group and mode are correct, so the export or the mount is read-only or maps accounts"
 
 
 def try_directory(directory, account, group):
-    """Create, write, rename, read and delete as the present account; return the problem, or None."""
+    """Create, write, rename, read and delete a file as the current account; return the problem or None."""
     first = os.path.join(directory, f".bbb-fleet-access-{os.uname().nodename}-{os.getpid()}")
     second = first + "-renamed"
     step = "create"
@@ -127,22 +127,22 @@ def try_directory(directory, account, group):
         step = "read"
         with open(second, "rb") as stream:
             content = stream.read()
-        found = os.stat(second)
+        status = os.stat(second)
         step = "delete"
         os.unlink(second)
     except OSError as error:
-        reason = wrong_number(directory, account, group) if step == "create" else "see the server's log"
+        reason = wrong_attribute(directory, account, group) if step == "create" else "see the server's log"
         return f"{account.pw_name} cannot {step} in {directory} ({error.strerror}): {reason}"
     if content != b"access":
-        return f"{account.pw_name} read back something else than it wrote in {directory}"
-    for name, number, expected in (("owner", found.st_uid, account.pw_uid), ("group", found.st_gid, group.gr_gid)):
+        return f"{account.pw_name} read different data from what it wrote in {directory}"
+    for name, number, expected in (("owner", status.st_uid, account.pw_uid), ("group", status.st_gid, group.gr_gid)):
         if number != expected:
             return f"files of {account.pw_name} in {directory} get {name} {number}, it must be {expected}"
     return None
 
 
 def try_writer(path, writer, group):
-    """Become the writer and try its directories; return what was found."""
+    """Switch to the writer's account and try its directories; return the ``problem``, if any."""
     account = pwd.getpwnam(writer["user"])
     os.initgroups(account.pw_name, account.pw_gid)
     os.setgid(account.pw_gid)
@@ -154,8 +154,8 @@ def try_writer(path, writer, group):
     return {}
 
 
-def apart(timeout, action, *arguments):
-    """Run the action in a process of its own, which may hang or lose its rights; return its answer."""
+def in_child_process(timeout, action, *arguments):
+    """Run the action in a child process, which may hang or drop its privileges; return its result."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -169,7 +169,7 @@ def apart(timeout, action, *arguments):
     os.close(writer)
     try:
         if not select.select([reader], [], [], timeout)[0]:
-            # Not waited for: a process that hangs on a share ends when the share answers.
+            # Not waited for, because a process that hangs on a share ends only when the share answers.
             os.kill(child, signal.SIGKILL)
             return {"problem": f"the share hangs: no answer within {timeout:g} seconds; is the storage host up?"}
         answer = json.loads(os.read(reader, 65536).decode())
@@ -202,18 +202,18 @@ def main():
     path, timeout = os.path.normpath(module.params["path"]), module.params["timeout"]
     if not is_mounted(path):
         module.fail_json(msg=f"Nothing is mounted at {path}: see systemctl status for its mount unit.")
-    marked = apart(timeout, read_marker, path, module.params["marker"])
-    if "problem" in marked:
-        module.fail_json(msg=marked["problem"])
+    marker = in_child_process(timeout, read_marker, path, module.params["marker"])
+    if "problem" in marker:
+        module.fail_json(msg=marker["problem"])
     try:
         group = grp.getgrnam(module.params["group"])
     except KeyError:
         module.fail_json(msg=f"This host has no group {module.params['group']}.")
     for writer in [] if module.check_mode else module.params["writers"]:
-        tried = apart(timeout, try_writer, path, writer, group)
-        if "problem" in tried:
-            module.fail_json(msg=tried["problem"])
-    module.exit_json(changed=False, share=marked["share"])
+        result = in_child_process(timeout, try_writer, path, writer, group)
+        if "problem" in result:
+            module.fail_json(msg=result["problem"])
+    module.exit_json(changed=False, share=marker["share"])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Make an empty mount point that nobody can write into."""
+"""Create an empty mount point that not even root can write into."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: share_mount_point
-short_description: Make an empty mount point that nobody can write into
+short_description: Create an empty mount point that not even root can write into
 description:
-  - Creates the directory, owned by root with mode 0000 and immutable, so that not even root writes below it while
+  - Creates the directory, owned by root with mode 0000 and immutable, so that not even root can write into it while
     nothing is mounted there.
-  - Leaves a mount point alone while something is mounted on it.
-  - Refuses a directory that holds files, since a mount would hide them.
+  - Changes nothing while something is mounted there.
+  - Refuses a directory that contains files, because a mount would hide them.
 options:
   path:
     description: The mount point.
@@ -41,7 +41,7 @@ mounted:
   type: bool
   returned: always
 immutable:
-  description: Whether the file system could lock the directory, or none if that is not known.
+  description: Whether the file system supports immutable directories; none if it is not known.
   type: bool
   returned: always
 """
@@ -54,14 +54,14 @@ FS_IMMUTABLE_FL = 0x10
 
 
 def is_mounted(path):
-    """Tell from the kernel's table whether path is a mount point; touches no file that could hang."""
+    """Whether the path is a mount point, from the kernel's table, without accessing a file that could hang."""
     with open("/proc/self/mountinfo") as table:
         points = [line.split()[4] for line in table]
     return path in [point.encode().decode("unicode_escape") for point in points]
 
 
 def flags(descriptor):
-    """Return the inode's flags, None where the file system has none."""
+    """Return the inode's flags, or None if the file system has no flags."""
     value = array.array("L", [0])
     try:
         fcntl.ioctl(descriptor, FS_IOC_GETFLAGS, value)
@@ -73,7 +73,7 @@ def flags(descriptor):
 
 
 def lock(path, check):
-    """Bring the directory into its state; return whether that was a change, and whether it is immutable."""
+    """Set owner, mode and flag; return whether that was a change, and whether the directory is immutable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         present = flags(descriptor)
@@ -105,15 +105,15 @@ def main():
         module.exit_json(changed=True, mounted=False, immutable=None)
     if created:
         os.makedirs(path, mode=0o755)
-    found = sorted(os.listdir(path))
-    if found:
+    files = sorted(os.listdir(path))
+    if files:
         module.fail_json(
-            msg="{} holds files ({}) though nothing is mounted there, and the share would hide them. "
-            "Move them away, then run again.".format(path, ", ".join(found[:5]))
+            msg="{} contains files ({}) although nothing is mounted there, and the share would hide them. "
+            "Move them away, then run again.".format(path, ", ".join(files[:5]))
         )
     changed, immutable = lock(path, module.check_mode)
     if not immutable:
-        module.warn(f"The file system below {path} knows no immutable directories: only mode 0000 guards it.")
+        module.warn(f"The file system of {path} does not support immutable directories: only mode 0000 protects it.")
     module.exit_json(changed=created or changed, mounted=False, immutable=immutable)
 
 

@@ -36,18 +36,18 @@ class Run:
         return (self.report / "acceptance.html").read_text()
 
     def outcomes(self) -> dict[str, str]:
-        """Test name -> passed, failed or skipped, as junit.xml has it."""
+        """Test name to passed, failed or skipped, from junit.xml."""
         cases = ElementTree.parse(self.report / "junit.xml").iter("testcase")
         return {case.attrib["name"]: next((part.tag for part in case), "passed") for case in cases}
 
     def properties(self) -> dict[str, str]:
-        found = ElementTree.parse(self.report / "junit.xml").iter("property")
-        return {one.attrib["name"]: one.attrib["value"] for one in found}
+        properties = ElementTree.parse(self.report / "junit.xml").iter("property")
+        return {each.attrib["name"]: each.attrib["value"] for each in properties}
 
 
 @dataclass(frozen=True)
 class Site:
-    """A sandbox seen as a cluster: its environment file, and the operator's hands for the tests."""
+    """A sandbox as a cluster: its environment file, and commands of an operator for the tests."""
 
     sandbox: RunningSandbox
     directory: Path
@@ -57,7 +57,7 @@ class Site:
         return BBB(self.sandbox.url, self.sandbox.secret)
 
     @property
-    def journal(self) -> Path:
+    def undo_log(self) -> Path:
         return self.directory / "sandbox.journal.json"
 
     def environment(self, **changes: Any) -> Path:
@@ -72,7 +72,7 @@ class Site:
         return [*PYTEST, "--environment", str(file), "--report", str(self.directory / "report"), *arguments]
 
     def accept(self, *arguments: str, environment: Path | None = None) -> Run:
-        """Runs the suite to its end."""
+        """Runs the suite and waits for its end."""
         done = subprocess.run(
             self.command(*arguments, environment=environment), cwd=PROJECT, capture_output=True, text=True, check=False
         )
@@ -85,7 +85,7 @@ class Site:
         return {node["name"]: node["admin_state"] for node in json.loads(done.stdout)["nodes"]}
 
     def content(self) -> dict[str, Any]:
-        """What stands in the environment file."""
+        """The content of the environment file."""
         state = self.sandbox.state()
         pairs = zip(state["urls"]["nodes"], state["secrets"]["nodes"], strict=True)
         balancer = self._balancer()
@@ -138,7 +138,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture
 def foreign_meeting(site: Site) -> Iterator[Callable[[], bool]]:
-    """A meeting that somebody else holds; says whether it is still there."""
+    """A meeting that the suite did not create. The returned function is true while the meeting exists."""
     api = site.api
     api.call("create", meetingID="a-lecture", name="A lecture").succeeded()
     yield lambda: api.call("getMeetingInfo", meetingID="a-lecture").ok

@@ -1,11 +1,9 @@
-"""Every fault of lab/faults.yml in a real cluster: the right scenario fails, and says what is wrong and where."""
+"""Injects every fault of lab/faults.yml into a real cluster: the right scenario fails and says what is wrong where."""
 
 from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -15,18 +13,18 @@ import pytest
 import yaml
 
 from lab.faults import load
+from lab.faults.actions import ACTIONS
 from lab.faults.catalogue import Fault
-from lab.faults.causes import CAUSES
-from tests.cluster import PROJECT, Cluster
+from tests.deployed import PROJECT, DeployedCluster
 
 FAULTS = load()
-#: Seconds. A recording takes a quarter of it when nothing is wrong.
+#: Seconds. Without a fault a recording needs a quarter of it.
 PUBLISHING_DEADLINE = 40
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one scenario."""
+    """The outcome of one scenario."""
 
     name: str
     outcome: str
@@ -34,8 +32,8 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def broken_cluster(cluster: Cluster) -> Iterator[Cluster]:
-    """A deployed cluster in which nothing is broken yet."""
+def broken_cluster(cluster: DeployedCluster) -> Iterator[DeployedCluster]:
+    """A deployed cluster without faults."""
     cluster.lab("mend")
     yield cluster
     cluster.lab("mend")
@@ -43,11 +41,11 @@ def broken_cluster(cluster: Cluster) -> Iterator[Cluster]:
 
 def test_every_fault_can_be_injected() -> None:
     """The catalogue and the code have the same names."""
-    assert set(FAULTS) == set(CAUSES)
+    assert set(FAULTS) == set(ACTIONS)
 
 
 def test_every_fault_names_scenarios_that_are_run() -> None:
-    """What is misspelt or not run could neither fail nor be blocked: the fault would prove less than it says."""
+    """A misspelt scenario, or one that is not run, could neither fail nor be blocked."""
     known = scenarios()
     for fault in FAULTS.values():
         run = [name for name in known if name.partition("/")[0] in (*fault.run, "clean-up")]
@@ -58,7 +56,7 @@ def test_every_fault_names_scenarios_that_are_run() -> None:
 
 
 def scenarios() -> list[str]:
-    """Every scenario and check of the suite, by its name in the report."""
+    """The name of every scenario and check of the suite, as in the report."""
     names = ["clean-up/everything is as it was"]
     for feature in (PROJECT / "acceptance/features").glob("*.feature"):
         names += [
@@ -75,37 +73,29 @@ def scenarios() -> list[str]:
 @pytest.mark.browser
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_the_right_scenario_fails(broken_cluster: Cluster, fault: Fault, tmp_path: Path) -> None:
-    """One scenario fails with cause and host in its message, the blocked ones prove nothing, all others pass."""
+def test_the_right_scenario_fails(broken_cluster: DeployedCluster, fault: Fault, tmp_path: Path) -> None:
+    """One scenario fails, naming cause and host. Only blocked scenarios may be not proved; all others pass."""
     broken_cluster.lab("break", fault.name)
     try:
         results = accept(broken_cluster, fault, tmp_path)
     finally:
         broken_cluster.lab("mend")
     failed = [result for result in results if result.outcome == "failed"]
-    assert [result.name for result in failed] == [fault.fails], told(failed)
-    missing = [words for words in fault.names if words not in failed[0].message]
+    assert [result.name for result in failed] == [fault.fails], summary(failed)
+    missing = [text for text in fault.names if text not in failed[0].message]
     assert not missing, f"not in the message: {missing}: {failed[0].message}"
-    open_ones = [result for result in results if result.outcome not in ("failed", "passed")]
-    unexpected = [one for one in open_ones if not any(fnmatchcase(one.name, pattern) for pattern in fault.blocked)]
-    assert not unexpected, told(unexpected)
+    not_passed = [result for result in results if result.outcome not in ("failed", "passed")]
+    unexpected = [one for one in not_passed if not any(fnmatchcase(one.name, pattern) for pattern in fault.blocked)]
+    assert not unexpected, summary(unexpected)
     assert any(result.outcome == "passed" for result in results)
 
 
-def accept(cluster: Cluster, fault: Fault, report: Path) -> list[Outcome]:
-    """Runs the part of the suite that the fault names; a run that is accepted although something is broken fails."""
-    where = ["--environment", str(environment(cluster)), "--report", str(report)]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *parts(fault), "-q", "-k", "not restart", *where],
-        cwd=PROJECT,
-        env=cluster.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def accept(cluster: DeployedCluster, fault: Fault, report: Path) -> list[Outcome]:
+    """Runs the parts of the suite that the fault names; AssertionError if the run is accepted despite the fault."""
+    done = cluster.accept(*parts(fault), "-q", "-k", "not restart", environment=environment(cluster), report=report)
     assert done.returncode == 1, done.stdout + done.stderr
-    found = json.loads((report / "results.json").read_text())["results"]
-    return [Outcome(one["name"], one["outcome"], one["message"]) for one in found]
+    results = json.loads((report / "results.json").read_text())["results"]
+    return [Outcome(each["name"], each["outcome"], each["message"]) for each in results]
 
 
 def parts(fault: Fault) -> list[str]:
@@ -113,13 +103,13 @@ def parts(fault: Fault) -> list[str]:
     return ["acceptance/infra" if part == "infra" else f"acceptance/test_{part}.py" for part in fault.run]
 
 
-def environment(cluster: Cluster) -> Path:
-    """The lab's environment with a shorter deadline for recordings; beside the other, since paths are relative."""
+def environment(cluster: DeployedCluster) -> Path:
+    """The lab's environment with a shorter deadline for recordings, beside the original as paths are relative."""
     content = yaml.safe_load((cluster.directory / "acceptance.yml").read_text())
     path = cluster.directory / "acceptance-faults.yml"
     path.write_text(yaml.safe_dump({**content, "publishing_deadline": PUBLISHING_DEADLINE, "record_seconds": 4}))
     return path
 
 
-def told(results: list[Outcome]) -> str:
+def summary(results: list[Outcome]) -> str:
     return "\n".join(f"{one.outcome} {one.name}: {one.message}" for one in results) or "nothing failed"

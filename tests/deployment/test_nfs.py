@@ -1,9 +1,7 @@
-"""The recordings' way over real NFS: between nspawn hosts where the kernel has it, else in User Mode Linux."""
+"""Recordings over real NFS, between nspawn hosts if the kernel has NFS, else in User Mode Linux."""
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,62 +9,64 @@ from typing import Any
 import pytest
 
 from acceptance.support.eventually import eventually
-from tests.cluster import PROJECT, Cluster, changes, deployed
+from tests.deployed import DeployedCluster, changes, deployed
 
 pytestmark = [pytest.mark.lab, pytest.mark.nfs, pytest.mark.slow]
-#: As few as have every way in them: bbb1 hands over through NFS, bbb2 over ssh.
+#: The fewest hosts with both transports: bbb1 hands over by NFS, bbb2 by ssh.
 HOSTS = ("storage1", "db1", "lb1", "bbb1", "bbb2")
 SHARE = "/var/bigbluebutton"
 SPOOL = "/var/lib/bbb-fleet-handover/spool"
 MOUNT_UNIT = "'var-lib-bbb\\x2dfleet\\x2dhandover-spool.mount'"
 RECORD = "0123456789abcdef0123456789abcdef01234567-1757000000123"
-#: Seconds until whoever looks every half a minute, or after a first pause, has looked again.
+#: Seconds within which the checks that run every half minute, or after a first pause, have run again.
 SOON = 90.0
 
 
 @pytest.fixture(scope="module")
-def nfs_cluster() -> Iterator[Cluster]:
-    """Five hosts whose share is NFS, deployed by the roles."""
+def nfs_cluster() -> Iterator[DeployedCluster]:
+    """Five hosts that share by NFS, deployed by the roles."""
     with deployed("checknfs", "--nfs", *HOSTS) as cluster:
         yield cluster
 
 
-def test_the_share_is_mounted_by_nfs_on_balancer_and_node(nfs_cluster: Cluster) -> None:
+def test_the_share_is_mounted_by_nfs_on_balancer_and_node(nfs_cluster: DeployedCluster) -> None:
     assert mounted(nfs_cluster, "lb1", SHARE) == "nfs4 storage1:/srv/bbb-fleet"
     assert mounted(nfs_cluster, "bbb1", SPOOL) == "nfs4 storage1:/srv/bbb-fleet/spool"
     assert mounted(nfs_cluster, "bbb2", SPOOL) == ""
 
 
 @pytest.mark.parametrize("stage", ["storage", "nodes"])
-def test_a_second_run_of_what_differs_with_nfs_changes_nothing(nfs_cluster: Cluster, stage: str) -> None:
-    assert changes(nfs_cluster.play_quietly(f"playbooks/{stage}.yml")) == {}
+def test_a_second_run_of_what_differs_with_nfs_changes_nothing(nfs_cluster: DeployedCluster, stage: str) -> None:
+    assert changes(nfs_cluster.play_for_json(f"playbooks/{stage}.yml")) == {}
 
 
-def test_without_its_mount_a_balancer_host_writes_nothing_and_goes_on_when_it_is_back(nfs_cluster: Cluster) -> None:
+def test_without_its_mount_a_balancer_host_writes_nothing_and_goes_on_when_it_is_back(
+    nfs_cluster: DeployedCluster,
+) -> None:
     nfs_cluster.on("lb1", f"systemctl stop bbb-fleet-share.timer && umount {SHARE}")
     try:
         nfs_cluster.on("storage1", "tar -C /etc -cf /srv/bbb-fleet/spool/probe.tar hostname")
         since = nfs_cluster.on("lb1", "date +%s").strip()
         eventually(
             lambda: importer_says(nfs_cluster, since),
-            lambda said: f"the share is not mounted at {SHARE}. Mount it" in said,
+            lambda lines: f"the share is not mounted at {SHARE}. Mount it" in lines,
             within=SOON,
-            otherwise=lambda said: f"the importer does not say that its share is missing: {said}",
+            otherwise=lambda lines: f"the importer does not report that its share is missing: {lines}",
         )
         assert_takes_no_file(nfs_cluster, "lb1", SHARE)
         assert "probe.tar" in nfs_cluster.on("storage1", "ls /srv/bbb-fleet/spool").split()
     finally:
-        # What the timer would do within a minute.
+        # The timer would do this within a minute.
         nfs_cluster.on("lb1", "systemctl start bbb-fleet-share.service bbb-fleet-share.timer")
     eventually(
         lambda: nfs_cluster.on("storage1", "ls /srv/bbb-fleet/spool/failed").split(),
         lambda names: "probe.tar.reason" in names,
         within=SOON,
-        otherwise=lambda names: f"the importer does not go on once its share is back; failed/ holds {names}",
+        otherwise=lambda names: f"the importer does not continue once its share is back; failed/ contains {names}",
     )
 
 
-def test_without_its_mount_a_node_keeps_a_recording_and_delivers_it_later(nfs_cluster: Cluster) -> None:
+def test_without_its_mount_a_node_keeps_a_recording_and_delivers_it_later(nfs_cluster: DeployedCluster) -> None:
     folder = f"{SHARE}/published/notes/{RECORD}"
     make = f"mkdir -p {folder} && echo '<recording/>' > {folder}/metadata.xml && chown -R bigbluebutton: {folder}"
     nfs_cluster.on("bbb1", f"systemctl stop bbb-fleet-handover.timer {MOUNT_UNIT}")
@@ -88,27 +88,20 @@ def test_without_its_mount_a_node_keeps_a_recording_and_delivers_it_later(nfs_cl
 
 
 @pytest.mark.browser
-def test_a_recording_of_each_way_is_accepted_and_mounts_return_after_a_restart(
-    nfs_cluster: Cluster, tmp_path: Path
+def test_a_recording_by_each_transport_is_accepted_and_mounts_return_after_a_restart(
+    nfs_cluster: DeployedCluster, tmp_path: Path
 ) -> None:
     groups = [f"acceptance/infra/test_{group}.py" for group in ("storage", "balancer", "nodes")]
-    where = ["--environment", str(nfs_cluster.directory / "acceptance.yml"), "--report", str(tmp_path)]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "acceptance/test_record.py", *groups, *where],
-        cwd=PROJECT,
-        env=nfs_cluster.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = nfs_cluster.directory / "acceptance.yml"
+    done = nfs_cluster.accept("acceptance/test_record.py", *groups, environment=environment, report=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     report = (tmp_path / "acceptance.html").read_text()
     ways = re.findall(r" of (\w+): presentation", report)
     assert sorted(ways) == ["bbb1", "bbb2"], ways
 
 
-def test_a_node_s_spool_is_back_after_the_node_restarts(nfs_cluster: Cluster) -> None:
-    """Of balancer hosts the acceptance suite itself proves it, above."""
+def test_a_node_s_spool_is_back_after_the_node_restarts(nfs_cluster: DeployedCluster) -> None:
+    """The acceptance suite proves the same for balancer hosts, above."""
     nfs_cluster.lab("restart", "bbb1")
     eventually(
         lambda: mounted(nfs_cluster, "bbb1", SPOOL),
@@ -119,25 +112,25 @@ def test_a_node_s_spool_is_back_after_the_node_restarts(nfs_cluster: Cluster) ->
     )
 
 
-def mounted(cluster: Cluster, host: str, path: str) -> str:
-    """Type and source of what is mounted at a path; empty where nothing is."""
+def mounted(cluster: DeployedCluster, host: str, path: str) -> str:
+    """Type and source of the mount at a path; empty if there is none."""
     return " ".join(
         cluster.on(host, f"findmnt --noheadings --output FSTYPE,SOURCE --mountpoint {path} || true").split()
     )
 
 
-def importer_says(cluster: Cluster, since: str) -> str:
-    """The importer's lines in the journal of lb1, from a time in seconds of the epoch."""
+def importer_says(cluster: DeployedCluster, since: str) -> str:
+    """The importer's lines in lb1's journal since a time in seconds of the epoch."""
     return cluster.on("lb1", f"journalctl --quiet --output=cat --unit=balancer-importer --since=@{since}")
 
 
-def assert_takes_no_file(cluster: Cluster, host: str, path: str) -> None:
-    """A mount point without its mount is empty, and even root cannot put anything there."""
+def assert_takes_no_file(cluster: DeployedCluster, host: str, path: str) -> None:
+    """A mount point without its mount is empty, and even root cannot write to it."""
     answer = cluster.on(host, f"ls -A {path}; touch {path}/stray 2>&1 || true; ls -A {path}").strip()
     assert re.fullmatch("touch: [^\n]*: Operation not permitted", answer), answer
 
 
-def queue(cluster: Cluster) -> dict[str, Any]:
-    """What waits on bbb1, and what it has delivered."""
+def queue(cluster: DeployedCluster) -> dict[str, Any]:
+    """The recordings that wait on bbb1, and those that it has delivered."""
     content: dict[str, Any] = json.loads(cluster.on("bbb1", "bbb-fleet-handover status --format json"))
     return content

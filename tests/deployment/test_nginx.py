@@ -1,4 +1,4 @@
-"""The edge of a deployed cluster, asked from outside with the lab's CA."""
+"""The edge of a deployed cluster, as seen from outside with the lab's CA."""
 
 import http.client
 import json
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from lab import state
-from tests.cluster import Cluster
+from tests.deployed import DeployedCluster
 
 pytestmark = pytest.mark.lab
 
@@ -37,7 +37,7 @@ class Edge:
 
 
 @pytest.fixture(scope="module")
-def edge(cluster: Cluster) -> Edge:
+def edge(cluster: DeployedCluster) -> Edge:
     lab = state.load(cluster.name)
     return Edge(lab.host("lb1").address, lab.public_host, str(cluster.directory / "ca.pem"))
 
@@ -60,14 +60,14 @@ def test_http_is_redirected_with_its_query(edge: Edge) -> None:
 
 @pytest.mark.parametrize(("version", "spoken"), [("-tls1_1", False), ("-tls1_2", True), ("-tls1_3", True)])
 def test_old_tls_is_refused(edge: Edge, version: str, spoken: bool) -> None:
-    # The lowest security level: the refusal is to be the server's, not this client's.
+    # At the lowest security level this client refuses nothing, so a refusal is the server's.
     command = ["openssl", "s_client", "-connect", f"{edge.address}:443", version, "-cipher", "ALL:@SECLEVEL=0"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     assert (done.returncode == 0) is spoken, done.stderr.decode()
 
 
 @pytest.mark.parametrize("tls", [True, False])
-def test_a_challenge_is_served_before_any_proxying(cluster: Cluster, edge: Edge, tls: bool) -> None:
+def test_a_challenge_is_served_before_any_proxying(cluster: DeployedCluster, edge: Edge, tls: bool) -> None:
     path = "/var/www/acme/.well-known/acme-challenge/token"
     cluster.on("lb1", f"echo proof > {path}")
     try:
@@ -80,7 +80,7 @@ def test_a_challenge_is_served_before_any_proxying(cluster: Cluster, edge: Edge,
 @pytest.mark.parametrize(
     "path", ["/internal/playback", "//internal/playback", "/bigbluebutton/../%69nternal/playback", "/internal"]
 )
-def test_what_is_internal_does_not_exist_outside(edge: Edge, path: str) -> None:
+def test_internal_paths_do_not_exist_outside(edge: Edge, path: str) -> None:
     assert edge.get(path).status == 404
 
 
@@ -99,21 +99,21 @@ def test_old_addresses_of_recordings_still_lead_to_them(edge: Edge, old: str) ->
     assert edge.get(f"/playback/presentation/{old}?meetingId=//elsewhere.example").status == 404
 
 
-def test_pages_may_stand_in_an_lms_and_tell_it_little(edge: Edge) -> None:
+def test_an_lms_may_frame_pages_and_learns_little_from_them(edge: Edge) -> None:
     headers = edge.get("/bigbluebutton/api").headers
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["X-Frame-Options"] is None
     assert "frame-ancestors" in headers["Content-Security-Policy"]
 
 
-def test_no_log_holds_a_query(cluster: Cluster, edge: Edge) -> None:
+def test_no_log_holds_a_query(cluster: DeployedCluster, edge: Edge) -> None:
     edge.get("/bigbluebutton/api/getMeetings?checksum=never-in-a-log")
     logs = cluster.on("lb1", "cat /var/log/nginx/access.log /var/log/nginx/error.log")
     assert "/bigbluebutton/api/getMeetings" in logs
     assert "never-in-a-log" not in logs
 
 
-def test_without_the_balancer_a_call_gets_bbbs_failure(cluster: Cluster, edge: Edge) -> None:
+def test_without_the_balancer_a_call_gets_bbbs_failure(cluster: DeployedCluster, edge: Edge) -> None:
     cluster.on("lb1", "systemctl stop balancer-web.socket balancer-web.service")
     try:
         response = edge.get("/bigbluebutton/api/getMeetings")
@@ -124,7 +124,7 @@ def test_without_the_balancer_a_call_gets_bbbs_failure(cluster: Cluster, edge: E
         cluster.on("lb1", "systemctl start balancer-web.socket balancer-web.service")
 
 
-def test_the_recordings_nginx_is_a_service_of_its_own(cluster: Cluster) -> None:
+def test_the_recordings_nginx_is_a_service_of_its_own(cluster: DeployedCluster) -> None:
     shown = cluster.on("lb1", "systemctl show nginx-recordings.service --property=ActiveState,User,NoNewPrivileges")
     assert sorted(shown.split()) == ["ActiveState=active", "NoNewPrivileges=yes", "User=www-data"]
     ready = json.loads(cluster.on("lb1", "balancer database check --format json"))

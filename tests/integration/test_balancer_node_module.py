@@ -19,10 +19,10 @@ BIN = Path(sys.executable).parent
 
 @dataclass
 class Site:
-    """A sandbox, whose balancer the module is let loose on."""
+    """A sandbox, whose balancer the module manages."""
 
     sandbox: RunningSandbox
-    entering: Path
+    awaiting: Path
 
     def __post_init__(self) -> None:
         self.state = self.sandbox.state()
@@ -40,8 +40,8 @@ class Site:
         return node
 
     def module(self, *options: str, **arguments: Any) -> dict[str, Any]:
-        """Run the module as a play would; gives its result, with everything that was printed as ``printed``."""
-        given = {"command": str(BIN / "balancer"), "entering_directory": str(self.entering), **arguments}
+        """Run the module as a play does; return its result, with all output as ``printed``."""
+        given = {"command": str(BIN / "balancer"), "awaiting_directory": str(self.awaiting), **arguments}
         command = [str(BIN / "ansible"), "localhost", "-i", "localhost,", "-c", "local", "-m", "balancer_node"]
         command += ["-e", f"ansible_python_interpreter={sys.executable}", "-a", json.dumps(given), *options]
         done = subprocess.run(command, env=self.environment, cwd=PROJECT, check=False, capture_output=True, text=True)
@@ -56,13 +56,13 @@ class Site:
 
 @pytest.fixture
 def site(sandboxes: Callable[..., RunningSandbox], tmp_path: Path) -> Site:
-    """One simulated node that the balancer does not know yet."""
-    made = Site(sandboxes("--nodes", "1", "--poll-interval", "0.5"), tmp_path / "entering")
+    """One simulated node that is not registered yet."""
+    made = Site(sandboxes("--nodes", "1", "--poll-interval", "0.5"), tmp_path / "awaiting")
     made.balancer("node", "remove", made.first["name"], "--force")
     return made
 
 
-def test_a_node_comes_in_disabled_and_is_admitted_once_it_is_online(site: Site) -> None:
+def test_a_new_node_is_disabled_and_admitted_once_it_is_online(site: Site) -> None:
     planned = site.register("--check")
     assert (planned["changed"], site.balancer("node", "list")["nodes"]) == (True, [])
 
@@ -81,7 +81,7 @@ def test_a_node_comes_in_disabled_and_is_admitted_once_it_is_online(site: Site) 
     assert site.first["admin_state"] == "disabled", "what an operator disabled stays so"
 
 
-def test_limits_are_declared_and_taken_away(site: Site) -> None:
+def test_limits_are_set_and_removed(site: Site) -> None:
     assert site.register(soft_users=200, hard_meetings=30)["changed"]
     limits = {"soft_meetings": None, "hard_meetings": 30, "soft_users": 200, "hard_users": None}
     assert site.first["limits"] == limits
@@ -91,7 +91,7 @@ def test_limits_are_declared_and_taken_away(site: Site) -> None:
     assert site.register(soft_users=10, hard_users=5)["failed"]
 
 
-def test_tags_are_declared_and_taken_away(site: Site) -> None:
+def test_tags_are_set_and_removed(site: Site) -> None:
     assert site.register(tags=["big", "exam"])["changed"]
     assert site.first["tags"] == ["big", "exam"]
     assert not site.register()["changed"]
@@ -100,14 +100,14 @@ def test_tags_are_declared_and_taken_away(site: Site) -> None:
     assert not site.register(tags=[])["changed"]
 
 
-def test_a_node_that_stays_away_stays_disabled_and_is_taken_up_again(site: Site) -> None:
+def test_an_unreachable_node_stays_disabled_until_a_later_run(site: Site) -> None:
     site.register(url="http://127.0.0.1:9/bigbluebutton/api")
     refused = site.module(name="new", state="admitted", online_timeout=1)
     assert refused["failed"]
     assert "node new stays disabled" in refused["msg"]
     assert site.first["admin_state"] == "disabled"
 
-    assert site.register()["changed"], "the address is mended in place"
+    assert site.register()["changed"], "the address is corrected"
     assert site.module(name="new", state="admitted", online_timeout=30)["changed"]
     assert site.first["admin_state"] == "enabled"
 
@@ -123,8 +123,8 @@ def test_a_secret_is_never_shown(site: Site) -> None:
         assert "another-secret-of-the-node" not in result["printed"]
 
 
-def test_what_the_command_refuses_is_said_in_its_words(site: Site) -> None:
-    assert "does not know node" in site.module(name="nobody", state="draining")["msg"]
+def test_the_commands_message_is_reported(site: Site) -> None:
+    assert "is not registered with the balancer" in site.module(name="nobody", state="draining")["msg"]
     refused = site.register(url="not a url")
     assert refused["failed"]
     assert "Traceback" not in refused["msg"]

@@ -18,7 +18,7 @@ def test_the_edge_is_trusted_under_no_other_name(paper_lab: Lab) -> None:
     assert "Hostname mismatch" in _verdict(paper_lab, certificates.of_edge(paper_lab), "bbb1.paper.test")
 
 
-def test_a_nodes_certificate_stays_the_same_until_it_is_issued_anew(paper_lab: Lab) -> None:
+def test_a_nodes_certificate_stays_the_same_until_it_is_reissued(paper_lab: Lab) -> None:
     pair = certificates.of_node(paper_lab, "bbb1")
     first = pair.certificate.read_text()
     assert certificates.of_node(paper_lab, "bbb1").certificate.read_text() == first
@@ -53,7 +53,7 @@ def test_openssl_accepts_the_chain_also_strictly(paper_lab: Lab, strict: bool) -
 
 
 def _verdict(lab: Lab, pair: Pair, name: str) -> str:
-    """What a client that trusts the lab's CA makes of a server with this pair: `trusted`, or why not."""
+    """The verdict of a client that trusts the lab's CA about a server with this pair: `trusted` or the error."""
     server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_context.load_cert_chain(pair.certificate, pair.key)
     client_context = ssl.create_default_context(cafile=str(certificates.authority(lab).certificate))

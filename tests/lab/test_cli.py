@@ -4,7 +4,7 @@ import os
 import pytest
 from click.testing import CliRunner
 
-from lab import cli, kernel, network
+from lab import cli, machines, network
 from lab.state import Lab
 
 
@@ -18,7 +18,7 @@ def _as_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
 
 
-def test_without_root_it_says_what_it_needs_it_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_root_the_error_says_why_root_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert _invoke("status") == (1, "Error: the lab boots hosts and makes a bridge: run it as root\n")
 
@@ -29,7 +29,7 @@ def test_status_of_a_lab_that_is_not_up_is_no_error() -> None:
     assert json.loads(output) == {"version": 1, "lab": "neverup", "subnet": None, "share": None, "hosts": []}
 
 
-def test_status_tells_the_way_of_sharing_and_what_is_stopped(paper_lab: Lab) -> None:
+def test_status_shows_how_the_tree_is_shared_and_which_hosts_are_stopped(paper_lab: Lab) -> None:
     code, output = _invoke("status", "--format", "json")
     found = json.loads(output)
     assert code == 0
@@ -48,13 +48,13 @@ def test_an_unknown_host_is_refused_before_anything_is_made(paper_lab: Lab) -> N
 
 
 def test_a_lab_without_nfs_is_not_turned_into_one_with(paper_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "has_nfs", lambda: False)
+    monkeypatch.setattr(machines, "why_no_nfs", lambda: None)
     code, output = _invoke("up", "--nfs")
     assert code == 1
     assert "lab paper is up without NFS; take it down" in output
 
 
-def test_an_unknown_fault_is_refused_with_those_there_are(paper_lab: Lab) -> None:
+def test_an_unknown_fault_is_refused(paper_lab: Lab) -> None:
     code, output = _invoke("break", "gravity")
     assert code == 1
     assert "no fault is called 'gravity'" in output

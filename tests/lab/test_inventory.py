@@ -13,9 +13,9 @@ from lab.topology import Topology
 
 
 @pytest.fixture
-def seen(paper_lab: Lab, described: Topology) -> dict[str, Any]:
-    """The default lab's inventory as Ansible itself understands it."""
-    return _listed(paper_lab, described)
+def seen(paper_lab: Lab, default_topology: Topology) -> dict[str, Any]:
+    """The default lab's inventory, as Ansible reads it."""
+    return _listed(paper_lab, default_topology)
 
 
 def test_groups_are_those_of_the_example(seen: dict[str, Any]) -> None:
@@ -46,15 +46,15 @@ def test_hosts_are_reached_by_address_with_the_labs_key_and_known_host_keys(
     assert known.count("ssh-ed25519") == len(paper_lab.hosts)
 
 
-def test_a_bind_mounted_share_is_said_to_the_roles(seen: dict[str, Any]) -> None:
+def test_the_roles_get_variables_for_a_bind_mounted_share(seen: dict[str, Any]) -> None:
     variables = seen["_meta"]["hostvars"]
     assert variables["storage1"]["nfs_server_type"] == "none"
     assert variables["lb1"]["nfs_client_source_type"] == "bind"
     assert "bbb_node_transport" not in variables["bbb1"]
 
 
-def test_with_nfs_the_roles_do_all_of_it(paper_lab_with_nfs: Lab, described: Topology) -> None:
-    variables = _listed(paper_lab_with_nfs, described)["_meta"]["hostvars"]
+def test_with_nfs_the_roles_do_all_of_it(paper_lab_with_nfs: Lab, default_topology: Topology) -> None:
+    variables = _listed(paper_lab_with_nfs, default_topology)["_meta"]["hostvars"]
     assert "nfs_server_type" not in variables["storage1"]
     assert "nfs_client_source_type" not in variables["lb1"]
     assert variables["storage1"]["nfs_server_spool_hosts"] == ["bbb1"]
@@ -69,17 +69,17 @@ def test_the_values_an_operator_changes_are_the_labs(seen: dict[str, Any], paper
     assert variables["base_node_ca_certificate"] == (paper_lab.directory / "ca.pem").read_text()
 
 
-def test_writing_it_again_keeps_the_vault_and_its_password(paper_lab: Lab, described: Topology) -> None:
-    inventory.write(paper_lab, described)
+def test_writing_it_again_keeps_the_vault_and_its_password(paper_lab: Lab, default_topology: Topology) -> None:
+    inventory.write(paper_lab, default_topology)
     password = inventory.vault_password_file(paper_lab).read_text()
     inventory.vault_file(paper_lab).write_text("made by the first deployment")
-    inventory.write(paper_lab, described)
+    inventory.write(paper_lab, default_topology)
     assert inventory.vault_file(paper_lab).read_text() == "made by the first deployment"
     assert inventory.vault_password_file(paper_lab).read_text() == password
 
 
-def _listed(lab: Lab, described: Topology) -> dict[str, Any]:
-    inventory.write(lab, described)
+def _listed(lab: Lab, default_topology: Topology) -> dict[str, Any]:
+    inventory.write(lab, default_topology)
     program = Path(sys.executable).with_name("ansible-inventory")
     listed = subprocess.run(
         [program, "--list", "-i", inventory.directory(lab)], capture_output=True, text=True, check=True

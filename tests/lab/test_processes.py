@@ -16,7 +16,7 @@ def test_a_runner_is_found_by_the_directory_it_was_started_from(tmp_path: Path) 
         assert processes.runners(tmp_path / "host1") == [pid]
 
 
-def test_a_host_whose_name_begins_alike_is_another(tmp_path: Path) -> None:
+def test_a_host_whose_name_has_the_same_prefix_is_another_host(tmp_path: Path) -> None:
     with _runner(tmp_path / "host10"):
         assert processes.runners(tmp_path / "host1") == []
 
@@ -40,7 +40,7 @@ def test_signals_reach_the_processes_and_gone_ones_do_no_harm(tmp_path: Path) ->
 
 @contextmanager
 def _runner(directory: Path, name: str = "systemd-nspawn", root: Path = Path("/")) -> Iterator[int]:
-    """A process that looks like one that runs a host, with a root directory."""
+    """A process with the command line of one that runs a host, and with a root directory."""
     code = f"import os, sys; os.chroot('{root}'); print('here', flush=True); sys.stdin.read()"
     arguments = [name, "-c", code if root != Path("/") else code.replace(f"os.chroot('{root}'); ", "")]
     arguments.append(f"--directory={directory}/root")
@@ -56,12 +56,12 @@ def _runner(directory: Path, name: str = "systemd-nspawn", root: Path = Path("/"
 
 
 @pytest.mark.lab
-def test_what_a_killed_build_left_is_ended_and_removed(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_build_are_ended_and_removed(tmp_path: Path) -> None:
     draft, below = tmp_path / ".base.draft", tmp_path / "below"
     for path in (draft, below / "bin", *(tmp_path / f".base.draft.{part}" for part in ("root", "work"))):
         path.mkdir(parents=True)
     image.mount(tmp_path / ".base.draft.root", draft, tmp_path / ".base.draft.work", [below])
-    # Something that was sent into the file system and did not end with who sent it.
+    # A process that was started in the file system and outlived its parent.
     with _runner(tmp_path / "nothing", name="builder", root=tmp_path / ".base.draft.root") as pid:
         assert processes.rooted(tmp_path / ".base.draft.root") == [pid]
         image.discard_draft(draft)

@@ -1,4 +1,4 @@
-"""A lab whose `up` was killed half-way can be taken down, and leaves nothing."""
+"""A lab whose `up` was killed can be taken down, and leaves nothing behind."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from lab import network, processes
 from lab.command import wait_until
-from tests.lab.real import RealLab, kill
+from tests.lab.real_lab import RealLab, kill
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 

@@ -1,4 +1,4 @@
-"""A small lab, brought up for real; its tests build on one another as little as hosts do."""
+"""A small real lab, shared by tests that do not depend on each other."""
 
 import json
 import time
@@ -9,7 +9,7 @@ import pytest
 from lab import machines, network, ssh, state
 from lab.errors import LabError
 from lab.state import Host, Lab
-from tests.lab.real import RealLab
+from tests.lab.real_lab import RealLab
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -36,9 +36,9 @@ def test_every_host_has_booted_without_a_failed_unit(real: RealLab) -> None:
     assert {host: real.on(host, "systemctl is-system-running") for host in HOSTS} == dict.fromkeys(HOSTS, "running")
 
 
-def test_ansible_reaches_and_governs_every_host(real: RealLab) -> None:
-    said = real.ansible("all", "--become", "-m", "ansible.builtin.command", "-a", "id --user --name", "--one-line")
-    assert said.count("(stdout) root") == len(HOSTS)
+def test_ansible_reaches_every_host_and_becomes_root(real: RealLab) -> None:
+    output = real.ansible("all", "--become", "-m", "ansible.builtin.command", "-a", "id --user --name", "--one-line")
+    assert output.count("(stdout) root") == len(HOSTS)
 
 
 def test_no_two_hosts_share_an_identity(real: RealLab) -> None:
@@ -50,7 +50,7 @@ def test_only_the_known_host_key_exists(real: RealLab) -> None:
     assert real.on("bbb1", "ls /etc/ssh/ssh_host_*_key") == "/etc/ssh/ssh_host_ed25519_key"
 
 
-def test_a_host_with_another_key_is_not_talked_to(real: RealLab, lab: Lab) -> None:
+def test_a_host_with_another_key_is_not_trusted(real: RealLab, lab: Lab) -> None:
     known = ssh.known_hosts_file(lab)
     former = known.read_text()
     storage, balancer = (line.split()[2] for line in former.splitlines()[:2])
@@ -63,8 +63,8 @@ def test_a_host_with_another_key_is_not_talked_to(real: RealLab, lab: Lab) -> No
 
 
 def test_a_command_keeps_its_exit_status_and_output(real: RealLab) -> None:
-    with pytest.raises(AssertionError, match="told so"):
-        real("run", "bbb1", "--", "echo told so; exit 3")
+    with pytest.raises(AssertionError, match="as printed"):
+        real("run", "bbb1", "--", "echo as printed; exit 3")
 
 
 def test_nodes_answer_under_certificates_that_the_other_hosts_trust(real: RealLab) -> None:
@@ -79,8 +79,8 @@ def test_a_node_has_the_secret_that_the_acceptance_suite_knows(real: RealLab) ->
 
 def test_packages_are_really_installed_from_what_the_image_downloaded(real: RealLab) -> None:
     assert real.on("storage1", "dpkg-query -W -f '${Status}' rsync 2>&1 || true").startswith("dpkg-query: no packages")
-    said = real.on("storage1", "apt-get install --yes --no-install-recommends --no-download rsync 2>&1")
-    assert "Setting up rsync" in said
+    output = real.on("storage1", "apt-get install --yes --no-install-recommends --no-download rsync 2>&1")
+    assert "Setting up rsync" in output
 
 
 def test_the_mirror_is_reached_through_the_masquerade(real: RealLab) -> None:
@@ -125,7 +125,7 @@ def test_hosts_do_not_share_control_groups(real: RealLab) -> None:
     real.on("bbb1", "systemctl start nginx")
 
 
-def test_a_cut_parts_two_hosts_and_no_other_pair(real: RealLab, lab: Lab) -> None:
+def test_a_cut_separates_two_hosts_and_no_other_pair(real: RealLab, lab: Lab) -> None:
     ping = "ping -c1 -W2 {} >/dev/null && echo reached || echo cut"
     network.cut(lab, lab.host("lb1"), lab.host("bbb1"))
     try:
@@ -137,7 +137,7 @@ def test_a_cut_parts_two_hosts_and_no_other_pair(real: RealLab, lab: Lab) -> Non
     assert real.on("lb1", ping.format("bbb1")) == "reached"
 
 
-def test_a_new_host_is_known_to_those_that_were_there(real: RealLab) -> None:
+def test_existing_hosts_know_a_new_host(real: RealLab) -> None:
     real("up", "db1")
     assert real.on("bbb1", "getent hosts db1").split()[1] == "db1.testhosts.test"
     inventory = json.loads(real.ansible("db1", "-m", "ansible.builtin.ping", "--one-line").partition("=> ")[2])

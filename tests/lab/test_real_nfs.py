@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab import kernel, state, uml
-from tests.lab.real import RealLab
+from tests.lab.real_lab import RealLab
 
 pytestmark = [pytest.mark.lab, pytest.mark.nfs, pytest.mark.slow]
 

@@ -8,17 +8,17 @@ from lab.state import Lab
 from lab.topology import Topology
 
 
-def test_hosts_keep_their_addresses_when_others_join(paper_lab: Lab, described: Topology) -> None:
+def test_hosts_keep_their_addresses_when_others_join(paper_lab: Lab, default_topology: Topology) -> None:
     before = {host.name: host.address for host in paper_lab.hosts}
-    after = {host.name: host.address for host in paper_lab.with_hosts(["db1", "bbb4"], described).hosts}
+    after = {host.name: host.address for host in paper_lab.with_hosts(["db1", "bbb4"], default_topology).hosts}
     assert before.items() < after.items()
     assert len(set(after.values())) == len(after) == 7
 
 
-def test_a_full_subnet_is_an_error_that_names_it(described: Topology) -> None:
+def test_a_full_subnet_is_an_error_that_names_it(default_topology: Topology) -> None:
     lab = Lab("small", "small.test", "bbb", "10.99.0.0/28")
     with pytest.raises(LabError, match=r"10\.99\.0\.0/28 of lab small is full"):
-        lab.with_hosts([f"bbb{number}" for number in range(1, 9)], described)
+        lab.with_hosts([f"bbb{number}" for number in range(1, 9)], default_topology)
 
 
 def test_a_lab_is_read_back_as_it_was_saved(paper_lab: Lab) -> None:
@@ -36,7 +36,7 @@ def test_a_damaged_description_says_how_to_get_rid_of_it(paper_lab: Lab) -> None
         state.load(paper_lab.name)
 
 
-def test_an_unknown_host_is_refused_with_those_there_are(paper_lab: Lab) -> None:
+def test_an_unknown_host_is_refused_with_the_known_ones(paper_lab: Lab) -> None:
     with pytest.raises(LabError, match="has no host 'bbb9'; it has storage1, db1, lb1, bbb1, bbb2, bbb3"):
         paper_lab.host("bbb9")
 

@@ -1,4 +1,4 @@
-"""Real hosts for the roles, and a way to run playbooks on them."""
+"""Real hosts for the roles, and functions to run playbooks on them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from testinfra.host import Host
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
-#: The stages whose roles these tests are about.
+#: The stages that these tests run.
 STAGES = ("secrets", "storage", "database", "cache")
 VAULT_PASSWORD = "a vault password for tests"
-#: What a lab without kernel NFS and without 20 GB of disk needs to be told.
+#: Settings for a lab without kernel NFS and without 20 GB of disk.
 LAB_SETTINGS: dict[str, Any] = {
     "nfs_client_source_type": "bind",
     "nfs_server_type": "none",
@@ -36,7 +36,7 @@ LAB_SETTINGS: dict[str, Any] = {
 
 @dataclass
 class Run:
-    """What one run of ansible-playbook said."""
+    """The result of one run of ansible-playbook."""
 
     status: int
     output: str
@@ -44,25 +44,25 @@ class Run:
 
     @property
     def changed(self) -> dict[str, int]:
-        """Changed tasks, by host; hosts without any are left out."""
+        """Number of changed tasks by host, without hosts that have none."""
         return {host: counts["changed"] for host, counts in self.stats.items() if counts["changed"]}
 
 
 @dataclass
 class Fleet:
-    """An inventory folder, and ansible-playbook on it."""
+    """An inventory directory, and runs of ansible-playbook with it."""
 
     inventory: Path
-    #: What a person saw of the first run, where it was asked for everything.
+    #: Verbose output of the runs, with diffs.
     shown: str = ""
 
     @property
     def vault_file(self) -> Path:
-        """Where the generated secrets are."""
+        """The file with the generated secrets."""
         return self.inventory / "group_vars" / "all" / "vault.yml"
 
     def settings(self, **values: Any) -> None:
-        """Set variables of every host; they replace those of an earlier call."""
+        """Set variables for all hosts, in place of those of an earlier call."""
         path = self.inventory / "group_vars" / "all" / "zz_test.yml"
         path.write_text(yaml.safe_dump(values))
 
@@ -71,7 +71,7 @@ class Fleet:
         return yaml.safe_load(vault().decrypt(self.vault_file.read_bytes())) or {}
 
     def run(self, *stages: str, options: tuple[str, ...] = (), machine: bool = True) -> Run:
-        """Run stages. With ``machine`` the answer has counts, else it is what a person would see."""
+        """Run stages. With ``machine`` the result has counts, otherwise the output is the default one."""
         imports = [{"import_playbook": str(ROOT / "playbooks" / f"{stage}.yml")} for stage in stages]
         playbook = self.inventory.parent / "stages.yml"
         playbook.write_text(yaml.safe_dump(imports))
@@ -94,24 +94,24 @@ class Fleet:
 
 
 def vault() -> VaultLib:
-    """Opens and makes vault files with the tests' password."""
+    """Encrypts and decrypts vault files with the tests' password."""
     return VaultLib([("default", VaultSecret(VAULT_PASSWORD.encode()))])
 
 
 def copy_of_the_example(directory: Path) -> Fleet:
-    """The example inventory as an operator copies it."""
+    """The example inventory, copied as by an operator."""
     shutil.copytree(ROOT / "inventory.example", directory / "inventory")
     return Fleet(directory / "inventory")
 
 
 @dataclass
 class LabFleet(Fleet):
-    """The same on real hosts."""
+    """A fleet on real hosts."""
 
     lab: str = ""
 
     def host(self, name: str) -> Host:
-        """A host as testinfra sees it, as root."""
+        """A testinfra host, as root."""
         all_hosts = yaml.safe_load((self.inventory / "hosts.yml").read_text())["all"]
         return testinfra.get_host(
             f"ssh://{all_hosts['vars']['ansible_user']}@{all_hosts['hosts'][name]['ansible_host']}",
@@ -126,7 +126,7 @@ class LabFleet(Fleet):
 
 
 def lab_command(lab: str, *words: str) -> None:
-    """Run ``python -m lab``; its output is shown where it fails."""
+    """Run ``python -m lab``; its output is shown if it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "lab", *words],
         cwd=ROOT,
@@ -140,15 +140,15 @@ def lab_command(lab: str, *words: str) -> None:
 
 
 def lab_fleet(lab: str, directory: Path) -> Iterator[LabFleet]:
-    """Bring three fresh hosts up, yield them with an inventory of the lab, and take them down."""
+    """Start three fresh hosts, yield them with an inventory of the lab, and stop them."""
     lab_command(lab, "down")
     try:
-        yield _brought_up(lab, directory)
+        yield _started(lab, directory)
     finally:
         lab_command(lab, "down")
 
 
-def _brought_up(lab: str, directory: Path) -> LabFleet:
+def _started(lab: str, directory: Path) -> LabFleet:
     lab_command(lab, "up", "storage1", "db1", "lb1")
     fleet = LabFleet(copy_of_the_example(directory).inventory, lab=lab)
     shutil.copy(Path("/var/lib/bbb-fleet-lab") / lab / "inventory" / "hosts.yml", fleet.inventory / "hosts.yml")
@@ -158,5 +158,5 @@ def _brought_up(lab: str, directory: Path) -> LabFleet:
 
 @pytest.fixture
 def example(tmp_path: Path) -> Fleet:
-    """The example inventory, for what needs no host."""
+    """The example inventory, for tests without hosts."""
     return copy_of_the_example(tmp_path)

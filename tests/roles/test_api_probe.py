@@ -1,4 +1,4 @@
-"""What the probe of nodes says of a simulated node, sound and in trouble."""
+"""bbb_api_probe on simulated nodes, with and without problems."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ async def started(**settings: Any) -> NodeServer:
 
 @pytest.fixture
 async def node() -> AsyncIterator[NodeServer]:
-    """A sound node."""
+    """A node without problems."""
     server = await started()
     yield server
     await server.stop()
 
 
 async def probe(port: int, secret: str = SECRET, path: str = "/bigbluebutton/api") -> dict[str, Any]:
-    """What the module finds, asked from a thread as it waits for answers."""
+    """The module's result. It runs in a thread because it blocks."""
     asked = bbb_api_probe.Node(f"http://127.0.0.1:{port}{path}", "", 5.0)
     return dict(await asyncio.to_thread(bbb_api_probe.probe, asked, secret))
 
 
-async def test_a_sound_node_takes_every_digest(node: NodeServer) -> None:
+async def test_a_node_accepts_every_checksum_algorithm(node: NodeServer) -> None:
     found = await probe(node.port)
     assert (found["problem"], found["algorithms"]) == ("", ["sha1", "sha256", "sha384", "sha512"])
     assert found["version"] == "2.0"
     assert abs(found["clock_offset"]) < 2
 
 
-async def test_the_digests_of_a_node_that_dropped_some_are_found() -> None:
+async def test_the_algorithms_that_a_node_accepts_are_found() -> None:
     server = await started(algorithms=("sha256", "sha512"))
     try:
         assert (await probe(server.port))["algorithms"] == ["sha256", "sha512"]
@@ -61,21 +61,21 @@ async def test_the_digests_of_a_node_that_dropped_some_are_found() -> None:
         await server.stop()
 
 
-async def test_another_secret_is_told(node: NodeServer) -> None:
+async def test_a_wrong_secret_is_reported(node: NodeServer) -> None:
     assert (await probe(node.port, secret="not-the-secret"))["problem"] == "checksum"
 
 
-async def test_a_path_that_is_no_api_is_told(node: NodeServer) -> None:
+async def test_a_wrong_path_is_reported(node: NodeServer) -> None:
     assert (await probe(node.port, path="/elsewhere"))["problem"] in ("http", "xml")
 
 
-async def test_a_node_that_is_not_there_is_told() -> None:
+async def test_a_missing_node_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     assert (await probe(port))["problem"] == "connect"
 
 
-async def test_a_name_that_does_not_resolve_is_told() -> None:
+async def test_an_unknown_name_is_reported() -> None:
     asked = bbb_api_probe.Node("https://nowhere.invalid/bigbluebutton/api", "", 5.0)
     assert (await asyncio.to_thread(bbb_api_probe.probe, asked, SECRET))["problem"] == "dns"
 
@@ -89,7 +89,7 @@ async def test_a_name_that_does_not_resolve_is_told() -> None:
         (200, b'<!DOCTYPE x [<!ENTITY a "b">]><response/>', "xml"),
     ],
 )
-def test_an_answer_of_another_kind_is_told(status: int, body: bytes, problem: str) -> None:
+def test_an_unexpected_answer_is_reported(status: int, body: bytes, problem: str) -> None:
     with pytest.raises(bbb_api_probe.ProbeError) as raised:
         bbb_api_probe.parse(status, body)
     assert raised.value.args[0] == problem

@@ -1,4 +1,4 @@
-"""The edge's role refuses a certificate that is missing or of no use, and names the variable and the remedy."""
+"""The role nginx refuses a missing or unusable certificate, and names the variable and the remedy."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ PLAY = {
 
 
 def preflight(directory: Path, *, balancer: dict[str, object] | None = None, **settings: object) -> tuple[int, str]:
-    """Run the role's preflight on this machine; its status, and what a person sees as one line.
+    """Run the role's preflight on this machine; return its status and its output as one line.
 
-    balancer: what the inventory sets for the balancer's host.
+    balancer: variables of the balancer's host.
     """
     variables = {"nginx_server_name": NAME, "nginx_upstreams": ["lb1:8080"]} | settings
     playbook = directory / "preflight.yml"
@@ -49,7 +49,7 @@ def preflight(directory: Path, *, balancer: dict[str, object] | None = None, **s
 
 @pytest.fixture
 def pair(tmp_path: Path) -> dict[str, str]:
-    """A certificate of NAME and its key, as the role's variables name them."""
+    """A certificate for NAME and its key, as values of the role's variables."""
     files = {"nginx_certificate_file": str(tmp_path / "chain.pem"), "nginx_certificate_key_file": str(tmp_path / "key")}
     request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"]
     subject = ["-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}"]
@@ -58,17 +58,17 @@ def pair(tmp_path: Path) -> dict[str, str]:
     return files
 
 
-def test_a_certificate_of_its_name_is_taken(tmp_path: Path, pair: dict[str, str]) -> None:
+def test_a_certificate_of_its_name_is_accepted(tmp_path: Path, pair: dict[str, str]) -> None:
     status, said = preflight(tmp_path, **pair)
     assert status == 0, said
 
 
 @pytest.mark.parametrize("variable", ["nginx_certificate_file", "nginx_certificate_key_file"])
-def test_a_file_that_is_not_there_is_named(tmp_path: Path, pair: dict[str, str], variable: str) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path, pair: dict[str, str], variable: str) -> None:
     Path(pair[variable]).unlink()
     status, said = preflight(tmp_path, **pair)
     assert status != 0
-    assert f"{variable} names {pair[variable]}, which the controller does not have. Put the file there" in said
+    assert f"{variable} names {pair[variable]}, which does not exist on the controller. Put the file there" in said
     assert "Traceback" not in said
     assert "lookup" not in said
 
@@ -76,11 +76,11 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, pair: dict[str, str],
 def test_a_certificate_of_another_name_is_refused(tmp_path: Path, pair: dict[str, str]) -> None:
     status, said = preflight(tmp_path, **pair, nginx_server_name="other.example.org")
     assert status != 0
-    assert f"The certificate for other.example.org is of no use: it holds DNS:{NAME}" in said
+    assert f"The certificate for other.example.org cannot be used: it contains DNS:{NAME}" in said
 
 
 def move_validity(pair: dict[str, str], begin: timedelta, end: timedelta) -> None:
-    """Make the pair's certificate valid between these distances from now."""
+    """Make the pair's certificate valid from begin to end, relative to now."""
     key = serialization.load_pem_private_key(Path(pair["nginx_certificate_key_file"]).read_bytes(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     path = Path(pair["nginx_certificate_file"])
@@ -112,10 +112,10 @@ def test_a_certificate_that_is_not_valid_now_is_refused(
     move_validity(pair, timedelta(hours=begin), timedelta(hours=end))
     status, said = preflight(tmp_path, **pair)
     assert status != 0
-    assert f"The certificate for {NAME} is of no use" in said
+    assert f"The certificate for {NAME} cannot be used" in said
 
 
-def test_a_file_that_is_no_certificate_is_refused(tmp_path: Path, pair: dict[str, str]) -> None:
+def test_a_file_without_a_certificate_is_refused(tmp_path: Path, pair: dict[str, str]) -> None:
     Path(pair["nginx_certificate_file"]).write_text("no certificate")
     status, said = preflight(tmp_path, **pair)
     assert status != 0
@@ -123,10 +123,10 @@ def test_a_file_that_is_no_certificate_is_refused(tmp_path: Path, pair: dict[str
     assert "Traceback" not in said
 
 
-def test_no_certificate_at_all_is_refused(tmp_path: Path) -> None:
+def test_a_missing_certificate_is_refused(tmp_path: Path) -> None:
     status, said = preflight(tmp_path)
     assert status != 0
-    assert "Give the certificate once: nginx_certificate_file" in said
+    assert "Set either nginx_certificate_file (a file on the controller) or nginx_certificate" in said
 
 
 @pytest.mark.parametrize(
@@ -138,16 +138,16 @@ def test_no_certificate_at_all_is_refused(tmp_path: Path) -> None:
         ({}, {"nginx_proxy_read_timeout": "30s"}),
     ],
 )
-def test_limits_out_of_step_with_the_balancer_are_refused(
+def test_limits_that_do_not_fit_the_balancers_are_refused(
     tmp_path: Path, pair: dict[str, str], balancer: dict[str, object], edge: dict[str, object]
 ) -> None:
     status, said = preflight(tmp_path, balancer=balancer, **pair, **edge)
     assert status != 0
-    assert "set both to the same" in said
-    assert "twice balancer_create_timeout" in said
+    assert "set both to the same value" in said
+    assert "twice the sum of balancer_create_timeout and balancer_node_connect_timeout" in said
 
 
-def test_limits_that_were_changed_on_both_sides_are_taken(tmp_path: Path, pair: dict[str, str]) -> None:
+def test_limits_that_were_changed_on_both_sides_are_accepted(tmp_path: Path, pair: dict[str, str]) -> None:
     limits = {"nginx_body_limit_bytes": 200_000_000, "nginx_proxy_read_timeout": "90s"}
     balancer = {"balancer_body_limit_bytes": 200_000_000, "balancer_create_timeout": 40}
     status, said = preflight(tmp_path, balancer=balancer, **pair, **limits)

@@ -1,4 +1,4 @@
-"""Preflight stops before any host is asked, and names the host, the variable and the remedy."""
+"""Preflight stops before it connects to a host, and names the host, the variable and the remedy."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from tests.roles.conftest import Fleet
 
 
 def refusal(fleet: Fleet, **settings: Any) -> str:
-    """What preflight says to these settings, as one line; it must refuse them."""
+    """Preflight's output for these settings as one line; it must refuse them."""
     fleet.settings(**settings)
     run = fleet.run("preflight", machine=False)
     assert run.status != 0
-    # No host of the example exists: asking one would end in this word.
+    # No host of the example exists, so a connection would fail with this word.
     assert "UNREACHABLE" not in run.output
     return " ".join(run.output.split())
 
 
 def edit_hosts(fleet: Fleet, group: str, hosts: dict[str, Any]) -> None:
-    """Give a group other hosts."""
+    """Replace the hosts of a group."""
     path = fleet.inventory / "hosts.yml"
     content = yaml.safe_load(path.read_text())
     content["all"]["children"][group]["hosts"] = hosts
@@ -39,12 +39,12 @@ def test_a_malformed_inventory(example: Fleet) -> None:
 
 def test_a_single_node(example: Fleet) -> None:
     edit_hosts(example, "nodes", {"bbb1.example.org": {}})
-    assert "The group nodes holds only bbb1.example.org; a pool needs two nodes" in refusal(example)
+    assert "The group nodes contains only bbb1.example.org; a pool needs two nodes" in refusal(example)
 
 
 def test_two_databases(example: Fleet) -> None:
     edit_hosts(example, "database", {"db1.example.org": {}, "db2.example.org": {}})
-    assert "The group database holds db1.example.org, db2.example.org" in refusal(example)
+    assert "The group database contains db1.example.org, db2.example.org" in refusal(example)
 
 
 def test_a_node_that_balances(example: Fleet) -> None:
@@ -55,16 +55,16 @@ def test_a_node_that_balances(example: Fleet) -> None:
 def test_one_host_under_two_names(example: Fleet) -> None:
     twins = {name: {"ansible_host": "192.0.2.7"} for name in ("bbb1.example.org", "bbb2.example.org")}
     edit_hosts(example, "nodes", twins)
-    assert "bbb1.example.org and bbb2.example.org are one host (192.0.2.7)" in refusal(example)
+    assert "bbb1.example.org and bbb2.example.org are the same host (192.0.2.7)" in refusal(example)
 
 
 def test_a_misspelt_setting(example: Fleet) -> None:
     said = refusal(example, redis_maxmemroy="1gb")
-    assert "no role knows redis_maxmemroy" in said
+    assert "no role has a variable redis_maxmemroy" in said
     assert "db1.example.org" in said
 
 
-def test_settings_of_the_wrong_kind_are_all_named_at_once(example: Fleet) -> None:
+def test_all_settings_of_the_wrong_type_are_reported_at_once(example: Fleet) -> None:
     said = refusal(
         example,
         redis_port="many",
@@ -81,10 +81,14 @@ def test_settings_of_the_wrong_kind_are_all_named_at_once(example: Fleet) -> Non
         assert expected in said
 
 
-def test_mistakes_of_every_sort_are_told_at_once(example: Fleet) -> None:
+def test_all_kinds_of_mistakes_are_reported_at_once(example: Fleet) -> None:
     said = refusal(example, redis_maxmemroy="1gb", postgresql_port="many", redis_password="changeme-changeme-changeme")
     verdict = said[said.index("Nothing was changed.") :]
-    for expected in ("no role knows redis_maxmemroy", "postgresql_port", "redis_password holds a placeholder"):
+    for expected in (
+        "no role has a variable redis_maxmemroy",
+        "postgresql_port",
+        "redis_password contains a placeholder",
+    ):
         assert expected in verdict
 
 
@@ -96,8 +100,8 @@ def test_placeholder_secrets(example: Fleet) -> None:
         balancer_secrets=["pT5sD8fJ1gH3kL6zX9cV", "short"],
     )
     for variable in ("redis_password", "balancer_secrets"):
-        assert f"{variable} holds a placeholder or fewer than 16 characters" in said
-    assert "postgresql_password holds" not in said
+        assert f"{variable} contains a placeholder or fewer than 16 characters" in said
+    assert "postgresql_password contains" not in said
 
 
 def test_no_vault_password(example: Fleet) -> None:

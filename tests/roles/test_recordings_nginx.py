@@ -1,4 +1,4 @@
-"""The recordings' nginx with its real configuration; only the balancer's verdicts come from a stand-in."""
+"""nginx-recordings with its real configuration; only the balancer is replaced by a small server."""
 
 import http.client
 import json
@@ -40,13 +40,13 @@ pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is 
 
 @dataclass
 class Balancer:
-    """Answers as the balancer does, and remembers what it was asked."""
+    """Authorises as the balancer does, and stores the requested addresses."""
 
-    asked: list[str] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
     away: bool = False
 
     def verdict(self, uri: str) -> int:
-        self.asked.append(uri)
+        self.requested.append(uri)
         if self.away:
             return 503
         path = uri.partition("?")[0]
@@ -83,7 +83,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 @contextmanager
 def serving(**settings: str) -> Iterator[Recordings]:
-    """nginx as the role configures it with these settings, and the player that the role installs for them."""
+    """nginx and the player, as the role configures and installs them with these settings."""
     with tempfile.TemporaryDirectory(prefix="bbb-fleet-") as name:
         root, balancer = Path(name), Balancer()
         _render(root, settings)
@@ -108,7 +108,7 @@ def running() -> Iterator[Recordings]:
 
 @pytest.fixture
 def recordings(running: Recordings) -> Recordings:
-    running.balancer.asked.clear()
+    running.balancer.requested.clear()
     running.balancer.away = False
     return running
 
@@ -124,7 +124,7 @@ def _owner(root: Path) -> str:
 
 def _render(root: Path, settings: dict[str, str]) -> None:
     (root / "play.yml").write_text(PLAYBOOK.format(role=ROLE, root=root))
-    # The role makes it on a host, in /usr/share.
+    # On a host the role creates it in /usr/share.
     (root / "player").mkdir()
     variables = settings | {
         "ansible_python_interpreter": sys.executable,
@@ -150,7 +150,7 @@ def _handler(balancer: Balancer) -> type[BaseHTTPRequestHandler]:
             return "nginx"
 
         def log_message(self, format: str, *arguments: object) -> None:
-            """nginx's own log is enough."""
+            """Suppress it, because nginx logs too."""
 
     return Handler
 
@@ -167,25 +167,30 @@ def _handler(balancer: Balancer) -> type[BaseHTTPRequestHandler]:
         ("notes.pdf", "application/pdf"),
     ],
 )
-def test_every_kind_of_file_has_the_type_that_players_need(recordings: Recordings, name: str, kind: str) -> None:
+def test_every_file_has_the_type_that_players_need(recordings: Recordings, name: str, kind: str) -> None:
     recordings.write(f"published/presentation/{OPEN}/{name}")
     status, headers, body = recordings.get(f"/presentation/{OPEN}/{name}")
     assert (status, headers["content-type"], body) == (200, kind, b"0123456789")
 
 
-def test_a_part_of_a_film_is_served(recordings: Recordings) -> None:
+def test_a_range_of_a_video_is_served(recordings: Recordings) -> None:
     recordings.write(f"published/video/{OPEN}/video-0.m4v")
     status, headers, body = recordings.get(f"/playback/video/{OPEN}/video-0.m4v", Range="bytes=2-4")
     assert (status, headers["content-range"], body) == (206, "bytes 2-4/10", b"234")
 
 
 @pytest.mark.parametrize("prefix", ["/screenshare", "/recording/screenshare", "/playback/screenshare"])
-def test_every_address_that_bbb_gives_a_format_works(recordings: Recordings, prefix: str) -> None:
+def test_every_address_that_bbb_uses_for_a_format_works(recordings: Recordings, prefix: str) -> None:
     recordings.write(f"published/screenshare/{OPEN}/screenshare-0.webm")
     assert recordings.get(f"{prefix}/{OPEN}/screenshare-0.webm")[0] == 200
 
 
-def test_an_unpublished_recording_is_served_once_the_balancer_allows_it(recordings: Recordings) -> None:
+def test_a_format_with_a_hyphen_is_served(recordings: Recordings) -> None:
+    recordings.write(f"published/screen-share/{OPEN}/video.webm")
+    assert recordings.get(f"/playback/screen-share/{OPEN}/video.webm")[0] == 200
+
+
+def test_an_unpublished_recording_is_served_if_the_balancer_allows_it(recordings: Recordings) -> None:
     recordings.write(f"unpublished/notes/{OPEN}/notes.pdf", b"unpublished")
     assert recordings.get(f"/notes/{OPEN}/notes.pdf")[2] == b"unpublished"
     recordings.write(f"published/notes/{OPEN}/notes.pdf", b"published")
@@ -193,7 +198,7 @@ def test_an_unpublished_recording_is_served_once_the_balancer_allows_it(recordin
 
 
 @pytest.mark.parametrize(("record", "status"), [(HIDDEN, 404), (PROTECTED, 403)])
-def test_no_byte_without_the_balancers_word(recordings: Recordings, record: str, status: int) -> None:
+def test_no_byte_without_authorisation(recordings: Recordings, record: str, status: int) -> None:
     for tree in ("published", "unpublished"):
         recordings.write(f"{tree}/presentation/{record}/metadata.xml", b"secret bytes")
     for address in (f"/presentation/{record}/metadata.xml", f"/playback/presentation/2.3/{record}"):
@@ -202,7 +207,7 @@ def test_no_byte_without_the_balancers_word(recordings: Recordings, record: str,
         assert b"secret bytes" not in body
 
 
-def test_a_balancer_that_cannot_tell_is_no_permission(recordings: Recordings) -> None:
+def test_nothing_is_served_if_the_balancer_is_away(recordings: Recordings) -> None:
     recordings.write(f"published/presentation/{OPEN}/metadata.xml")
     recordings.balancer.away = True
     assert recordings.get(f"/presentation/{OPEN}/metadata.xml")[0] == 503
@@ -218,44 +223,44 @@ def test_a_balancer_that_cannot_tell_is_no_permission(recordings: Recordings) ->
         f"/presentation/{HIDDEN}/metadata.xml?x=/presentation/{OPEN}/",
     ],
 )
-def test_what_is_asked_is_what_would_be_served(recordings: Recordings, address: str) -> None:
+def test_the_authorised_address_is_the_one_that_is_served(recordings: Recordings, address: str) -> None:
     recordings.write(f"published/presentation/{HIDDEN}/metadata.xml", b"secret bytes")
     status, _, body = recordings.get(address)
     assert status == 404
     assert b"secret bytes" not in body
-    assert all(uri.startswith(f"/presentation/{HIDDEN}/") for uri in recordings.balancer.asked)
+    assert all(uri.startswith(f"/presentation/{HIDDEN}/") for uri in recordings.balancer.requested)
 
 
-def test_a_link_in_a_recording_leads_nowhere(recordings: Recordings) -> None:
+def test_a_symbolic_link_in_a_recording_is_not_followed(recordings: Recordings) -> None:
     target = recordings.write(f"published/presentation/{OPEN}/real.txt")
     (target.parent / "passwd").symlink_to("/etc/passwd")
     assert recordings.get(f"/presentation/{OPEN}/passwd")[0] == 404
 
 
 @pytest.mark.parametrize("address", ["/etc/passwd", "/spool/x.tar", "/published/presentation/", "/.bbb-fleet-share"])
-def test_nothing_else_of_the_share_is_served(recordings: Recordings, address: str) -> None:
+def test_other_files_of_the_share_are_not_served(recordings: Recordings, address: str) -> None:
     recordings.write("spool/x.tar")
     recordings.write(".bbb-fleet-share")
     assert recordings.get(address)[0] == 404
-    assert recordings.balancer.asked == []
+    assert recordings.balancer.requested == []
 
 
 @pytest.mark.parametrize(
     "address", [f"/playback/presentation/2.3/{OPEN}", f"/playback/video/{OPEN}/", f"/recording/screenshare/{OPEN}/"]
 )
-def test_the_plain_player_opens_for_what_may_be_seen(recordings: Recordings, address: str) -> None:
+def test_the_plain_player_opens_for_authorised_recordings(recordings: Recordings, address: str) -> None:
     status, headers, body = recordings.get(address)
     assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert b"/playback/plain/player.js" in body
 
 
-def test_the_players_own_parts_need_no_permission(recordings: Recordings) -> None:
+def test_the_players_own_files_need_no_authorisation(recordings: Recordings) -> None:
     status, headers, _ = recordings.get("/playback/plain/player.js")
     assert (status, headers["content-type"]) == (200, "application/javascript; charset=utf-8")
-    assert recordings.balancer.asked == []
+    assert recordings.balancer.requested == []
 
 
-#: What `npm run build` of bbb-playback leaves, in small, with the addresses that BBB's package builds it for.
+#: A small version of bbb-playback's `npm run build`, with the addresses that BBB's package uses.
 BUILD = {
     "index.html": (
         '<!doctype html><script defer src="/playback/presentation/2.3/static/js/main.8a1c.js"></script>'
@@ -266,8 +271,8 @@ BUILD = {
     "static/media/icons.3d2b.woff": "a font",
     "favicon.ico": "an icon",
 }
-#: What the player asks for, below /presentation/ID/ (bbb-playback, src/config.js).
-ASKED = [
+#: Files that the player requests below /presentation/ID/ (bbb-playback, src/config.js).
+REQUESTED = [
     "metadata.xml",
     "shapes.svg",
     "panzooms.xml",
@@ -283,36 +288,36 @@ ASKED = [
 ]
 
 
-@pytest.fixture(scope="module", params=["folder", "archive"])
+@pytest.fixture(scope="module", params=["directory", "archive"])
 def bbbs_player(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recordings]:
-    """nginx with BBB's own player, given as what was built or as a tar of it."""
+    """nginx with BBB's own player, from its build directory or a tar of it."""
     build = tmp_path_factory.mktemp("player") / "build"
     for name, content in BUILD.items():
         (build / name).parent.mkdir(parents=True, exist_ok=True)
         (build / name).write_text(content)
     packed = shutil.make_archive(str(build), "tar", build)
-    with serving(nginx_playback_archive=str(build) if request.param == "folder" else packed) as running:
+    with serving(nginx_playback_archive=str(build) if request.param == "directory" else packed) as running:
         yield running
 
 
-def test_bbbs_player_is_served_with_all_its_parts(bbbs_player: Recordings) -> None:
+def test_bbbs_player_is_served_with_all_its_files(bbbs_player: Recordings) -> None:
     for address in (f"/playback/presentation/2.3/{OPEN}", f"/playback/presentation/2.3/{OPEN}/?layout=swap"):
         status, headers, page = bbbs_player.get(address)
         assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
         assert page.decode() == BUILD["index.html"]
-    bbbs_player.balancer.asked.clear()
+    bbbs_player.balancer.requested.clear()
     for name, content in BUILD.items():
         status, _, body = bbbs_player.get(f"/playback/presentation/2.3/{name}")
         assert (status, body.decode()) == (200, content), name
-    assert bbbs_player.balancer.asked == []
+    assert bbbs_player.balancer.requested == []
 
 
-def test_bbbs_player_gets_every_file_that_it_asks_for(bbbs_player: Recordings) -> None:
-    for name in ASKED:
+def test_bbbs_player_gets_every_file_that_it_requests(bbbs_player: Recordings) -> None:
+    for name in REQUESTED:
         bbbs_player.write(f"published/presentation/{OPEN}/{name}", name.encode())
         status, _, body = bbbs_player.get(f"/presentation/{OPEN}/{name}")
         assert (status, body.decode()) == (200, name)
-    # It looks for the film that there is, and takes the sound alone where there is none.
+    # It looks for a video, and uses only the sound if there is none.
     bbbs_player.write(f"published/presentation/{OPEN}/video/webcams.webm")
     found = {
         name: bbbs_player.get(f"/presentation/{OPEN}/{name}", method="HEAD")[0]
@@ -322,7 +327,7 @@ def test_bbbs_player_gets_every_file_that_it_asks_for(bbbs_player: Recordings) -
 
 
 @pytest.mark.parametrize(("record", "status"), [(HIDDEN, 404), (PROTECTED, 403)])
-def test_bbbs_player_opens_for_what_may_be_seen_alone(bbbs_player: Recordings, record: str, status: int) -> None:
+def test_bbbs_player_opens_only_for_authorised_recordings(bbbs_player: Recordings, record: str, status: int) -> None:
     assert bbbs_player.get(f"/playback/presentation/2.3/{record}")[0] == status
 
 

@@ -1,4 +1,4 @@
-"""The first stage makes every secret once, and never shows one."""
+"""The first stage generates each secret once and never shows one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMES = {"base_ca_key", "base_ca_certificate", "postgresql_password", "redis_pas
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    """The example inventory after one run, which would have shown all there is to be seen."""
+    """The example inventory after one verbose run."""
     fleet = copy_of_the_example(tmp_path_factory.mktemp("first"))
     run = fleet.run("secrets", options=("-vvv", "--diff"), machine=False)
     assert run.status == 0, run.output
@@ -28,22 +28,22 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
 
 @pytest.fixture
 def completed(first: Fleet, tmp_path: Path) -> Fleet:
-    """A copy of it, to be changed."""
+    """A copy of it that a test may change."""
     shutil.copytree(first.inventory, tmp_path / "inventory")
     return Fleet(tmp_path / "inventory")
 
 
 def rewrite(fleet: Fleet, secrets: dict[str, Any]) -> None:
-    """Replace what the vault file holds."""
+    """Replace the contents of the vault file."""
     fleet.vault_file.write_bytes(vault().encrypt(yaml.safe_dump(secrets).encode()))
 
 
-def test_the_first_run_makes_all_of_them(first: Fleet) -> None:
-    made = first.secrets()
-    assert made.keys() == NAMES
+def test_the_first_run_generates_all_secrets(first: Fleet) -> None:
+    generated = first.secrets()
+    assert generated.keys() == NAMES
     assert first.vault_file.read_bytes().startswith(b"$ANSIBLE_VAULT;1.1;AES256")
     assert first.vault_file.stat().st_mode & 0o777 == 0o600
-    passwords = [made["postgresql_password"], made["redis_password"], *made["balancer_secrets"]]
+    passwords = [generated["postgresql_password"], generated["redis_password"], *generated["balancer_secrets"]]
     assert len(set(passwords)) == 3
     assert all(len(password) >= 32 and password.isalnum() for password in passwords)
 
@@ -62,7 +62,7 @@ def test_a_second_run_changes_nothing(completed: Fleet) -> None:
     assert completed.vault_file.read_bytes() == before
 
 
-def test_a_file_that_lost_one_gets_only_that_one(completed: Fleet) -> None:
+def test_only_a_missing_secret_is_generated(completed: Fleet) -> None:
     before = completed.secrets()
     rewrite(completed, {name: value for name, value in before.items() if name != "redis_password"} | {"mine": "kept"})
     assert completed.run("secrets").status == 0
@@ -71,17 +71,17 @@ def test_a_file_that_lost_one_gets_only_that_one(completed: Fleet) -> None:
     assert after == before | {"mine": "kept"}
 
 
-def test_one_that_the_operator_set_is_left_alone(example: Fleet) -> None:
+def test_a_secret_that_the_operator_set_is_not_generated(example: Fleet) -> None:
     example.settings(redis_password="Xk2hG7rWq9LmB4tZ0vNc")
     assert example.run("secrets").status == 0
     assert example.secrets().keys() == NAMES - {"redis_password"}
 
 
-def test_nothing_of_them_is_shown(first: Fleet) -> None:
-    made = first.secrets()
-    for secret in [made["postgresql_password"], made["redis_password"], *made["balancer_secrets"]]:
+def test_no_secret_is_shown(first: Fleet) -> None:
+    generated = first.secrets()
+    for secret in [generated["postgresql_password"], generated["redis_password"], *generated["balancer_secrets"]]:
         assert secret not in first.shown
-    assert made["base_ca_key"].splitlines()[1] not in first.shown
+    assert generated["base_ca_key"].splitlines()[1] not in first.shown
 
 
 def test_a_check_writes_nothing(example: Fleet) -> None:
@@ -93,11 +93,11 @@ def test_a_check_writes_nothing(example: Fleet) -> None:
     ("content", "message"),
     [
         (b"redis_password: plain text of the operator\n", "is not encrypted. Encrypt it with: ansible-vault encrypt"),
-        (vault().encrypt(b"[1, 2]"), "must hold variables"),
+        (vault().encrypt(b"[1, 2]"), "must contain variables"),
     ],
 )
-def test_a_file_that_is_not_ours_is_refused(example: Fleet, content: bytes, message: str) -> None:
-    # Ansible itself would read a file of this name before the stage begins.
+def test_another_file_is_refused(example: Fleet, content: bytes, message: str) -> None:
+    # Elsewhere, because Ansible reads the inventory's vault file before the stage begins.
     target = example.inventory.parent / "vault.yml"
     target.write_bytes(content)
     refused = example.run("secrets", options=("-e", f"secrets_file={target}"), machine=False)

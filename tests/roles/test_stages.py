@@ -1,4 +1,4 @@
-"""The stages of storage, database and cache on real hosts: what they promise, with defaults and with other settings."""
+"""The stages storage, database and cache keep their promises on real hosts, with defaults and with other settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.roles.conftest import LAB_SETTINGS, STAGES, LabFleet, lab_fleet
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
-#: A client of Redis in a few lines, as no client is installed on the balancer host yet.
+#: A small client of Redis, because none is installed on the balancer host yet.
 REDIS = """
 import socket, ssl, sys
 context = ssl.create_default_context(cafile="/etc/bbb-fleet/ca.pem")
@@ -31,7 +31,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabFleet]:
 
 @pytest.fixture(scope="module")
 def converged(fleet: LabFleet) -> LabFleet:
-    """The same after one run of the stages, which showed all there is to be seen."""
+    """The same hosts after a check and one verbose run of the stages."""
     fresh = fleet.run(*STAGES, options=("--check",))
     assert fresh.status == 0, fresh.output
     assert fresh.changed.keys() >= {"storage1", "db1", "lb1"}
@@ -41,14 +41,14 @@ def converged(fleet: LabFleet) -> LabFleet:
 
 
 def converge(fleet: LabFleet) -> None:
-    """Run the stages, and keep what a person saw who asked for everything."""
+    """Run the stages and store their verbose output."""
     done = fleet.run(*STAGES, options=("-vvv", "--diff"), machine=False)
     assert done.status == 0, done.output[-5000:]
     fleet.shown += done.output
 
 
 def redis(fleet: LabFleet, *lines: str, host: str = "db1", port: int = 6379) -> str:
-    """What Redis answers the balancer host."""
+    """Redis's replies to the balancer host."""
     script = REDIS.format(host=host, port=port)
     done = fleet.host("lb1").run("printf '%%b' %s | python3 -c %s", "\\n".join(lines), script)
     assert done.rc == 0, done.stderr
@@ -56,7 +56,7 @@ def redis(fleet: LabFleet, *lines: str, host: str = "db1", port: int = 6379) -> 
 
 
 def refused(fleet: LabFleet, port: int) -> bool:
-    """Whether db1 closes a port to this machine, which is on the same network and no client."""
+    """Whether db1 refuses a connection from this machine, which is on the same network and not a client."""
     address = str(fleet.host("db1").interface("host0").addresses[0])
     try:
         socket.create_connection((address, port), 5).close()
@@ -78,12 +78,12 @@ def test_the_accounts_have_the_same_numbers_everywhere(converged: LabFleet) -> N
         assert converged.host(name).group("bbb-fleet-spool").gid == 2000
 
 
-def test_redis_refuses_whoever_has_no_password(converged: LabFleet) -> None:
+def test_redis_refuses_clients_without_the_password(converged: LabFleet) -> None:
     assert redis(converged, "PING").startswith("-NOAUTH")
     assert redis(converged, "AUTH not-the-password", "GET a").startswith("-WRONGPASS")
 
 
-def test_redis_keeps_what_it_is_told_and_never_drops_a_lease(converged: LabFleet) -> None:
+def test_redis_is_durable_and_evicts_no_keys(converged: LabFleet) -> None:
     password = converged.secrets()["redis_password"]
     answer = redis(
         converged,
@@ -96,7 +96,7 @@ def test_redis_keeps_what_it_is_told_and_never_drops_a_lease(converged: LabFleet
         assert expected in answer
 
 
-def test_redis_speaks_tls_alone(converged: LabFleet) -> None:
+def test_redis_accepts_only_tls(converged: LabFleet) -> None:
     script = (
         'import socket; s = socket.create_connection(("db1", 6379), 5); s.sendall(b"PING\\r\\n"); print(s.recv(99))'
     )
@@ -104,30 +104,30 @@ def test_redis_speaks_tls_alone(converged: LabFleet) -> None:
 
 
 @pytest.mark.parametrize("port", [5432, 6379])
-def test_a_stranger_reaches_no_store(converged: LabFleet, port: int) -> None:
+def test_other_hosts_reach_no_store(converged: LabFleet, port: int) -> None:
     assert refused(converged, port)
 
 
 def psql(fleet: LabFleet, host: str, options: str = "sslmode=verify-full sslrootcert=/etc/bbb-fleet/ca.pem") -> str:
-    """What PostgreSQL answers a login from db1 that has the right password."""
+    """PostgreSQL's answer to a login from db1 with the correct password."""
     password = fleet.secrets()["postgresql_password"]
     connection = f"host={host} dbname=bbb_fleet user=bbb_fleet {options}"
     done = fleet.host("db1").run("PGPASSWORD=%s psql -Atc 'SELECT current_user' %s", password, connection)
     return str(done.stdout + done.stderr).strip()
 
 
-def test_postgresql_lets_the_balancer_in_over_tls(converged: LabFleet) -> None:
+def test_postgresql_admits_the_balancer_over_tls_only(converged: LabFleet) -> None:
     assert psql(converged, "localhost") == "bbb_fleet"
     assert "no encryption" in psql(converged, "localhost", "sslmode=disable")
 
 
-def test_postgresql_itself_refuses_an_address_that_is_no_client(converged: LabFleet) -> None:
-    # db1's own address passes the firewall, over the loopback interface, and is not among the clients.
+def test_postgresql_refuses_addresses_of_other_hosts(converged: LabFleet) -> None:
+    # db1's own address passes the firewall, because it uses the loopback interface, and is not a client's.
     address = str(converged.host("db1").interface("host0").addresses[0])
     assert "no pg_hba.conf entry" in psql(converged, address, "sslmode=require")
 
 
-def test_passwords_are_kept_as_scram(converged: LabFleet) -> None:
+def test_passwords_are_stored_as_scram(converged: LabFleet) -> None:
     query = "SELECT rolpassword LIKE 'SCRAM-SHA-256$%' FROM pg_authid WHERE rolname = 'bbb_fleet'"
     assert converged.host("db1").check_output("sudo -u postgres psql -Atc %s", query) == "t"
 
@@ -140,7 +140,7 @@ def test_passwords_are_kept_as_scram(converged: LabFleet) -> None:
         ("/etc/postgresql/15/main/tls/key.pem", 0o640),
     ],
 )
-def test_secrets_on_disk_are_nobody_elses(converged: LabFleet, path: str, mode: int) -> None:
+def test_files_with_secrets_are_not_world_readable(converged: LabFleet, path: str, mode: int) -> None:
     assert converged.host("db1").file(path).mode == mode
 
 
@@ -153,7 +153,7 @@ def test_the_share_is_mounted_and_laid_out(converged: LabFleet) -> None:
         assert (directory.user, directory.group, directory.mode) == ("bbb-fleet", "bbb-fleet-spool", 0o2775)
 
 
-def test_nobody_writes_below_the_empty_mount_point(converged: LabFleet) -> None:
+def test_the_empty_mount_point_cannot_be_written(converged: LabFleet) -> None:
     host = converged.host("lb1")
     host.check_output("systemctl stop bbb-fleet-share.timer var-bigbluebutton.mount")
     try:
@@ -162,12 +162,12 @@ def test_nobody_writes_below_the_empty_mount_point(converged: LabFleet) -> None:
         assert "Operation not permitted" in refusal.stderr
         assert host.run("sudo -u bbb-fleet ls /var/bigbluebutton").rc != 0
     finally:
-        # What the timer starts is what brings the share back.
+        # The timer starts this service, which mounts the share.
         host.check_output("systemctl start bbb-fleet-share.service bbb-fleet-share.timer")
     assert host.mount_point("/var/bigbluebutton").exists
 
 
-def test_one_wrong_number_on_the_share_is_named(converged: LabFleet) -> None:
+def test_a_wrong_group_on_the_share_is_reported(converged: LabFleet) -> None:
     converged.host("storage1").check_output("chgrp 4711 /srv/bbb-fleet/published")
     broken = converged.run("storage", options=("--limit", "lb1"), machine=False)
     assert broken.status != 0
@@ -176,7 +176,7 @@ def test_one_wrong_number_on_the_share_is_named(converged: LabFleet) -> None:
     assert (mended.status, mended.changed) == (0, {"storage1": 1})
 
 
-def test_everything_comes_back_after_a_restart(converged: LabFleet) -> None:
+def test_all_services_return_after_a_restart(converged: LabFleet) -> None:
     for name in ("db1", "lb1"):
         converged.command("restart", name)
     assert converged.host("lb1").mount_point("/var/bigbluebutton").exists
@@ -187,7 +187,7 @@ def test_everything_comes_back_after_a_restart(converged: LabFleet) -> None:
 
 @pytest.fixture(scope="module")
 def otherwise(converged: LabFleet) -> LabFleet:
-    """The same hosts after a run with nearly every setting changed; the tests above are about the defaults."""
+    """The same hosts after a run with nearly all settings changed; the tests above use the defaults."""
     changed = LAB_SETTINGS | {
         "base_user": "fleet",
         "base_uid": 3001,
@@ -220,14 +220,14 @@ def otherwise(converged: LabFleet) -> LabFleet:
     return converged
 
 
-def test_nothing_secret_is_shown(otherwise: LabFleet) -> None:
+def test_no_secret_is_shown(otherwise: LabFleet) -> None:
     secrets = otherwise.secrets()
     for secret in (secrets["postgresql_password"], secrets["redis_password"], *secrets["balancer_secrets"]):
         assert secret not in otherwise.shown
     assert secrets["base_ca_key"].splitlines()[1] not in otherwise.shown
 
 
-def test_other_settings_are_honoured(otherwise: LabFleet) -> None:
+def test_other_settings_take_effect(otherwise: LabFleet) -> None:
     database = otherwise.host("db1")
     assert database.check_output("sudo -u postgres psql -p 5433 -Atc 'SHOW shared_buffers'") == "128MB"
     assert database.check_output("sudo -u postgres psql -p 5433 -Atc 'SHOW timezone'") == "Europe/Berlin"
@@ -241,7 +241,7 @@ def test_other_settings_are_honoured(otherwise: LabFleet) -> None:
 
 
 def ssl_subject_script(port: int) -> str:
-    """Prints the names in the certificate that db1 shows, verified against the authority where it was put."""
+    """A script that verifies db1's certificate and prints its names."""
     return (
         "import socket, ssl; c = ssl.create_default_context(cafile='/etc/bbb-fleet/trust/internal.pem'); "
         f"s = c.wrap_socket(socket.create_connection(('db1', {port}), 5), server_hostname='db1'); "
@@ -249,7 +249,7 @@ def ssl_subject_script(port: int) -> str:
     )
 
 
-def test_a_setting_that_the_server_would_not_start_with_leaves_the_old_one(otherwise: LabFleet) -> None:
+def test_invalid_settings_leave_the_old_files(otherwise: LabFleet) -> None:
     before = settings_files(otherwise)
     wrong = ("-e", '{"redis_settings": {"no-such-directive": "x"}, "postgresql_settings": {"no_such_setting": 1}}')
     for stage in ("cache", "database"):
@@ -260,19 +260,19 @@ def test_a_setting_that_the_server_would_not_start_with_leaves_the_old_one(other
 
 
 def settings_files(fleet: LabFleet) -> list[bytes]:
-    """What the two servers read."""
+    """The configuration files of the two servers."""
     paths = ("/etc/redis/redis.conf", "/etc/postgresql/15/main/conf.d/bbb-fleet.conf")
     return [fleet.host("db1").file(path).content for path in paths]
 
 
 def test_a_certificate_in_its_last_days_is_renewed_once(otherwise: LabFleet) -> None:
     before = certificate(otherwise)
-    # Every certificate is in its last 1000 days.
+    # Every certificate expires within 1000 days.
     renewing = ("-e", "redis_certificate_renew_days=1000")
     renewed = otherwise.run("secrets", "cache", options=renewing)
     assert renewed.status == 0, renewed.output
     assert certificate(otherwise) != before
-    # Of no stage: this is also what proves the changed settings idempotent.
+    # In no stage, which also proves that the changed settings are idempotent.
     again = otherwise.run(*STAGES)
     assert (again.status, again.changed) == (0, {}), again.output
 

@@ -5,35 +5,35 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from tests.eventually import until_async
 from tests.simulator.browser import browser as browser
 from tests.simulator.conftest import StartNode
-from tests.simulator.eventually import eventually
-from tests.simulator.front import Front
+from tests.simulator.front_end import FrontEnd
 
 pytestmark = pytest.mark.browser
 
 
-async def join(browser: Browser, front: Front, name: str, role: str = "VIEWER", **parameters: Any) -> Page:
-    """Follow a join link as a user's browser does, in a profile of its own."""
+async def join(browser: Browser, front: FrontEnd, name: str, role: str = "VIEWER", **parameters: Any) -> Page:
+    """Follow a join link like a user's browser, in a separate profile."""
     context = await browser.new_context()
     page = await context.new_page()
     await page.goto(front.link("join", meetingID="course-77", fullName=name, role=role, **parameters))
     return page
 
 
-async def attendees(front: Front) -> list[tuple[str | None, ...]]:
-    said = await front.call("getMeetingInfo", meetingID="course-77")
+async def attendees(front: FrontEnd) -> list[tuple[str | None, ...]]:
+    answer = await front.call("getMeetingInfo", meetingID="course-77")
     return [
         tuple(user.findtext(name) for name in ("fullName", "role", "hasJoinedVoice", "hasVideo"))
-        for user in said.xml.iterfind("attendees/attendee")
+        for user in answer.xml.iterfind("attendees/attendee")
     ]
 
 
-async def nobody_is_in(front: Front) -> bool:
+async def nobody_is_in(front: FrontEnd) -> bool:
     return await attendees(front) == []
 
 
-async def test_a_user_is_in_while_the_page_is_open(browser: Browser, front: Front) -> None:
+async def test_a_user_is_in_while_the_page_is_open(browser: Browser, front: FrontEnd) -> None:
     await front.create()
     page = await join(browser, front, "Ada", "MODERATOR")
     await expect(page.get_by_role("status")).to_have_text("You are in the meeting.")
@@ -46,10 +46,10 @@ async def test_a_user_is_in_while_the_page_is_open(browser: Browser, front: Fron
     await other.context.close()
     await expect(page.get_by_test_id("userList").get_by_role("listitem")).to_have_count(1)
     await page.context.close()
-    await eventually(lambda: nobody_is_in(front))
+    await until_async(lambda: nobody_is_in(front))
 
 
-async def test_microphone_and_camera_are_real_media_and_show_in_the_api(browser: Browser, front: Front) -> None:
+async def test_microphone_and_camera_are_real_media_and_show_in_the_api(browser: Browser, front: FrontEnd) -> None:
     await front.create()
     page = await join(browser, front, "Ada")
     await page.get_by_role("button", name="Microphone").click()
@@ -58,17 +58,17 @@ async def test_microphone_and_camera_are_real_media_and_show_in_the_api(browser:
     async def both() -> bool:
         return await attendees(front) == [("Ada", "VIEWER", "true", "true")]
 
-    await eventually(both)
+    await until_async(both)
     assert await page.locator("#self").evaluate("(video) => video.videoWidth") > 0
     await page.get_by_role("button", name="Camera").click()
 
     async def audio_only() -> bool:
         return await attendees(front) == [("Ada", "VIEWER", "true", "false")]
 
-    await eventually(audio_only)
+    await until_async(audio_only)
 
 
-async def test_bbbs_own_settings_press_the_buttons(browser: Browser, front: Front) -> None:
+async def test_bbbs_own_settings_press_the_buttons(browser: Browser, front: FrontEnd) -> None:
     await front.create()
     link = {"userdata-bbb_auto_join_audio": "true", "userdata-bbb_auto_share_webcam": "true"}
     await join(browser, front, "Ada", **link)
@@ -76,23 +76,23 @@ async def test_bbbs_own_settings_press_the_buttons(browser: Browser, front: Fron
     async def both() -> bool:
         return await attendees(front) == [("Ada", "VIEWER", "true", "true")]
 
-    await eventually(both)
+    await until_async(both)
     info = await front.call("getMeetingInfo", meetingID="course-77")
     assert info.get("attendees/attendee/customdata/bbb_auto_join_audio") == "true"
 
 
-async def test_leaving_goes_where_the_meeting_says(browser: Browser, front: Front) -> None:
+async def test_leaving_leads_to_the_meetings_logout_url(browser: Browser, front: FrontEnd) -> None:
     await front.create(logoutURL=f"{front.base}/")
     page = await join(browser, front, "Ada")
     await page.get_by_role("button", name="Leave").click()
     await expect(page.get_by_role("status")).to_have_text("You have left the meeting.")
-    # The page says so before its connection is closed.
-    await eventually(lambda: nobody_is_in(front))
+    # The page shows the text before its connection is closed.
+    await until_async(lambda: nobody_is_in(front))
     await page.get_by_role("link", name="Back").click()
     await expect(page.get_by_role("heading", name="BigBlueButton node simulator")).to_be_visible()
 
 
-async def test_an_end_is_shown(browser: Browser, front: Front) -> None:
+async def test_an_end_is_shown(browser: Browser, front: FrontEnd) -> None:
     await front.create()
     page = await join(browser, front, "Ada")
     await expect(page.get_by_role("status")).to_have_text("You are in the meeting.")
@@ -100,7 +100,7 @@ async def test_an_end_is_shown(browser: Browser, front: Front) -> None:
     await expect(page.get_by_role("status")).to_have_text("The meeting has ended.")
 
 
-async def test_only_a_moderator_of_a_recorded_meeting_can_record(browser: Browser, front: Front) -> None:
+async def test_only_a_moderator_of_a_recorded_meeting_can_record(browser: Browser, front: FrontEnd) -> None:
     await front.create(record="true")
     viewer = await join(browser, front, "Bob")
     moderator = await join(browser, front, "Ada", "MODERATOR")
@@ -111,7 +111,7 @@ async def test_only_a_moderator_of_a_recorded_meeting_can_record(browser: Browse
     assert (await front.control("GET", "/meetings"))["meetings"][0]["recording"] is True
 
 
-async def test_a_guest_waits_until_a_moderator_lets_them_in(browser: Browser, front: Front) -> None:
+async def test_a_guest_waits_until_a_moderator_lets_them_in(browser: Browser, front: FrontEnd) -> None:
     await front.create(guestPolicy="ASK_MODERATOR")
     moderator = await join(browser, front, "Ada", "MODERATOR")
     guest = await join(browser, front, "Bob", guest="true")
@@ -125,12 +125,12 @@ async def test_a_guest_waits_until_a_moderator_lets_them_in(browser: Browser, fr
     assert sorted(user[0] or "" for user in await attendees(front)) == ["Ada", "Bob"]
 
 
-async def test_the_page_of_another_browser_is_refused(browser: Browser, front: Front) -> None:
+async def test_the_page_of_another_browser_is_refused(browser: Browser, front: FrontEnd) -> None:
     await front.create()
-    said = await front.call("join", meetingID="course-77", fullName="Ada", role="VIEWER", redirect="false")
+    answer = await front.call("join", meetingID="course-77", fullName="Ada", role="VIEWER", redirect="false")
     page = await browser.new_page()
-    await page.goto(said.get("url") or "")
-    # The cookie went to whoever made the call, so this browser has none.
+    await page.goto(answer.get("url") or "")
+    # The cookie went to the client that made the call, so this browser has none.
     await expect(page.get_by_role("status")).to_have_text("The connection to the meeting was lost or refused.")
     assert await attendees(front) == []
 
@@ -138,9 +138,9 @@ async def test_the_page_of_another_browser_is_refused(browser: Browser, front: F
 async def test_without_sessions_any_browser_may_open_the_page(browser: Browser, start_node: StartNode) -> None:
     front = await start_node(requests_without_session=True)
     await front.create()
-    said = await front.call("join", meetingID="course-77", fullName="Ada", role="VIEWER", redirect="false")
+    answer = await front.call("join", meetingID="course-77", fullName="Ada", role="VIEWER", redirect="false")
     page = await browser.new_page()
-    await page.goto(said.get("url") or "")
+    await page.goto(answer.get("url") or "")
     await expect(page.get_by_role("status")).to_have_text("You are in the meeting.")
 
 
@@ -154,7 +154,7 @@ async def test_reloading_brings_the_user_back(browser: Browser, start_node: Star
     assert [user[0] for user in await attendees(front)] == ["Ada"]
 
 
-async def test_chat_travels_between_pages_and_markup_stays_text(browser: Browser, front: Front) -> None:
+async def test_chat_travels_between_pages_and_markup_stays_text(browser: Browser, front: FrontEnd) -> None:
     await front.create()
     ada, bob = await join(browser, front, "Ada"), await join(browser, front, "<b>Bob</b>")
     await ada.get_by_label("Message").fill("<img src=x>")

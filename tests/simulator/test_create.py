@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from tests.simulator.conftest import StartNode
-from tests.simulator.front import Front, sign
+from tests.simulator.front_end import FrontEnd, sign
 
 ORDER = [
     *("returncode", "meetingID", "internalMeetingID", "parentMeetingID", "attendeePW", "moderatorPW", "createTime"),
@@ -14,20 +14,20 @@ ORDER = [
 ]
 
 
-async def test_a_fresh_meeting_has_every_element_in_order_and_empty_messages(front: Front) -> None:
-    said = await front.create("course-77")
-    assert [each.tag for each in said.xml] == ORDER
-    created = said.get("createTime")
+async def test_a_fresh_meeting_has_every_element_in_order_and_empty_messages(front: FrontEnd) -> None:
+    answer = await front.create("course-77")
+    assert [each.tag for each in answer.xml] == ORDER
+    created = answer.get("createTime")
     prefix = hashlib.sha1(b"course-77").hexdigest()
     assert prefix == "e0666d842897ee73452acc0d4239d02147a9c960"
-    assert said.get("internalMeetingID") == f"{prefix}-{created}"
-    assert (said.get("parentMeetingID"), said.get("messageKey"), said.get("message")) == ("bbb-none", "", "")
-    assert len(said.get("attendeePW") or "") == len(said.get("moderatorPW") or "") == 8
-    assert said.headers["Content-Type"] == "text/xml;charset=utf-8"
-    assert said.headers["Cache-Control"] == "no-cache"
+    assert answer.get("internalMeetingID") == f"{prefix}-{created}"
+    assert (answer.get("parentMeetingID"), answer.get("messageKey"), answer.get("message")) == ("bbb-none", "", "")
+    assert len(answer.get("attendeePW") or "") == len(answer.get("moderatorPW") or "") == 8
+    assert answer.headers["Content-Type"] == "text/xml;charset=utf-8"
+    assert answer.headers["Cache-Control"] == "no-cache"
 
 
-async def test_creating_again_without_passwords_is_a_duplicate_of_the_first(front: Front) -> None:
+async def test_creating_again_without_passwords_is_a_duplicate_of_the_first(front: FrontEnd) -> None:
     first = await front.create(name="First")
     second = await front.create(name="Second", meta_foo="bar")
     assert second.key == "duplicateWarning"
@@ -43,19 +43,19 @@ async def test_creating_again_without_passwords_is_a_duplicate_of_the_first(fron
         ({"attendeePW": "aa", "moderatorPW": "mm"}, {}, "duplicateWarning"),
         ({"attendeePW": "aa", "moderatorPW": "mm"}, {"attendeePW": "aa"}, "idNotUnique"),
         ({"attendeePW": "aa", "moderatorPW": "mm"}, {"attendeePW": "aa", "moderatorPW": "xx"}, "idNotUnique"),
-        # The first made its passwords up, so nobody can send the same ones.
+        # The first create got generated passwords, so no client can send the same ones.
         ({}, {"attendeePW": "aa", "moderatorPW": "mm"}, "idNotUnique"),
     ],
 )
 async def test_passwords_decide_over_a_duplicate(
-    front: Front, first: dict[str, str], second: dict[str, str], key: str
+    front: FrontEnd, first: dict[str, str], second: dict[str, str], key: str
 ) -> None:
     await front.create(**first)
-    said = await front.call("create", name="Algebra", meetingID="course-77", **second)
-    assert (said.key, said.ok) == (key, key == "duplicateWarning")
+    answer = await front.call("create", name="Algebra", meetingID="course-77", **second)
+    assert (answer.key, answer.ok) == (key, key == "duplicateWarning")
     if key == "idNotUnique":
         text = "A meeting already exists with that meeting ID.  Please use a different meeting ID."
-        assert said.get("message") == text
+        assert answer.get("message") == text
 
 
 @pytest.mark.parametrize(
@@ -80,18 +80,18 @@ async def test_passwords_decide_over_a_duplicate(
         ),
     ],
 )
-async def test_each_violation_is_named_as_bbb_names_it(front: Front, query: str, key: str, message: str) -> None:
-    said = await front.raw("create", query)
-    assert (said.status, said.get("returncode"), said.key, said.get("message")) == (200, "FAILED", key, message)
+async def test_each_violation_is_named_as_bbb_names_it(front: FrontEnd, query: str, key: str, message: str) -> None:
+    answer = await front.raw("create", query)
+    assert (answer.status, answer.get("returncode"), answer.key, answer.get("message")) == (200, "FAILED", key, message)
 
 
-async def test_voice_bridges_are_unique_and_a_taken_one_answers_in_the_second_envelope(front: Front) -> None:
+async def test_voice_bridges_are_unique_and_a_taken_one_answers_in_the_second_envelope(front: FrontEnd) -> None:
     await front.create("first", voiceBridge="70001")
-    said = await front.call("create", name="Algebra", meetingID="second", voiceBridge="70001")
-    assert said.get("returncode") == "FAILED"
-    assert said.key is None
-    assert said.get("errors/error/key") == "nonUniqueVoiceBridge"
-    assert said.get("errors/error/message") == "The selected voice bridge is already in use."
+    answer = await front.call("create", name="Algebra", meetingID="second", voiceBridge="70001")
+    assert answer.get("returncode") == "FAILED"
+    assert answer.key is None
+    assert answer.get("errors/error/key") == "nonUniqueVoiceBridge"
+    assert answer.get("errors/error/message") == "The selected voice bridge is already in use."
     bridges = {(await front.create(f"room-{n}")).get("voiceBridge") or "" for n in range(30)}
     assert len(bridges) == 30
     assert all(len(bridge) == 5 and bridge != "99999" for bridge in bridges)
@@ -103,14 +103,14 @@ async def test_two_nodes_number_their_bridges_independently(start_node: StartNod
     assert bridges[0] != bridges[1]
 
 
-async def test_the_test_bridge_makes_a_meeting_that_no_lookup_finds(front: Front) -> None:
-    said = await front.create("trap", voiceBridge="99999")
-    assert not (said.get("internalMeetingID") or "").startswith(hashlib.sha1(b"trap").hexdigest())
+async def test_the_test_bridge_makes_a_meeting_that_no_lookup_finds(front: FrontEnd) -> None:
+    answer = await front.create("trap", voiceBridge="99999")
+    assert not (answer.get("internalMeetingID") or "").startswith(hashlib.sha1(b"trap").hexdigest())
     assert (await front.call("getMeetingInfo", meetingID="trap")).key == "notFound"
     assert "trap" in (await front.raw("getMeetings")).text
 
 
-async def test_metadata_names_are_lowered_and_odd_ones_ignored(front: Front) -> None:
+async def test_metadata_names_are_lowered_and_odd_ones_ignored(front: FrontEnd) -> None:
     await front.create(**{"meta_bbb-Origin": "Moodle & more", "meta_a_b": "x", "meta_1a": "y", "record": "true"})
     info = await front.call("getMeetingInfo", meetingID="course-77")
     found = {each.tag: each.text for each in info.xml.find("metadata") or ()}
@@ -122,14 +122,14 @@ async def test_metadata_names_are_lowered_and_odd_ones_ignored(front: Front) -> 
     }
 
 
-async def test_breakouts_need_a_parent_that_exists(front: Front) -> None:
-    said = await front.call("create", name="Room", meetingID="room", isBreakout="true")
-    assert said.key == "parentMeetingIDMissing"
-    said = await front.call("create", name="Room", meetingID="room", isBreakout="true", parentMeetingID="nope")
-    assert said.key == "parentMeetingDoesNotExist"
+async def test_breakouts_need_a_parent_that_exists(front: FrontEnd) -> None:
+    answer = await front.call("create", name="Room", meetingID="room", isBreakout="true")
+    assert answer.key == "parentMeetingIDMissing"
+    answer = await front.call("create", name="Room", meetingID="room", isBreakout="true", parentMeetingID="nope")
+    assert answer.key == "parentMeetingDoesNotExist"
 
 
-async def test_a_breakout_hangs_on_its_parent_and_ends_with_it(front: Front) -> None:
+async def test_a_breakout_belongs_to_its_parent(front: FrontEnd) -> None:
     parent = await front.create("parent", meta_course="7")
     room = await front.create(
         "room", isBreakout="true", parentMeetingID="parent", sequence=2, freeJoin="true", voiceBridge=""
@@ -143,7 +143,7 @@ async def test_a_breakout_hangs_on_its_parent_and_ends_with_it(front: Front) -> 
 
 
 @pytest.mark.parametrize("kind", ["application/xml", "text/xml", "application/xml; charset=UTF-8"])
-async def test_slides_come_as_an_xml_body_that_is_not_signed(front: Front, kind: str) -> None:
+async def test_slides_come_as_an_xml_body_that_is_not_signed(front: FrontEnd, kind: str) -> None:
     body = (
         '<modules><module name="presentation"><document url="https://x.org/a.pdf" filename="a.pdf"/></module></modules>'
     )
@@ -159,48 +159,48 @@ async def test_a_body_of_another_type_is_refused_from_2_6_18(
 ) -> None:
     front = await start_node(profile=profile)
     options = {"method": "POST", "data": b"<modules/>", "headers": {"Content-Type": "text/plain"}}
-    said = await front.call("create", options, name="Algebra", meetingID="course-77")
-    assert said.ok is accepted
+    answer = await front.call("create", options, name="Algebra", meetingID="course-77")
+    assert answer.ok is accepted
     if not accepted:
         message = "POST request Content-Type is missing or unsupported"
-        assert (said.key, said.get("message")) == ("unsupportedContentType", message)
+        assert (answer.key, answer.get("message")) == ("unsupportedContentType", message)
 
 
-async def test_a_wrong_signature_is_told_before_a_wrong_content_type(front: Front) -> None:
+async def test_a_wrong_signature_is_reported_before_a_wrong_content_type(front: FrontEnd) -> None:
     query = "name=Algebra&meetingID=course-77&checksum=" + "0" * 64
     headers = {"Content-Type": "text/plain"}
-    said = await front.fetch(f"/bigbluebutton/api/create?{query}", "POST", data=b"x", headers=headers)
-    assert said.key == "checksumError"
+    answer = await front.fetch(f"/bigbluebutton/api/create?{query}", "POST", data=b"x", headers=headers)
+    assert answer.key == "checksumError"
 
 
 @pytest.mark.parametrize(("profile", "status"), [("3.0", 200), ("2.7", 500)])
 async def test_malformed_xml_is_named_in_later_releases_only(start_node: StartNode, profile: str, status: int) -> None:
     front = await start_node(profile=profile)
     options = {"method": "POST", "data": b"<modules>", "headers": {"Content-Type": "application/xml"}}
-    said = await front.call("create", options, name="Algebra", meetingID="course-77")
-    assert said.status == status
-    assert "malformedXml" in said.text if status == 200 else "<html>" in said.text
+    answer = await front.call("create", options, name="Algebra", meetingID="course-77")
+    assert answer.status == status
+    assert "malformedXml" in answer.text if status == 200 else "<html>" in answer.text
 
 
-async def test_expect_100_continue_is_answered(front: Front) -> None:
+async def test_expect_100_continue_is_answered(front: FrontEnd) -> None:
     query = "name=Algebra&meetingID=course-77"
     headers = {"Content-Type": "application/xml"}
     path = f"/bigbluebutton/api/create?{query}&checksum={sign('create', query)}"
-    said = await front.fetch(path, "POST", data=b"<modules/>" * 1, headers=headers, expect100=True)
-    assert said.ok
+    answer = await front.fetch(path, "POST", data=b"<modules/>" * 1, headers=headers, expect100=True)
+    assert answer.ok
 
 
-async def test_a_request_line_beyond_the_limit_is_nginx_414(front: Front) -> None:
-    said = await front.call("create", name="Algebra", meetingID="course-77", meta_long="x" * 9000)
-    assert said.status == 414
-    assert said.headers["Content-Type"].startswith("text/html")
+async def test_a_request_line_beyond_the_limit_is_nginx_414(front: FrontEnd) -> None:
+    answer = await front.call("create", name="Algebra", meetingID="course-77", meta_long="x" * 9000)
+    assert answer.status == 414
+    assert answer.headers["Content-Type"].startswith("text/html")
 
 
-async def test_a_node_may_make_up_no_passwords(start_node: StartNode) -> None:
+async def test_a_node_can_be_set_to_generate_no_passwords(start_node: StartNode) -> None:
     front = await start_node(random_passwords=False)
-    said = await front.create()
-    assert said.get("attendeePW") is None
-    assert said.get("moderatorPW") is None
+    answer = await front.create()
+    assert answer.get("attendeePW") is None
+    assert answer.get("moderatorPW") is None
     assert (await front.create()).key == "duplicateWarning"
 
 
@@ -211,7 +211,7 @@ async def test_a_node_may_make_up_no_passwords(start_node: StartNode) -> None:
 async def test_3_0_fetches_slides_from_allowed_places_only(
     start_node: StartNode, profile: str, taken: list[str]
 ) -> None:
-    """The create succeeds all the same: what a node may not download is dropped in silence."""
+    """The create succeeds anyway: the node silently drops what it may not download."""
     front = await start_node(profile=profile)
     body = (
         b'<modules><module name="presentation"><document url="https://x.org/a.pdf" filename="a.pdf"/>'
@@ -233,19 +233,19 @@ async def test_slides_may_be_linked_without_a_body_from_2_7_2(
     assert (await front.control("GET", "/meetings"))["meetings"][0]["documents"] == taken
 
 
-async def test_a_web_voice_number_in_use_is_refused_like_a_bridge(front: Front) -> None:
+async def test_a_web_voice_number_in_use_is_refused_like_a_bridge(front: FrontEnd) -> None:
     await front.create("one", voiceBridge="71111", webVoice="72222")
     for taken in ({"voiceBridge": "72222"}, {"webVoice": "71111"}):
-        said = await front.call("create", name="Two", meetingID="two", **taken)
-        assert said.get("errors/error/key") == "nonUniqueVoiceBridge"
+        answer = await front.call("create", name="Two", meetingID="two", **taken)
+        assert answer.get("errors/error/key") == "nonUniqueVoiceBridge"
     await front.create("three", voiceBridge="73333")
 
 
 @pytest.mark.parametrize("call", ["create", "join", "getMeetings", "end", ""])
-async def test_a_node_whose_service_is_switched_off_says_so(front: Front, call: str) -> None:
+async def test_a_node_whose_service_is_switched_off_reports_it(front: FrontEnd, call: str) -> None:
     await front.control("POST", "/settings", service_enabled=False)
-    said = await front.raw(call)
-    assert (said.status, said.key) == (200, "apiNotEnabled")
+    answer = await front.raw(call)
+    assert (answer.status, answer.key) == (200, "apiNotEnabled")
     assert (await front.call("getRecordings")).ok
     await front.control("POST", "/settings", service_enabled=True)
     assert (await front.raw("getMeetings")).ok

@@ -1,4 +1,4 @@
-"""Whatever is asked, a node answers in one of its shapes."""
+"""A node answers every request in one of its shapes."""
 
 import asyncio
 import logging
@@ -51,7 +51,7 @@ VALUES = st.one_of(
     st.text(max_size=20),
 )
 PARAMETERS = st.lists(st.tuples(st.sampled_from(NAMES), VALUES), max_size=6)
-#: Answer in other shapes: plain text, or JSON for a session that cannot be guessed.
+#: Calls with other shapes: plain text, or JSON about a session that cannot be guessed.
 OTHERS = {"hooks/ping", "enter", "stuns", "getJoinUrl"}
 CALLS = sorted(set(RULES) - OTHERS)
 
@@ -75,7 +75,7 @@ def test_every_answer_is_well_formed(
     caplog.set_level(logging.CRITICAL)
 
     async def ask() -> None:
-        # An empty secret switches signatures off, as in BBB: here the calls themselves are the subject.
+        # As in BBB, an empty secret switches signatures off: this tests the calls, not the signatures.
         node = Node(NodeSettings("http://node.test", "", root=tmp_path))
         await post(node, "create", [("name", "Algebra"), ("meetingID", "course-77")])
         for pairs in asked:
@@ -86,8 +86,8 @@ def test_every_answer_is_well_formed(
         query = "&".join(f"{key}={quote(value)}" for key, value in pairs).encode()
         parameters = Parameters.decode(query)
         method = RULES[name].methods[0]
-        said = answer(node, Call(name, method, query, parameters))
-        text = said.body if isinstance(said.body, str) else said.body.decode()
-        assert acceptable(name, parameters, said.status, text), (name, pairs, said)
+        result = answer(node, Call(name, method, query, parameters))
+        text = result.body if isinstance(result.body, str) else result.body.decode()
+        assert acceptable(name, parameters, result.status, text), (name, pairs, result)
 
     asyncio.run(ask())

@@ -1,6 +1,7 @@
-"""The host's side: settings files, bbb-conf, bbb-record, nginx site, bundle."""
+"""The simulator on a host: settings files, bbb-conf, bbb-record, nginx site, bundle."""
 
 import ast
+import re
 import shutil
 import ssl
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.simulator.host import conf, record
+from lab.simulator.host import bbb_conf, bbb_record, layout
 from lab.simulator.host.bundle import bundle
 from lab.simulator.host.layout import Identity, files, nginx
 from lab.simulator.host.properties import assign, playback_origin, properties, read
@@ -21,7 +22,7 @@ RECORD_ID = "e0666d842897ee73452acc0d4239d02147a9c960-1757000000123"
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A host's files below a directory."""
+    """A directory with a host's files."""
     for each in files(IDENTITY):
         path = tmp_path / each.path
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,21 +43,21 @@ def test_two_hosts_never_share_the_packaged_salt() -> None:
 
 
 def test_secret_prints_what_people_and_scripts_read(root: Path) -> None:
-    printed = conf.show_secret(root)
+    printed = bbb_conf.show_secret(root)
     assert "\n    URL: https://bbb1.fleet.test/bigbluebutton/\n    Secret: s3cret\n" in printed
 
 
-def test_check_is_quiet_about_a_sound_node_and_names_a_stale_host(root: Path) -> None:
-    assert conf.check(root).rstrip().endswith("# Potential problems described below")
+def test_check_reports_nothing_about_a_sound_node_and_names_a_stale_host(root: Path) -> None:
+    assert bbb_conf.check(root).rstrip().endswith("# Potential problems described below")
     assign(root / "usr/local/bigbluebutton/core/scripts/bigbluebutton.yml", ": ", {"playback_host": "template.test"})
-    assert "# Warning: playback_host is template.test, serverURL says bbb1.fleet.test" in conf.check(root)
+    assert "# Warning: playback_host is template.test, serverURL says bbb1.fleet.test" in bbb_conf.check(root)
 
 
 def test_setip_moves_every_name_and_published_links(root: Path) -> None:
     published = root / f"var/bigbluebutton/unpublished/presentation/{RECORD_ID}/metadata.xml"
     published.parent.mkdir(parents=True)
     published.write_text("<link>https://bbb1.fleet.test/playback/x</link><link>https://other.test/y</link>")
-    conf.set_ip(root, "bbb9.fleet.test")
+    bbb_conf.set_ip(root, "bbb9.fleet.test")
     assert properties(root)["bigbluebutton.web.serverURL"] == "https://bbb9.fleet.test"
     assert properties(root)["securitySalt"] == "s3cret"
     assert playback_origin(root) == "https://bbb9.fleet.test"
@@ -66,7 +67,7 @@ def test_setip_moves_every_name_and_published_links(root: Path) -> None:
 
 
 def test_setsecret_changes_the_overrides_alone(root: Path) -> None:
-    conf.set_secret(root, "another")
+    bbb_conf.set_secret(root, "another")
     assert properties(root)["securitySalt"] == "another"
     assert 'sharedSecret = "another"' in (root / "etc/bigbluebutton/bbb-apps-akka.conf").read_text()
 
@@ -99,6 +100,14 @@ def test_nginx_accepts_the_site(tmp_path: Path, secure: bool) -> None:
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
+def test_the_site_listens_on_ipv6_only_if_the_kernel_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    identity = Identity("bbb1.fleet.test", "s3cret", certificate="c.pem", key="c.key")
+    monkeypatch.setattr(layout, "IPV6_INTERFACES", tmp_path)
+    assert nginx(identity).count("    listen [::]:") == 2
+    monkeypatch.setattr(layout, "IPV6_INTERFACES", tmp_path / "missing")
+    assert re.findall("listen .*;", nginx(identity)) == ["listen 80;", "listen 443 ssl;"]
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd checks its own units")
 def test_systemd_accepts_the_units(root: Path) -> None:
     units = sorted((root / "etc/systemd/system").glob("*.service"))
@@ -115,9 +124,9 @@ def test_bbb_record_deletes_what_belongs_to_one_recording(root: Path) -> None:
         for path in (tree.raw(record_id), tree.place("published", "video", record_id)):
             path.mkdir(parents=True)
         tree.status("published", record_id, "video").touch()
-    assert record.listed(tree) == [f"{RECORD_ID}  video", f"{other}  video"]
-    record.delete(tree, RECORD_ID)
-    assert record.listed(tree) == [f"{other}  video"]
+    assert bbb_record.listed(tree) == [f"{RECORD_ID}  video", f"{other}  video"]
+    bbb_record.delete(tree, RECORD_ID)
+    assert bbb_record.listed(tree) == [f"{other}  video"]
     assert not list(root.rglob(f"*{RECORD_ID}*"))
 
 
@@ -128,7 +137,7 @@ def test_the_bundle_runs_from_anywhere_without_the_project(tmp_path: Path) -> No
     subprocess.run(["tar", "--extract", "--file", tmp_path / "simulator.tar"], cwd=tmp_path / "unpacked", check=True)
     assert (tmp_path / "unpacked/media/webcams.webm").stat().st_size > 1000
     assert not list((tmp_path / "unpacked").rglob("__pycache__"))
-    # Only what Debian's python3-aiohttp brings is imported beside the standard library and this package.
+    # Besides the standard library and this package, only the dependencies of Debian's python3-aiohttp are imported.
     code = "import sys, lab.simulator.__main__, lab.simulator.host.__main__, lab.simulator.recordings.__main__\n"
     code += "print(*{name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names))"
     done = subprocess.run(
@@ -138,8 +147,8 @@ def test_the_bundle_runs_from_anywhere_without_the_project(tmp_path: Path) -> No
     assert {"lab", "aiohttp"} <= set(done.stdout.split())
 
 
-def test_nothing_here_knows_the_balancer() -> None:
-    package = Path(conf.__file__).parents[1]
+def test_the_simulator_does_not_import_the_balancer() -> None:
+    package = Path(bbb_conf.__file__).parents[1]
     for path in package.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []

@@ -6,17 +6,17 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from tests.eventually import until_async
+from tests.simulator.callback_receiver import Receiver
+from tests.simulator.callback_receiver import receiver as receiver
 from tests.simulator.conftest import StartNode
-from tests.simulator.eventually import eventually
-from tests.simulator.front import Front, sign
-from tests.simulator.receiver import Receiver
-from tests.simulator.receiver import receiver as receiver
+from tests.simulator.front_end import FrontEnd, sign
 
-#: Fast enough for a test, slow enough to see the state before.
+#: Short enough for a test, long enough to see the state before.
 MINUTE = 0.6
 
 
-async def gone(front: Front, meeting_id: str = "course-77") -> bool:
+async def gone(front: FrontEnd, meeting_id: str = "course-77") -> bool:
     return (await front.call("getMeetingInfo", meetingID=meeting_id)).key == "notFound"
 
 
@@ -24,20 +24,20 @@ async def test_end_is_asynchronous_and_repeatable_until_the_meeting_is_gone(star
     front = await start_node(end_delay=1)
     first = await front.create()
     for _ in range(2):
-        said = await front.call("end", meetingID="course-77")
-        assert (said.ok, said.key) == (True, "sentEndMeetingRequest")
+        answer = await front.call("end", meetingID="course-77")
+        assert (answer.ok, answer.key) == (True, "sentEndMeetingRequest")
     assert (await front.create()).key == "duplicateWarning"
-    await eventually(lambda: gone(front))
+    await until_async(lambda: gone(front))
     assert (await front.call("end", meetingID="course-77")).key == "notFound"
     again = await front.create()
     assert again.key == ""
     assert again.get("createTime") != first.get("createTime")
 
 
-async def test_an_old_create_time_is_refused_after_a_new_create(front: Front) -> None:
+async def test_an_old_create_time_is_refused_after_a_new_create(front: FrontEnd) -> None:
     old = (await front.create()).get("createTime")
     await front.call("end", meetingID="course-77")
-    await eventually(lambda: gone(front))
+    await until_async(lambda: gone(front))
     new = (await front.create()).get("createTime")
     join = {"meetingID": "course-77", "fullName": "Ada", "role": "VIEWER", "redirect": "false"}
     assert (await front.call("join", **join, createTime=old)).key == "mismatchCreateTimeParam"
@@ -52,15 +52,15 @@ async def test_only_2_5_refuses_a_wrong_password(start_node: StartNode, profile:
     assert (await front.call("end", meetingID="course-77", password="right")).ok
 
 
-async def test_ending_a_parent_ends_its_breakouts(front: Front) -> None:
+async def test_ending_a_parent_ends_its_breakouts(front: FrontEnd) -> None:
     await front.create("parent")
     await front.create("room", isBreakout="true", parentMeetingID="parent", sequence=1)
     await front.call("end", meetingID="parent")
-    await eventually(lambda: gone(front, "room"))
+    await until_async(lambda: gone(front, "room"))
     assert await gone(front, "parent")
 
 
-async def test_end_callbacks_name_the_meeting_and_its_marks(front: Front, receiver: Receiver) -> None:
+async def test_end_callbacks_name_the_meeting_and_its_marks(front: FrontEnd, receiver: Receiver) -> None:
     await front.create(
         "a b&c",
         record="true",
@@ -70,7 +70,7 @@ async def test_end_callbacks_name_the_meeting_and_its_marks(front: Front, receiv
     await front.add_users(1, meeting_id="a b&c")
     await front.control("POST", "/record", meetingID="a b&c")
     await front.call("end", meetingID="a b&c")
-    await eventually(lambda: len(receiver.seen) == 2)
+    await until_async(lambda: len(receiver.seen) == 2)
     assert ("GET", "/plain", "") in receiver.seen
     assert ("GET", "/ended?token=1&recordingmarks=true&meetingID=a+b%26c", "") in receiver.seen
 
@@ -82,24 +82,24 @@ async def test_a_refused_callback_is_repeated_and_redirects_are_not_followed(
     receiver.statuses = [500, 302]
     await front.create(meta_endCallbackUrl=receiver.url)
     await front.call("end", meetingID="course-77")
-    await eventually(lambda: len(receiver.seen) == 3)
+    await until_async(lambda: len(receiver.seen) == 3)
     outcomes = [attempt["outcome"] for attempt in await front.attempts()]
     assert outcomes == ["500", "302", "200"]
     assert "recordingmarks=false" in receiver.seen[0][1]
 
 
-async def test_waiting_callbacks_die_with_a_restart(start_node: StartNode, receiver: Receiver) -> None:
+async def test_a_restart_loses_waiting_callbacks(start_node: StartNode, receiver: Receiver) -> None:
     front = await start_node(callback_delays=(0.0, 1.0))
     receiver.statuses = [500]
     await front.create(meta_endCallbackUrl=receiver.url)
     await front.call("end", meetingID="course-77")
-    await eventually(lambda: len(receiver.seen) == 1)
+    await until_async(lambda: len(receiver.seen) == 1)
     await front.control("POST", "/restart")
     await asyncio.sleep(1.3)
     assert len(receiver.seen) == 1
 
 
-async def test_breakouts_call_nobody(front: Front, receiver: Receiver) -> None:
+async def test_breakouts_send_no_callbacks(front: FrontEnd, receiver: Receiver) -> None:
     await front.create("parent")
     await front.create(
         "room", isBreakout="true", parentMeetingID="parent", sequence=1, meta_endCallbackUrl=f"{receiver.url}/room"
@@ -107,8 +107,8 @@ async def test_breakouts_call_nobody(front: Front, receiver: Receiver) -> None:
     await front.create("other", meta_endCallbackUrl=f"{receiver.url}/other")
     for meeting_id in ("room", "other"):
         await front.call("end", meetingID=meeting_id)
-    await eventually(lambda: receiver.seen)
-    await eventually(lambda: gone(front, "room"))
+    await until_async(lambda: receiver.seen)
+    await until_async(lambda: gone(front, "room"))
     assert [path.partition("?")[0] for _, path, _ in receiver.seen] == ["/other"]
 
 
@@ -131,7 +131,7 @@ async def test_each_timer_ends_a_meeting_after_its_minute(
     if users == "left":
         await front.control("DELETE", "/users", meetingID="course-77")
     assert not await gone(front)
-    await eventually(lambda: gone(front))
+    await until_async(lambda: gone(front))
 
 
 async def test_users_keep_a_meeting_alive_beyond_the_timers_of_empty_ones(start_node: StartNode) -> None:
@@ -142,7 +142,7 @@ async def test_users_keep_a_meeting_alive_beyond_the_timers_of_empty_ones(start_
     assert not await gone(front)
 
 
-async def test_a_user_that_never_came_is_forgotten(start_node: StartNode) -> None:
+async def test_a_user_that_never_connected_is_removed(start_node: StartNode) -> None:
     front = await start_node(minute=MINUTE, users_timeout=0.1)
     await front.create(meetingExpireIfNoUserJoinedInMinutes=100)
     await front.call("join", meetingID="course-77", fullName="Ada", role="VIEWER")
@@ -150,10 +150,10 @@ async def test_a_user_that_never_came_is_forgotten(start_node: StartNode) -> Non
     async def empty() -> bool:
         return not (await front.control("GET", "/users", meetingID="course-77"))["users"]
 
-    await eventually(empty)
+    await until_async(empty)
 
 
-async def test_hooks_are_registered_listed_removed_and_signed(front: Front, receiver: Receiver) -> None:
+async def test_hooks_are_registered_listed_removed_and_signed(front: FrontEnd, receiver: Receiver) -> None:
     url = f"{receiver.url}/hook?x=1"
     made = await front.call("hooks/create", callbackURL=url, eventID="meeting-created,meeting-ended")
     assert [each.tag for each in made.xml] == ["returncode", "hookID", "permanentHook", "rawData"]
@@ -163,7 +163,7 @@ async def test_hooks_are_registered_listed_removed_and_signed(front: Front, rece
     assert listed is not None
     assert [each.tag for each in listed] == ["hookID", "callbackURL", "eventID", "permanentHook", "rawData"]
     await front.create()
-    await eventually(lambda: receiver.seen)
+    await until_async(lambda: receiver.seen)
     method, path, body = receiver.seen[0]
     fields = parse_qs(body)
     event = json.loads(fields["event"][0])[0]["data"]
@@ -175,11 +175,11 @@ async def test_hooks_are_registered_listed_removed_and_signed(front: Front, rece
     assert (await front.call("hooks/destroy", hookID=made.get("hookID"))).key == "destroyMissingHook"
 
 
-async def test_hooks_refuse_in_their_own_words(front: Front) -> None:
+async def test_hooks_refuse_in_their_own_words(front: FrontEnd) -> None:
     assert (await front.raw("hooks/create")).key == "missingParamCallbackURL"
     assert (await front.raw("hooks/destroy")).key == "missingParamHookID"
-    said = await front.fetch("/bigbluebutton/api/hooks/list?checksum=0")
-    assert said.get("message") == "You did not pass the checksum security check."
+    answer = await front.fetch("/bigbluebutton/api/hooks/list?checksum=0")
+    assert answer.get("message") == "You did not pass the checksum security check."
     assert (await front.fetch("/bigbluebutton/api/hooks/ping")).text == "bbb-webhooks API up!"
 
 
@@ -192,12 +192,12 @@ async def test_hooks_refuse_in_their_own_words(front: Front) -> None:
     ],
 )
 async def test_hooks_fail_in_their_own_words_without_redis(
-    front: Front, call: str, parameters: dict[str, str], key: str
+    front: FrontEnd, call: str, parameters: dict[str, str], key: str
 ) -> None:
     await front.call("hooks/create", callbackURL="https://lms.example.org/first")
     await front.control("POST", "/settings", hooks_broken=True)
-    said = await front.call(call, **parameters)
-    assert (said.status, said.get("returncode"), said.key) == (200, "FAILED", key)
+    answer = await front.call(call, **parameters)
+    assert (answer.status, answer.get("returncode"), answer.key) == (200, "FAILED", key)
     await front.control("POST", "/settings", hooks_broken=False)
     assert len((await front.raw("hooks/list")).xml.findall("hooks/hook")) == 1
 
@@ -206,7 +206,7 @@ async def test_hooks_fail_in_their_own_words_without_redis(
     ("profile", "algorithm", "taken"),
     [("3.0", "sha256", True), ("3.0", "sha1", True), ("2.7", "sha256", False), ("2.7", "sha1", True)],
 )
-async def test_hooks_before_3_0_take_sha_1_alone(
+async def test_hooks_before_3_0_accept_only_sha_1(
     start_node: StartNode, profile: str, algorithm: str, taken: bool
 ) -> None:
     front = await start_node(profile=profile)
@@ -214,8 +214,8 @@ async def test_hooks_before_3_0_take_sha_1_alone(
     assert (await front.raw("getMeetings", algorithm=algorithm)).ok
 
 
-async def test_hooks_compare_checksums_to_the_letter(front: Front) -> None:
-    """bbb-web takes upper case from 3.0 on; bbb-webhooks does not."""
+async def test_hooks_compare_checksums_case_sensitively(front: FrontEnd) -> None:
+    """bbb-web accepts upper case from 3.0 on; bbb-webhooks does not."""
     for call, taken in (("hooks/list", False), ("getMeetings", True)):
-        said = await front.fetch(f"/bigbluebutton/api/{call}?checksum={sign(call, '').upper()}")
-        assert said.ok is taken
+        answer = await front.fetch(f"/bigbluebutton/api/{call}?checksum={sign(call, '').upper()}")
+        assert answer.ok is taken

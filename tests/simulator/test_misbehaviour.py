@@ -1,4 +1,4 @@
-"""Faults on request, and what the control API shows of it."""
+"""A node's faults, and the control API."""
 
 import asyncio
 import hashlib
@@ -9,17 +9,17 @@ from xml.etree.ElementTree import ParseError
 import aiohttp
 import pytest
 
+from tests.eventually import until_async
 from tests.simulator.conftest import StartNode
-from tests.simulator.eventually import eventually
-from tests.simulator.front import SECRET, Front, sign
+from tests.simulator.front_end import SECRET, FrontEnd, sign
 
 
-async def break_it(front: Front, kind: str, **wish: object) -> int:
-    number: int = (await front.control("POST", "/misbehaviour", kind=kind, **wish))["id"]
+async def break_it(front: FrontEnd, kind: str, **parameters: object) -> int:
+    number: int = (await front.control("POST", "/misbehaviour", kind=kind, **parameters))["id"]
     return number
 
 
-async def test_slow_delays_only_the_calls_named(front: Front) -> None:
+async def test_slow_delays_only_the_calls_named(front: FrontEnd) -> None:
     number = await break_it(front, "slow", calls=["getMeetings"], seconds=3600)
     assert (await front.raw("isMeetingRunning", "meetingID=xx")).ok
     await front.control("DELETE", "/misbehaviour", id=number)
@@ -29,16 +29,16 @@ async def test_slow_delays_only_the_calls_named(front: Front) -> None:
     assert time.monotonic() - started >= 0.3
 
 
-async def test_hang_lasts_until_mended(front: Front) -> None:
+async def test_hang_lasts_until_mended(front: FrontEnd) -> None:
     await break_it(front, "hang", times=1)
-    # By POST, because the client would repeat a GET on a broken connection by itself.
+    # A POST, because the client would repeat a GET on a broken connection.
     waiting = asyncio.create_task(front.raw("getMeetings", method="POST"))
 
     async def hanging() -> bool:
         running: object = (await front.control("GET", "/"))["running"]
         return running == {"getMeetings": 1}
 
-    await eventually(hanging)
+    await until_async(hanging)
     await asyncio.sleep(0.2)
     assert not waiting.done()
     await front.control("DELETE", "/misbehaviour")
@@ -47,7 +47,7 @@ async def test_hang_lasts_until_mended(front: Front) -> None:
     assert (await front.raw("getMeetings")).ok
 
 
-async def test_a_hanging_call_whose_client_went_is_let_go(front: Front) -> None:
+async def test_a_hanging_call_ends_when_its_client_disconnects(front: FrontEnd) -> None:
     await break_it(front, "hang")
     with pytest.raises(TimeoutError):
         await front.raw("getMeetings", timeout=aiohttp.ClientTimeout(total=0.2))
@@ -55,17 +55,17 @@ async def test_a_hanging_call_whose_client_went_is_let_go(front: Front) -> None:
     async def idle() -> bool:
         return (await front.control("GET", "/"))["running"] == {}
 
-    await eventually(idle)
+    await until_async(idle)
 
 
-async def test_refuse_resets_the_connection(front: Front) -> None:
+async def test_refuse_resets_the_connection(front: FrontEnd) -> None:
     await break_it(front, "refuse", times=1)
     with pytest.raises(aiohttp.ClientError):
         await front.raw("getMeetings", method="POST")
     assert (await front.raw("getMeetings")).ok
 
 
-async def test_deaf_refuses_connections_for_its_time(front: Front) -> None:
+async def test_deaf_refuses_connections_for_its_time(front: FrontEnd) -> None:
     await break_it(front, "deaf", seconds=1)
     async with aiohttp.ClientSession() as session:
         with pytest.raises(aiohttp.ClientConnectorError):
@@ -78,74 +78,74 @@ async def test_deaf_refuses_connections_for_its_time(front: Front) -> None:
             except aiohttp.ClientConnectorError:
                 return False
 
-        await eventually(hears)
+        await until_async(hears)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
-async def test_error_answers_a_web_servers_page(front: Front, status: int) -> None:
+async def test_error_answers_a_web_servers_page(front: FrontEnd, status: int) -> None:
     await break_it(front, "error", status=status, times=1)
-    said = await front.raw("getMeetings")
-    assert (said.status, said.text[:6]) == (status, "<html>")
+    answer = await front.raw("getMeetings")
+    assert (answer.status, answer.text[:6]) == (status, "<html>")
 
 
-async def test_html_comes_with_status_200_where_xml_belongs(front: Front) -> None:
+async def test_html_instead_of_xml_has_status_200(front: FrontEnd) -> None:
     await break_it(front, "html", times=1)
-    said = await front.raw("getMeetings")
-    assert (said.status, said.headers["Content-Type"]) == (200, "text/html;charset=utf-8")
+    answer = await front.raw("getMeetings")
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html;charset=utf-8")
 
 
-async def test_truncated_xml_is_a_whole_http_answer(front: Front) -> None:
+async def test_truncated_xml_is_a_whole_http_answer(front: FrontEnd) -> None:
     await break_it(front, "truncated", times=1)
-    said = await front.raw("getMeetings")
-    assert said.status == 200
+    answer = await front.raw("getMeetings")
+    assert answer.status == 200
     with pytest.raises(ParseError):
-        said.get("returncode")
+        answer.get("returncode")
 
 
-async def test_cut_breaks_off_within_the_announced_length(front: Front) -> None:
+async def test_cut_breaks_off_within_the_announced_length(front: FrontEnd) -> None:
     await break_it(front, "cut", times=1)
     with pytest.raises(aiohttp.ClientPayloadError):
         await front.raw("getMeetings")
 
 
-async def test_checksum_refuses_right_signatures(front: Front) -> None:
+async def test_checksum_refuses_right_signatures(front: FrontEnd) -> None:
     await break_it(front, "checksum", calls=["getMeetings"])
     assert (await front.raw("getMeetings")).key == "checksumError"
     assert (await front.create()).ok
 
 
 @pytest.mark.parametrize(("kind", "header"), [("skew", 3600), ("backdate", 0)])
-async def test_skew_moves_the_nodes_clock_and_its_header(front: Front, kind: str, header: int) -> None:
+async def test_skew_moves_the_nodes_clock_and_its_header(front: FrontEnd, kind: str, header: int) -> None:
     number = await break_it(front, kind, seconds=3600)
-    said = await front.create("ahead")
-    assert abs(int(said.get("createTime") or 0) / 1000 - time.time() - 3600) < 10
-    assert abs(parsedate_to_datetime(str(said.headers["Date"])).timestamp() - time.time() - header) < 10
+    answer = await front.create("ahead")
+    assert abs(int(answer.get("createTime") or 0) / 1000 - time.time() - 3600) < 10
+    assert abs(parsedate_to_datetime(str(answer.headers["Date"])).timestamp() - time.time() - header) < 10
     await front.control("DELETE", "/misbehaviour", id=number)
     assert abs(int((await front.create("right")).get("createTime") or 0) / 1000 - time.time()) < 10
 
 
-async def test_frozen_repeats_old_statistics_while_the_node_works(front: Front) -> None:
+async def test_frozen_repeats_old_statistics_while_the_node_works(front: FrontEnd) -> None:
     await front.create("before")
     await break_it(front, "frozen")
     await front.create("after")
     await front.add_users(5, meeting_id="before")
-    said = await front.raw("getMeetings")
-    assert [each.text for each in said.xml.iter("meetingID")] == ["before"]
-    assert said.get("meetings/meeting/participantCount") == "0"
+    answer = await front.raw("getMeetings")
+    assert [each.text for each in answer.xml.iter("meetingID")] == ["before"]
+    assert answer.get("meetings/meeting/participantCount") == "0"
     assert (await front.call("getMeetingInfo", meetingID="before")).get("participantCount") == "0"
-    # What came later is answered truly, so that joining there works.
+    # Later meetings are reported as they are, so that joining them works.
     assert (await front.call("getMeetingInfo", meetingID="after")).ok
     await front.control("DELETE", "/misbehaviour")
     assert len((await front.raw("getMeetings")).xml.findall("meetings/meeting")) == 2
 
 
-async def test_after_carries_the_call_out_first(front: Front) -> None:
+async def test_after_carries_the_call_out_first(front: FrontEnd) -> None:
     await break_it(front, "error", calls=["create"], after=True, times=1)
     assert (await front.call("create", name="Algebra", meetingID="course-77")).status == 500
     assert (await front.call("getMeetingInfo", meetingID="course-77")).ok
 
 
-async def test_restart_forgets_meetings_but_keeps_hooks(front: Front) -> None:
+async def test_restart_forgets_meetings_but_keeps_hooks(front: FrontEnd) -> None:
     await front.create()
     await front.call("hooks/create", callbackURL="http://127.0.0.1:9/x")
     await front.control("POST", "/restart", down_seconds=0.2)
@@ -156,26 +156,27 @@ async def test_restart_forgets_meetings_but_keeps_hooks(front: Front) -> None:
         except aiohttp.ClientError:
             return False
 
-    await eventually(back)
+    await until_async(back)
     assert (await front.raw("hooks/list")).get("hooks/hook/hookID") == "1"
 
 
 @pytest.mark.parametrize(
-    "wish", [{}, {"kind": "unknown"}, {"kind": "slow", "second": 3}, {"kind": "deaf"}, {"kind": "hang", "times": 0}]
+    "parameters",
+    [{}, {"kind": "unknown"}, {"kind": "slow", "second": 3}, {"kind": "deaf"}, {"kind": "hang", "times": 0}],
 )
-async def test_a_fault_that_makes_no_sense_is_named(front: Front, wish: dict[str, object]) -> None:
+async def test_an_invalid_fault_is_refused(front: FrontEnd, parameters: dict[str, object]) -> None:
     headers = {"Authorization": f"Bearer {SECRET}"}
-    said = await front.fetch("/simulator/misbehaviour", "POST", json=wish, headers=headers)
-    assert said.status == 400
-    assert "error" in said.text
+    answer = await front.fetch("/simulator/misbehaviour", "POST", json=parameters, headers=headers)
+    assert answer.status == 400
+    assert "error" in answer.text
 
 
-async def test_the_control_api_needs_the_secret(front: Front) -> None:
+async def test_the_control_api_needs_the_secret(front: FrontEnd) -> None:
     for headers in ({}, {"Authorization": "Bearer wrong"}):
         assert (await front.fetch("/simulator/", headers=headers)).status == 401
 
 
-async def test_requests_are_kept_byte_for_byte(front: Front) -> None:
+async def test_requests_are_kept_byte_for_byte(front: FrontEnd) -> None:
     query = "name=A%20b+c&meetingID=course-77&meta_x=%E4%f6"
     body = b"<modules/>\n\xc3\xa4"
     headers = {"Content-Type": "application/xml", "X-Odd": "yes"}
@@ -192,7 +193,7 @@ async def test_requests_are_kept_byte_for_byte(front: Front) -> None:
     assert [each["call"] for each in later] == ["getMeetings"]
 
 
-async def test_concurrent_calls_are_counted(front: Front) -> None:
+async def test_concurrent_calls_are_counted(front: FrontEnd) -> None:
     await break_it(front, "slow", seconds=1)
     await asyncio.gather(*(front.raw("getMeetings") for _ in range(5)))
     state = await front.control("GET", "/")
@@ -200,7 +201,7 @@ async def test_concurrent_calls_are_counted(front: Front) -> None:
     assert state["calls"]["getMeetings"] == 5
 
 
-async def test_crowds_come_and_go(front: Front) -> None:
+async def test_crowds_come_and_go(front: FrontEnd) -> None:
     await front.create(maxParticipants=50)
     assert len(await front.add_users(60)) == 50
     removed = await front.control("DELETE", "/users", meetingID="course-77", count=20)

@@ -1,4 +1,4 @@
-"""What people see of a node, in a real Chromium: playback works and the pages are accessible."""
+"""A node's pages in a real Chromium: playback works, and the pages are accessible."""
 
 import shutil
 from pathlib import Path

@@ -3,8 +3,8 @@
 import json
 
 from benchmarks import placement
-from benchmarks.days import Day, Meeting, days
 from benchmarks.placement import BASELINE, RULES, compare, measure, offline, replay, worse
+from benchmarks.placement_days import Day, Meeting, days
 
 
 def test_a_tiny_run_is_the_same_each_time_and_tells_of_every_rule() -> None:

@@ -1,4 +1,4 @@
-"""Preflight's judgement: each finding names the host, what is wrong and what to do; sound nodes give none."""
+"""Preflight's findings: each names the host, the problem and the remedy; correct nodes have none."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SECRETS = {"bbb1": "Qm3xT8vLp2Wd9KfR6hZs", "bbb2": "Yc7nB4jGt1Xe5VuA0wMo"}
 
 
 def node(name: str, **values: Any) -> dict[str, Any]:
-    """A sound node, but for the given values."""
-    sound = {
+    """A correct node, with the given values replaced."""
+    correct = {
         "name": name,
         "url": f"https://{name}.example.org/bigbluebutton/api",
         "server_url": f"https://{name}.example.org",
@@ -29,27 +29,27 @@ def node(name: str, **values: Any) -> dict[str, Any]:
         "ssh_host_keys": [f"SHA256:{name}-rsa", f"SHA256:{name}-ed25519"],
         "probes": [probe(tls_key=f"certificate-of-{name}")],
     }
-    return sound | values
+    return correct | values
 
 
 def probe(**values: Any) -> dict[str, Any]:
-    """What a sound node's API showed lb1, but for the given values."""
-    sound = {"host": "lb1", "problem": "", "detail": "", "algorithms": ["sha1", "sha256"], "clock_offset": 0.3}
-    return sound | values
+    """lb1's probe of a correct node, with the given values replaced."""
+    correct = {"host": "lb1", "problem": "", "detail": "", "algorithms": ["sha1", "sha256"], "clock_offset": 0.3}
+    return correct | values
 
 
 def findings(*nodes: dict[str, Any], front_end: str = "pT5sD8fJ1gH3kL6zX9cV") -> list[str]:
-    """All that is said of these nodes."""
+    """All findings about these nodes."""
     return [
         *verdict.shared_identities(nodes),
         *verdict.mixed_secrets({"balancer_secrets": [front_end]}, nodes),
         *verdict.failed_calls(nodes),
-        *verdict.foreign_digests(nodes, "sha256"),
+        *verdict.unsupported_algorithms(nodes, "sha256"),
         *verdict.wrong_clocks(nodes, 2.0),
     ]
 
 
-def test_sound_nodes_give_no_finding() -> None:
+def test_correct_nodes_have_no_finding() -> None:
     assert findings(node("bbb1"), node("bbb2")) == []
 
 
@@ -63,7 +63,7 @@ def test_sound_nodes_give_no_finding() -> None:
         ({"probes": [probe(tls_key="certificate-of-bbb1")]}, "share the TLS certificate"),
     ],
 )
-def test_a_copy_is_named_with_what_it_copied(shared: dict[str, Any], words: str) -> None:
+def test_a_copy_is_reported_with_what_it_copied(shared: dict[str, Any], words: str) -> None:
     found = findings(node("bbb1"), node("bbb2", **shared))
     assert len(found) == 1
     assert found[0].startswith(f"bbb1 and bbb2 {words}")
@@ -77,12 +77,12 @@ def test_a_copy_is_named_with_what_it_copied(shared: dict[str, Any], words: str)
         ({"url": ""}, "bbb2 has no API URL"),
         ({"secret": "changeme-changeme-1"}, "bbb2 has a placeholder as its secret"),
         ({"secret": "pT5sD8fJ1gH3kL6zX9cV"}, "bbb2 has the secret that front ends use"),
-        ({"probes": [probe(problem="checksum", detail="refused")]}, "bbb2 does not serve lb1 (checksum)"),
-        ({"probes": [probe(algorithms=["sha1"])]}, "bbb2 refuses checksums by sha256 and takes sha1"),
-        ({"probes": [probe(clock_offset=-95.0)]}, "bbb2's clock is -95 s from that of lb1"),
+        ({"probes": [probe(problem="checksum", detail="refused")]}, "bbb2 does not answer lb1 (checksum)"),
+        ({"probes": [probe(algorithms=["sha1"])]}, "bbb2 refuses sha256 checksums and accepts sha1"),
+        ({"probes": [probe(clock_offset=-95.0)]}, "bbb2's clock differs by -95 s from that of lb1"),
     ],
 )
-def test_a_node_in_trouble_is_named(values: dict[str, Any], words: str) -> None:
+def test_a_node_with_a_problem_is_reported(values: dict[str, Any], words: str) -> None:
     found = findings(node("bbb1"), node("bbb2", **values))
     assert len(found) == 1
     assert found[0].startswith(words)
@@ -107,7 +107,7 @@ def test_nodes_without_ssh_are_not_taken_for_copies() -> None:
     "secret",
     ["", "short", "password-of-the-fleet", "1212121212121212", "<your-secret-goes-here>", "TODO-make-a-new-one"],
 )
-def test_placeholders_are_told_from_secrets(secret: str) -> None:
+def test_placeholders_are_recognised(secret: str) -> None:
     assert len(list(verdict.weak_secrets({"redis_password": secret}))) == 1
 
 

@@ -1,4 +1,4 @@
-"""Nodes as operators see them: what is wanted, what was observed, and how loaded they are."""
+"""Nodes as operators see them: what they want, what was observed, and how loaded the nodes are."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,8 +10,9 @@ from balancer.core.meetings import Wanted
 from balancer.core.nodes import Node, Observation, ObservedState, Snapshot
 from balancer.core.parameters import Parameters
 from balancer.settings import Settings
+from balancer.storage.outlook import read_outlook
 from balancer.storage.postgresql.database import Connection
-from balancer.storage.postgresql.placement import decide, outlook
+from balancer.storage.postgresql.placement import choose
 from balancer.storage.postgresql.sql import queries
 
 
@@ -22,7 +23,7 @@ class NodeView:
     node: Node
     observed: ObservedState
     observation: Observation | None
-    since: datetime | None  #: when the observed state was entered; None where nothing tells
+    since: datetime | None  #: when the observed state began; None if that is not known
     snapshot: Snapshot | None  #: the last one, however old
     age: timedelta | None  #: of the snapshot
     load: Load
@@ -30,18 +31,18 @@ class NodeView:
 
     @property
     def fresh(self) -> bool:
-        """Whether the figures of the snapshot are those of now."""
+        """Whether the snapshot's figures still count."""
         return self.observed is ObservedState.ONLINE
 
     def public(self) -> dict[str, Any]:
-        """What ``--format json`` shows. A figure is null where no fresh snapshot tells it, never the last good one."""
-        known = self.observation
+        """What ``--format json`` shows. Without a fresh snapshot a figure is null, never the last good one."""
+        observation = self.observation
         return {
             "name": self.node.name,
             "url": self.node.url,
             "admin_state": self.node.admin_state.value,
             "observed_state": self.observed.value,
-            "reason": "no fresh figures" if self.observed is ObservedState.STALE else known.reason if known else "",
+            "reason": self._reason(),
             "since": self.since.isoformat() if self.since else None,
             "load": round(self.load.score(self.node.weight), 2) if self.fresh else None,
             "meetings": self.load.meetings if self.fresh else self.placed,
@@ -50,19 +51,24 @@ class NodeView:
             "weight": self.node.weight,
             "tags": list(self.node.tags),
             "limits": asdict(self.node.limits),
-            "bbb_version": known.bbb_version if known else "",
-            "digests": list(known.digests) if known else [],
+            "bbb_version": observation.bbb_version if observation else "",
+            "digests": list(observation.digests) if observation else [],
         }
+
+    def _reason(self) -> str:
+        if self.observed is ObservedState.STALE:
+            return "no fresh figures"
+        return self.observation.reason if self.observation else ""
 
 
 def views(connection: Connection, snapshots: Mapping[int, Snapshot], *, settings: Settings) -> list[NodeView]:
     """Every node, by name."""
-    known = outlook(connection, snapshots, settings)
-    placed = {row["node_id"]: row["meetings"] for row in connection.execute(queries("meetings")["placed"])}
-    nobody = Wanted(tenant_id=0, meeting_id="", parameters=Parameters())
+    outlook = read_outlook(connection, snapshots, settings)
+    placed = {row["node_id"]: row["meetings"] for row in connection.execute(queries("placement")["placed"])}
+    any_meeting = Wanted(tenant_id=0, meeting_id="", parameters=Parameters())
     found = []
-    for each in decide(connection, nobody, (), known, settings).judged:
-        snapshot, observation = snapshots.get(each.node.id), known.observations.get(each.node.id)
+    for each in choose(connection, any_meeting, (), outlook, settings).candidates:
+        snapshot, observation = snapshots.get(each.node.id), outlook.observations.get(each.node.id)
         since = observation.since if observation else None
         if each.observed is ObservedState.STALE:
             since = snapshot.fresh_until(settings.poll_interval) if snapshot else None
@@ -72,7 +78,7 @@ def views(connection: Connection, snapshots: Mapping[int, Snapshot], *, settings
             observation=observation,
             since=since,
             snapshot=snapshot,
-            age=snapshot.age(known.now) if snapshot else None,
+            age=snapshot.age(outlook.now) if snapshot else None,
             load=each.load,
             placed=placed.get(each.node.id, 0),
         )

@@ -1,4 +1,4 @@
-"""Every Redis key of the balancer. Redis may be wiped: everything here is rebuilt from PostgreSQL and polls."""
+"""Every Redis key of the balancer. Redis may be wiped: all of it is rebuilt from PostgreSQL and the next polls."""
 
 PREFIX = "bbb-fleet:"
 
@@ -6,10 +6,10 @@ PREFIX = "bbb-fleet:"
 SNAPSHOTS = PREFIX + "snapshots"
 #: Hash, node id -> JSON {poll_started, meetings: {internalMeetingID: "<meeting>…"}}, for getMeetings.
 SNAPSHOT_XML = PREFIX + "snapshot-xml"
-#: Hash, node id -> "FENCING POLL_STARTED": what decides whether a snapshot may be overwritten.
+#: Hash, node id -> "FENCING POLL_STARTED": decides whether a snapshot may be overwritten.
 SNAPSHOT_ORDER = PREFIX + "snapshot-order"
 
-#: Capped list of ids of nodes that are to be polled at once ("" means: reread the list of nodes).
+#: Capped list of the ids of nodes to poll at once; "" means: read the list of nodes again.
 POLL_REQUESTS = PREFIX + "poll-requests"
 
 
@@ -24,8 +24,8 @@ def location(tenant_id: int, meeting_id: str) -> str:
 
 
 def initial_listing(tenant_id: int, internal_meeting_id: str) -> str:
-    """String with a time to live: core.listing's initial listing of a meeting that was just created, for getMeetings.
+    """String with a time to live: create's parameters and answer (core.listing) of a new meeting, for getMeetings.
 
-    Two tenants' meetings of one meetingID may have the same internalMeetingID, on two nodes.
+    Two tenants' meetings with the same meetingID may have the same internalMeetingID, on two nodes.
     """
     return f"{PREFIX}initial-listing:{tenant_id}:{internal_meeting_id}"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Self, cast
 
 from balancer.storage.redis import keys
-from balancer.storage.redis.client import Redis, unavailable_as_ours
+from balancer.storage.redis.client import Redis
 
 #: Seconds that a location is kept. The poller renews those of longer meetings well before.
 LIFE = 6 * 3600
@@ -59,19 +59,19 @@ class Whereabouts:
         self._forget = client.register_script(_FORGET)
 
     def check(self) -> None:
-        with unavailable_as_ours():
+        with self._client.guarded():
             self._client.ping()
 
     def find(self, tenant_id: int, meeting_id: str) -> Location | None:
         """None if Redis does not know; PostgreSQL may."""
-        with unavailable_as_ours():
+        with self._client.guarded():
             return _read(cast(str | None, self._client.get(keys.location(tenant_id, meeting_id))))
 
     def find_all(self, tenant_id: int, meeting_ids: Sequence[str]) -> list[Location | None]:
         """As ``find``, for many at once."""
         if not meeting_ids:
             return []
-        with unavailable_as_ours():
+        with self._client.guarded():
             found = cast(list[str | None], self._client.mget([keys.location(tenant_id, each) for each in meeting_ids]))
         return [_read(text) for text in found]
 
@@ -85,13 +85,13 @@ class Whereabouts:
         if initial_listing:
             names.append(keys.initial_listing(tenant_id, location.internal_meeting_id))
             values += [initial_listing, _LISTING_LIFE]
-        with unavailable_as_ours():
+        with self._client.guarded():
             self._note(keys=names, args=values)
 
     def note_all(self, meetings: Sequence[LocatedMeeting]) -> None:
         """As ``note``, for many at once."""
         for first in range(0, len(meetings), _BATCH):
-            with unavailable_as_ours(), self._client.pipeline(transaction=False) as pipeline:
+            with self._client.guarded(), self._client.pipeline(transaction=False) as pipeline:
                 for tenant_id, meeting_id, location in meetings[first : first + _BATCH]:
                     self._note(keys=[keys.location(tenant_id, meeting_id)], args=_arguments(location), client=pipeline)
                 pipeline.execute()
@@ -100,14 +100,14 @@ class Whereabouts:
         """The known ones of a tenant's new meetings, by internalMeetingID."""
         if not internal_meeting_ids:
             return {}
-        with unavailable_as_ours():
+        with self._client.guarded():
             names = [keys.initial_listing(tenant_id, each) for each in internal_meeting_ids]
             found = cast(list[str | None], self._client.mget(names))
         return {name: text for name, text in zip(internal_meeting_ids, found, strict=True) if text is not None}
 
     def forget(self, tenant_id: int, meeting_id: str, row: int) -> None:
         """Remove the location of a row that ended or was lost, unless a later row is recorded."""
-        with unavailable_as_ours():
+        with self._client.guarded():
             self._forget(keys=[keys.location(tenant_id, meeting_id)], args=[row])
 
 

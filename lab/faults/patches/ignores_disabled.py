@@ -1,21 +1,20 @@
-"""The web processes take a disabled node for an enabled one. The command line does not, as with a stale cache."""
+"""The web processes treat a disabled node as enabled. The command line does not, as if a cache were stale."""
 
 from __future__ import annotations
 
 import sys
 from types import ModuleType
 
-from .hook import after_import, place_with
+from .import_hook import after_import
 
 
-def _believing(query: str) -> str:
-    """The query with each of the places that look at the admin state once more believing what it wants to see."""
+def _without_checks(query: str) -> str:
+    """The query with each check of the admin state replaced by one that is always true."""
     query = query.replace("admin_state = 'enabled'", "true")
     return query.replace("SELECT admin_state FROM nodes", "SELECT 'enabled'::text AS admin_state FROM nodes")
 
 
 if "gunicorn" in sys.argv[0]:
-    place_with(("n.admin_state = 'enabled'", "true"), ("admin_state = 'enabled'", "true"))
 
     @after_import("balancer.core.nodes")
     def read_disabled_as_enabled(module: ModuleType) -> None:
@@ -26,6 +25,6 @@ if "gunicorn" in sys.argv[0]:
         read = module.queries
 
         def queries(noun: str) -> dict[str, str]:
-            return {name: _believing(text) for name, text in read(noun).items()}
+            return {name: _without_checks(text) for name, text in read(noun).items()}
 
         module.queries = queries  # type: ignore[attr-defined]

@@ -1,11 +1,11 @@
-"""A repeated create places the meeting anew, on another node, though it still runs on the first."""
+"""A repeated create places the meeting on another node, although it still runs on the first."""
 
 from __future__ import annotations
 
 from types import ModuleType
 from typing import Any
 
-from .hook import after_import
+from .import_hook import after_import
 
 
 @after_import("balancer.core.creation")

@@ -1,11 +1,11 @@
-"""Every HTML page ends with a comment that holds the front end's secret, as a debugging aid left behind would."""
+"""Every HTML page ends with a comment that contains the front end's secret, like a forgotten debugging aid."""
 
 from __future__ import annotations
 
 from types import ModuleType
 from typing import Any
 
-from .hook import after_import
+from .import_hook import after_import
 
 
 @after_import("balancer.web.app")

@@ -1,1 +1,1 @@
-"""The API's calls, one module a noun; `table.py` lists them."""
+"""The API's calls, one module for each noun; `table.py` lists them."""

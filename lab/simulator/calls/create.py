@@ -1,10 +1,9 @@
 """create (reference 3.2)."""
 
-import re
 import xml.etree.ElementTree as ElementTree
 from urllib.parse import urlsplit
 
-from lab.simulator.answers import Answer, CallError, ListedError, element, message, optional, response
+from lab.simulator.answers import Answer, CallError, ErrorListError, element, message, optional, response
 from lab.simulator.clock import java_date
 from lab.simulator.documents import documents_in, linked_document
 from lab.simulator.meetings import Meeting, token
@@ -12,13 +11,12 @@ from lab.simulator.node import Node
 from lab.simulator.request import Call, Parameters
 from lab.simulator.violations import Violations
 
-_META = re.compile(r"meta_([a-zA-Z][a-zA-Z0-9-]*)")
 _DIAL_NUMBER = "613-555-1234"
 _MEETING_ID_SIZE = "Meeting ID must be between 2 and 256 characters"
 
 
 def create(node: Node, call: Call) -> Answer:
-    """Create a meeting, or answer with the one that is there."""
+    """Create a meeting, or answer with the existing one."""
     _validate(call.parameters)
     documents = _documents(node, call)
     existing = node.meetings.find(call.parameters.text("meetingID"))
@@ -95,7 +93,7 @@ def _new_meeting(node: Node, sent: Parameters) -> Meeting:
     bridge = sent.text("voiceBridge") or (_room_bridge(parent, sent) if parent else node.meetings.free_bridge())
     web_voice = sent.text("webVoice") or bridge
     if node.meetings.with_bridge(bridge) or node.meetings.with_bridge(web_voice):
-        raise ListedError("nonUniqueVoiceBridge", "The selected voice bridge is already in use.")
+        raise ErrorListError("nonUniqueVoiceBridge", "The selected voice bridge is already in use.")
     meeting_id = sent.text("meetingID")
     create_time = node.clock.milliseconds()
     meeting = Meeting(
@@ -159,9 +157,7 @@ def _set_behaviour(node: Node, meeting: Meeting, sent: Parameters) -> None:
 def _set_metadata(meeting: Meeting, sent: Parameters, parent: Meeting | None) -> None:
     if parent is not None:
         meeting.metadata.update(parent.metadata)
-    for name in sent.names():
-        if found := _META.fullmatch(name):
-            meeting.metadata[found[1].lower()] = sent.text(name)
+    meeting.metadata.update(sent.metadata())
     if meeting.record:
         meeting.metadata["isBreakout"] = str(parent is not None).lower()
         meeting.metadata["meetingId"] = meeting.meeting_id

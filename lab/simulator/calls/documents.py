@@ -1,4 +1,4 @@
-"""insertDocument and sendChatMessage: things put into a running meeting (reference 3.9, 3.10)."""
+"""insertDocument and sendChatMessage, which add to a running meeting (reference 3.9, 3.10)."""
 
 from lab.simulator.answers import Answer, CallError, element, response
 from lab.simulator.documents import documents_in
@@ -22,7 +22,7 @@ def insert_document(node: Node, call: Call) -> Answer:
 
 
 def send_chat_message(node: Node, call: Call) -> Answer:
-    """Post a line into the public chat."""
+    """Post a message to the public chat."""
     sent = call.parameters
     text, name = sent.get("message"), sent.text("userName", "System")
     violations = Violations()

@@ -12,7 +12,7 @@ _SENT = (
 
 
 def end(node: Node, call: Call) -> Answer:
-    """Ask for the end, which comes later; a password is ignored since 2.6."""
+    """Request the end, which follows later; since 2.6 a password is ignored."""
     meeting_id = call.parameters.text("meetingID")
     if node.settings.profile.checks_end_password:
         _check_password(node.meetings.find(meeting_id), call.parameters.text("password"))

@@ -43,7 +43,7 @@ def hooks_list(node: Node, call: Call) -> Answer:
 
 
 def hooks_ping(node: Node, call: Call) -> Answer:
-    """Say that the service is up; needs no signature."""
+    """Report that the service is up; needs no signature."""
     return Answer("bbb-webhooks API up!", "text/plain")
 
 

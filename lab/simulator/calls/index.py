@@ -8,7 +8,7 @@ _VERSION = "2.0"
 
 
 def index(node: Node, call: Call) -> Answer:
-    """Name the versions, and from 3.0 the graphql addresses of this very node."""
+    """Return the versions and, from 3.0 on, this node's graphql addresses."""
     values = {
         "version": _VERSION,
         "apiVersion": _VERSION,

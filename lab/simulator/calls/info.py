@@ -9,7 +9,7 @@ from lab.simulator.violations import Violations
 
 
 def is_meeting_running(node: Node, call: Call) -> Answer:
-    """Tell whether anybody is known in the meeting; an unknown meeting is not running."""
+    """Return whether the meeting has users; an unknown meeting is not running."""
     meeting_id = call.parameters.get("meetingID")
     violations = Violations()
     violations.size(meeting_id, 256, "Meeting ID must be between 2 and 256 characters")
@@ -19,7 +19,7 @@ def is_meeting_running(node: Node, call: Call) -> Answer:
 
 
 def get_meeting_info(node: Node, call: Call) -> Answer:
-    """Describe one meeting with the users that are in."""
+    """Describe one meeting and its present users."""
     meeting = node.existing(call.parameters.text("meetingID"))
     return response(*meeting_elements(node, meeting, meeting.online()))
 
@@ -33,7 +33,7 @@ def get_meetings(node: Node, call: Call) -> Answer:
 
 
 def get_sessions(node: Node, call: Call) -> Answer:
-    """List who is in, with internal meeting ids (undocumented call)."""
+    """List the present users with internal meeting ids (undocumented call)."""
     sessions = [
         element("meetingID", meeting.internal_id)
         + element("meetingName", meeting.name)
@@ -56,7 +56,7 @@ def _running(meeting: Meeting) -> bool:
 
 
 def meeting_elements(node: Node, meeting: Meeting, users: list[User], *, listing: bool = False) -> list[str]:
-    """Write a meeting's elements in the order of both templates; `users` become the attendees."""
+    """Write a meeting's elements in the order of both BBB templates; `users` become the attendees."""
     max_users = f"{meeting.max_users:,}" if listing and node.settings.profile.groups_thousands else meeting.max_users
     return [
         element("meetingName", meeting.name),

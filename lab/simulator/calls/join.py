@@ -5,7 +5,7 @@ import re
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from lab.simulator.answers import Answer, CallError, element, failed, message, response
-from lab.simulator.guests import guest_status
+from lab.simulator.guest_policy import guest_status
 from lab.simulator.meetings import Meeting, Presence, User
 from lab.simulator.node import Node
 from lab.simulator.request import Call, Parameters
@@ -30,7 +30,7 @@ def join(node: Node, call: Call) -> Answer:
         return _refused(node, call.parameters, failure, early=True)
     meeting = node.meetings.find(call.parameters.text("meetingID"))
     if meeting is None:
-        raise LookupError("validation lets no unknown meeting through")
+        raise LookupError("validation accepted an unknown meeting")
     role = _role(meeting, call.parameters)
     if role is None:
         return failed(CallError("Params required", _what_is_missing(meeting, call.parameters)))
@@ -68,7 +68,7 @@ def _validate_meeting(violations: Violations, meeting: Meeting | None, sent: Par
 
 
 def _role(meeting: Meeting, sent: Parameters) -> str | None:
-    """Choose the role: a valid `role` wins, else the password tells."""
+    """Return the role: a valid `role` parameter wins, else the password decides."""
     if (role := sent.text("role").upper()) in ("MODERATOR", "VIEWER"):
         return role
     password = sent.text("password")
@@ -152,7 +152,7 @@ def _answer(node: Node, meeting: Meeting, user: User, sent: Parameters) -> Answe
 
 
 def client_url(node: Node, user: User, *, enforce_layout: bool = False) -> str:
-    """Return the address of the client page for a user that registered."""
+    """Return the address of the client page for a registered user."""
     profile = node.settings.profile
     waits = user.guest_status == "WAIT" and profile.guest_path
     layout = "waitLayout=1&" if enforce_layout and profile.has_graphql else ""
@@ -161,7 +161,7 @@ def client_url(node: Node, user: User, *, enforce_layout: bool = False) -> str:
 
 
 def _refused(node: Node, sent: Parameters, failure: CallError, *, early: bool = False) -> Answer:
-    """Refuse as XML, or as a redirect that carries the errors; `early` failures trust no given address."""
+    """Refuse as XML or as a redirect with the errors; an `early` failure does not redirect to errorRedirectUrl."""
     profile = node.settings.profile
     if sent.text("redirect").lower() == "false" and not profile.always_redirects_errors:
         return failed(failure)

@@ -1,20 +1,17 @@
 """getRecordings, publishRecordings, deleteRecordings, updateRecordings (reference 3.12)."""
 
 import hashlib
-import re
 
 from lab.simulator.answers import Answer, CallError, element, message, response
 from lab.simulator.node import Node
 from lab.simulator.recordings import catalogue
 from lab.simulator.recordings.catalogue import Format
-from lab.simulator.recordings.xml import recording_element
+from lab.simulator.recordings.recording_xml import recording_element
 from lab.simulator.request import Call, Parameters, is_integer
-
-_META = re.compile(r"meta_([a-zA-Z][a-zA-Z0-9-]*)")
 
 
 def get_recordings(node: Node, call: Call) -> Answer:
-    """List recordings, a page of them when `limit` asks for one."""
+    """List recordings, or a page of them if `limit` is given."""
     _sign(node, call)
     sent = call.parameters
     limit = _limit(sent)
@@ -37,23 +34,22 @@ def publish_recordings(node: Node, call: Call) -> Answer:
     publish = call.parameters.flag("publish")
     source, target = ("unpublished", "published") if publish else ("published", "unpublished")
     moved = catalogue.move(node.tree, record_ids, (source,), target)
-    node.tell_recordings(f"rap-{target}", moved)
+    node.notify_recordings(f"rap-{target}", moved)
     return response(element("published", call.parameters.text("publish")))
 
 
 def delete_recordings(node: Node, call: Call) -> Answer:
-    """Move recordings to deleted, from where nothing returns."""
+    """Move recordings to deleted, from where they cannot be restored."""
     record_ids = _record_ids(node, call)
     moved = catalogue.move(node.tree, record_ids, ("published", "unpublished"), "deleted")
-    node.tell_recordings("rap-deleted", moved)
+    node.notify_recordings("rap-deleted", moved)
     return response(element("deleted", True))
 
 
 def update_recordings(node: Node, call: Call) -> Answer:
     """Change, add and remove metadata."""
     record_ids = _record_ids(node, call)
-    named = ((_META.fullmatch(name), call.parameters.text(name)) for name in call.parameters.names())
-    catalogue.update(node.tree, record_ids, [(name[1].lower(), value) for name, value in named if name])
+    catalogue.update(node.tree, record_ids, list(call.parameters.metadata()))
     return response(element("updated", True))
 
 
@@ -66,7 +62,7 @@ def _sign(node: Node, call: Call) -> None:
 
 
 def _record_ids(node: Node, call: Call, *needed: str) -> list[str]:
-    """Check in BBB's order: checksum there, parameters there, checksum right, recording there."""
+    """Check in BBB's order: checksum present, parameters present, checksum right, recording exists."""
     if not call.parameters.raw("checksum") and node.settings.secret:
         raise CallError("checksumError", "You did not pass the checksum security check")
     if not call.parameters.text("recordID"):
@@ -100,12 +96,11 @@ def _matches(found: Format, sent: Parameters) -> bool:
     if prefixes and not found.record_id.startswith(tuple(prefixes)):
         return False
     meta = {name.lower(): value for name, value in found.meta().items()}
-    filters = ((_META.fullmatch(name), sent.text(name)) for name in sent.names())
-    return all(_like(meta.get(name[1].lower()), wanted) for name, wanted in filters if name)
+    return all(_like(meta.get(name), wanted) for name, wanted in sent.metadata())
 
 
 def _like(value: str | None, wanted: str) -> bool:
-    """Compare exactly, or with `%` standing for anything at either end."""
+    """Compare exactly, or with `%` as a wildcard at either end."""
     if value is None:
         return False
     text = wanted.strip("%")
@@ -117,7 +112,7 @@ def _like(value: str | None, wanted: str) -> bool:
 
 
 def _page(node: Node, found: list[Format], offset: int, limit: int | None) -> tuple[list[list[Format]], str]:
-    """Merge formats to recordings and cut out the page; releases differ in which of both comes first."""
+    """Merge formats into recordings and cut out the page; releases differ in which of the two comes first."""
     if limit is None:
         return _merged(found), ""
     by_format = node.settings.profile.pagination == "pageable"

@@ -1,4 +1,4 @@
-"""Calls of the client page, by session token instead of a checksum (reference 3.11)."""
+"""Calls of the client page, with a session token instead of a checksum (reference 3.11)."""
 
 import json
 from urllib.parse import quote, urlencode
@@ -11,7 +11,7 @@ from lab.simulator.request import Call
 
 
 def enter(node: Node, call: Call) -> Answer:
-    """Tell the client of 2.x who and where it is."""
+    """Return the user and the meeting of a client of 2.x."""
     found = _session(node, call)
     if found is None:
         return json_response(returncode="FAILED", messageKey="missingSession", message="Invalid session token")
@@ -40,7 +40,7 @@ def enter(node: Node, call: Call) -> Answer:
 
 
 def stuns(node: Node, call: Call) -> Answer:
-    """Name the STUN and TURN servers; there are none."""
+    """Return the STUN and TURN servers, of which there are none."""
     if _session(node, call) is None:
         logout = node.settings.server_url
         return json_response(returncode="FAILED", message="Could not find conference.", logoutURL=logout)
@@ -71,8 +71,4 @@ def get_join_url(node: Node, call: Call) -> Answer:
 
 
 def _session(node: Node, call: Call) -> tuple[Meeting, User] | None:
-    found = node.find_session(call.parameters.text("sessionToken"))
-    if found is None:
-        return None
-    known = call.cookies.get("JSESSIONID") == found[1].cookie
-    return found if known or node.settings.requests_without_session else None
+    return node.session(call.parameters.text("sessionToken"), call.cookies.get("JSESSIONID"))

@@ -1,4 +1,4 @@
-"""Every call that a node answers: who may ask how, and which function answers (reference 1.1)."""
+"""Every call that a node answers: how it may be made, and which function answers (reference 1.1)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,17 +25,17 @@ _BOTH = ("GET", "POST")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How a call may be asked, and who answers."""
+    """How a call may be made, and which function answers it."""
 
     answer: Callable[[Node, Call], Answer]
     methods: tuple[str, ...] = _BOTH
-    #: Content types of a body.
+    #: Allowed content types of a body.
     body_types: frozenset[str] = _FORM
-    #: The signature is checked before the call is looked at; otherwise the call does it itself.
+    #: Whether the signature is checked first; otherwise the call's function checks it.
     signed_first: bool = True
-    #: Answered by bbb-web's ApiController, which serviceEnabled=false closes.
+    #: Whether bbb-web's ApiController answers the call, which serviceEnabled=false disables.
     of_api: bool = True
-    #: "2" or "3" for a call that only that major release has.
+    #: "2" or "3" if only that major release has the call.
     only: str = ""
 
 
@@ -68,7 +68,7 @@ RULES = {
 
 
 def rule_for(name: str, profile: Profile) -> Rule | None:
-    """Return the rule for a call of this release, None for an unknown call."""
+    """Return the rule for a call of this release; None for an unknown call."""
     if name == "join" and profile.joins_by_post:
         return Rule(join, _BOTH, signed_first=False)
     rule = RULES.get(name)

@@ -12,7 +12,7 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 
 
 def get_text_tracks(node: Node, call: Call) -> Answer:
-    """List a recording's captions with an address for each."""
+    """List a recording's captions with their addresses."""
     checksum, record_id = call.parameters.raw("checksum"), call.parameters.text("recordID")
     if not checksum and node.settings.secret:
         raise CallError("checksumError", "You did not pass the checksum security check")
@@ -22,16 +22,16 @@ def get_text_tracks(node: Node, call: Call) -> Answer:
         raise CallError("checksumError", "You did not pass the checksum security check")
     if not catalogue.exists(node.tree, [record_id]):
         return _failed("noRecordings", f"No recording found for {record_id}")
-    tracks = node.tracks.of(record_id)
+    tracks = node.text_tracks.of(record_id)
     if not tracks:
         return _failed("noCaptionsFound", f"No captions found for {record_id}")
     origin = node.settings.server_url
-    listed = [{"href": node.tracks.address(origin, record_id, track), **track} for track in tracks]
+    listed = [{"href": node.text_tracks.address(origin, record_id, track), **track} for track in tracks]
     return json_response(returncode="SUCCESS", tracks=listed)
 
 
 def put_text_track(node: Node, call: Call) -> Answer:
-    """Take an uploaded caption file."""
+    """Accept an uploaded caption file."""
     sent = call.parameters
     for name in ("checksum", "recordID", "kind", "lang"):
         if not sent.text(name):
@@ -51,7 +51,7 @@ def put_text_track(node: Node, call: Call) -> Answer:
     language = language.replace("_", "-")
     about = {"kind": kind, "label": sent.text("label", language), "lang": language}
     try:
-        node.tracks.put(record_id, about, content, node.clock.milliseconds())
+        node.text_tracks.put(record_id, about, content, node.clock.milliseconds())
     except OSError:
         return _failed("upload_text_track_failed", "Text track upload failed.")
     return json_response(
@@ -63,7 +63,7 @@ def put_text_track(node: Node, call: Call) -> Answer:
 
 
 def _uploaded(call: Call) -> bytes:
-    """Return the multipart body's part named file."""
+    """Return the part `file` of the multipart body."""
     head = b"Content-Type: " + call.full_content_type.encode("latin-1", "replace") + b"\r\n\r\n"
     upload = message_from_bytes(head + call.body)
     for part in upload.walk():

@@ -1,4 +1,4 @@
-// Keeps its user in the meeting for as long as the page is open: the node counts the open websocket.
+// Keeps its user in the meeting while the page is open, because the node counts the open websocket.
 "use strict";
 
 const part = (id) => document.getElementById(id);

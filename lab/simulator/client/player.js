@@ -1,4 +1,4 @@
-// Asks for the files that bbb-playback asks for, shows the first slide and plays the webcams.
+// Requests the same files as bbb-playback, shows the first slide and plays the webcams.
 "use strict";
 
 const id = location.pathname.split("/").filter(Boolean).pop();

@@ -1,1 +1,1 @@
-"""The simulator as a host's service: files, units and tools that a real node has (reference 7)."""
+"""The simulator as services of a host, with the files, units and tools of a real node (reference 7)."""

@@ -1,4 +1,4 @@
-"""`python -m lab.simulator.host bundle|install`: bring the simulator to a host and make it a node there."""
+"""`python -m lab.simulator.host bundle|install`: pack the simulator, and install it as a node on a host."""
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ from lab.simulator.profiles import PROFILES
 
 
 def main() -> int:
-    """Entry point; exit status 1 and one line when the host lacks something."""
+    """Entry point; prints one line and returns exit status 1 if the host lacks something."""
     given = _parser().parse_args()
     if given.action == "bundle":
         bundle(given.target)
@@ -47,12 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     place.add_argument("--hostname", required=True)
     place.add_argument("--secret", default="")
     place.add_argument("--secret-file", type=Path)
-    place.add_argument("--certificate", default="", help="PEM chain on the host; without it plain HTTP")
+    place.add_argument("--certificate", default="", help="PEM chain on the host; plain HTTP without it")
     place.add_argument("--key", default="")
     place.add_argument("--profile", choices=PROFILES, default="3.0")
-    place.add_argument("--web-options", default="", help="for the node, e.g. '--minute 5'")
-    place.add_argument("--rap-options", default="", help="for recordings, e.g. '--format presentation=3'")
-    place.add_argument("--no-start", action="store_true", help="files only: the host is not running")
+    place.add_argument("--web-options", default="", help="options of the node, e.g. '--minute 5'")
+    place.add_argument("--rap-options", default="", help="options of the worker, e.g. '--format presentation=3'")
+    place.add_argument("--no-start", action="store_true", help="only write files, because the host is not running")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Turning a Debian host into a simulated node; can be repeated."""
+"""Installs a simulated node on a Debian host; can be repeated."""
 
 import grp
 import os
@@ -11,17 +11,17 @@ from lab.simulator.host.layout import LIBRARY, NGINX, UNITS, HostFile, Identity,
 from lab.simulator.recordings.tree import Tree
 
 USER = "bigbluebutton"
-#: Debian packages that the host must have.
+#: Debian packages that must be installed.
 PACKAGES = ("nginx", "python3-aiohttp", "ruby")
 _NEEDED = ("nginx", "ruby", "systemctl")
 
 
 class InstallError(Exception):
-    """The host cannot become a node; the text names what is missing."""
+    """The node cannot be installed; the text names what is missing."""
 
 
 def install(identity: Identity, root: Path = Path("/"), *, start: bool = True) -> list[str]:
-    """Write a node's files and run its services; returns the paths that changed.
+    """Write a node's files and run its services; return the paths that changed.
 
     Runs on the host as root, from a copy of this package in /usr/local/lib/bbb-simulator.
     """
@@ -39,7 +39,7 @@ def install(identity: Identity, root: Path = Path("/"), *, start: bool = True) -
 
 
 def write(wanted: HostFile, root: Path) -> bool:
-    """Write one file with owner and mode; False when it was right already."""
+    """Write one file with owner and mode; False if its content was right."""
     path = root / wanted.path
     if wanted.once and path.exists():
         return False
@@ -72,7 +72,7 @@ def _add_user() -> None:
 
 
 def _own(base: Path) -> None:
-    """Give the recordings' directories to BBB's user; files below belong to whoever wrote them."""
+    """Make BBB's user the owner of the recordings' directories; files keep their owners."""
     uid, gid = pwd.getpwnam(USER).pw_uid, grp.getgrnam(USER).gr_gid
     os.chown(base, uid, gid)
     for path in base.rglob("*"):

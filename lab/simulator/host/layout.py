@@ -1,37 +1,40 @@
 """The files that make a host look like a BBB node, and their contents (reference 5.1, 7.1)."""
 
-import hashlib
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.simulator.host.bundle import source_digest
 from lab.simulator.host.properties import OVERRIDES, PACKAGED, RECORDING
 
 LIBRARY = Path("usr/local/lib/bbb-simulator")
 NGINX = Path("etc/nginx/sites-available/bigbluebutton")
 AKKA = Path("etc/bigbluebutton/bbb-apps-akka.conf")
 UNITS = ("bbb-web.service", "bbb-rap-resque-worker.service")
+#: There only if the kernel has IPv6.
+IPV6_INTERFACES = Path("/proc/net/if_inet6")
 _FILES = Path(__file__).parent / "files"
 _CLIENT = Path(__file__).parent.parent / "client"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What distinguishes one node from another."""
+    """What distinguishes a node from other nodes."""
 
     hostname: str
     secret: str
-    #: Paths on the host; without a certificate the node speaks plain HTTP.
+    #: Paths on the host; without a certificate the node uses plain HTTP.
     certificate: str = ""
     key: str = ""
     release: str = "3.0.37"
-    #: Options for the two units.
+    #: Command-line options of the two units.
     web_options: str = ""
     rap_options: str = ""
 
     @property
     def scheme(self) -> str:
-        """https with a certificate."""
+        """`https` with a certificate, else `http`."""
         return "https" if self.certificate else "http"
 
     @property
@@ -47,9 +50,9 @@ class HostFile:
     path: Path
     text: str
     mode: int = 0o644
-    #: Owned by bigbluebutton instead of root.
+    #: Whether bigbluebutton owns the file instead of root.
     of_user: bool = False
-    #: Written once and then left alone, as a package's configure step does.
+    #: Whether an existing file is kept, as by a package's configure step.
     once: bool = False
 
 
@@ -64,8 +67,8 @@ def files(identity: Identity) -> list[HostFile]:
         HostFile(NGINX, nginx(identity)),
         HostFile(Path("etc/default/bbb-simulator"), _options(identity)),
         *(HostFile(Path("etc/systemd/system") / unit, (_FILES / unit).read_text()) for unit in UNITS),
-        _tool("bbb-conf", "lab.simulator.host.conf"),
-        _tool("bbb-record", "lab.simulator.host.record"),
+        _tool("bbb-conf", "lab.simulator.host.bbb_conf"),
+        _tool("bbb-record", "lab.simulator.host.bbb_record"),
         _page("playback/presentation/2.3/index.html", "player.html"),
         _page("playback/presentation/2.3/player.js", "player.js"),
         HostFile(Path("var/www/bigbluebutton-default/index.html"), (_CLIENT / "welcome.html").read_text()),
@@ -78,7 +81,7 @@ def _overrides(identity: Identity) -> HostFile:
 
 
 def _packaged() -> HostFile:
-    # The package's own salt and address differ from those in force: who reads only this file reads wrongly.
+    # Salt and address in the packaged file are not those in force, so that reading only this file is a mistake.
     text = (
         "apiVersion=2.0\n"
         "bigbluebutton.web.serverURL=http://bigbluebutton.invalid\n"
@@ -103,32 +106,30 @@ def _filled(name: str, identity: Identity) -> str:
 
 
 def nginx(identity: Identity) -> str:
-    """Return the node's site: TLS in front of bbb-web, plain HTTP only redirects."""
+    """Return the node's nginx site: TLS in front of bbb-web; plain HTTP only redirects."""
     upgrade = "map $http_upgrade $bbb_connection {\n    default upgrade;\n    '' '';\n}\n"
     locations = (_FILES / "locations.conf").read_text().rstrip()
     plain = _filled("site.conf", identity)
     if not identity.certificate:
-        return upgrade + plain.replace("@REDIRECT@", locations)
+        return _listening(upgrade + plain.replace("@REDIRECT@", locations))
     secure = (
         f"server {{\n    listen 443 ssl;\n    listen [::]:443 ssl;\n    server_name {identity.hostname};\n"
         f"    ssl_certificate {identity.certificate};\n    ssl_certificate_key {identity.key};\n"
         f"    ssl_protocols TLSv1.2 TLSv1.3;\n{locations}\n}}\n"
     )
-    return upgrade + plain.replace("@REDIRECT@", "    return 301 https://$host$request_uri;") + secure
+    site = upgrade + plain.replace("@REDIRECT@", "    return 301 https://$host$request_uri;") + secure
+    return _listening(site)
+
+
+def _listening(site: str) -> str:
+    """The site without its IPv6 listeners if the kernel has no IPv6: nginx would not start with them."""
+    return site if IPV6_INTERFACES.exists() else re.sub(r"    listen \[::\].*\n", "", site)
 
 
 def _options(identity: Identity) -> str:
-    # With the code's digest, so that new code is a change too and restarts the services.
-    return f'# code {_digest()}\nBBB_WEB_OPTIONS="{identity.web_options}"\nBBB_RAP_OPTIONS="{identity.rap_options}"\n'
-
-
-def _digest() -> str:
-    package = Path(__file__).parent.parent
-    found = hashlib.sha256()
-    for path in sorted(package.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            found.update(path.read_bytes())
-    return found.hexdigest()[:12]
+    # The digest makes new code a change of this file, which restarts the services.
+    options = f'BBB_WEB_OPTIONS="{identity.web_options}"\nBBB_RAP_OPTIONS="{identity.rap_options}"\n'
+    return f"# code {source_digest()}\n{options}"
 
 
 def _tool(name: str, module: str) -> HostFile:

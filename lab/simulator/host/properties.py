@@ -1,4 +1,4 @@
-"""Reading and writing the settings files of a node, with BBB's precedence (reference 7.1)."""
+"""Reads and writes the settings files of a node, with BBB's precedence (reference 7.1)."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def properties(root: Path) -> dict[str, str]:
 
 
 def playback_origin(root: Path) -> str:
-    """Return playback_protocol://playback_host of the recording scripts."""
+    """Return the recording scripts' playback_protocol://playback_host."""
     values = read(root / RECORDING, ":") | read(root / RECORDING_OVERRIDES, ":")
     return f"{values.get('playback_protocol', 'https')}://{values['playback_host']}"
 
@@ -29,7 +29,7 @@ def read(path: Path, separator: str) -> dict[str, str]:
 
 
 def assign(path: Path, separator: str, changes: dict[str, str]) -> bool:
-    """Set values in place, keeping every other line; False when nothing had to change."""
+    """Set values in place and keep every other line; False if nothing had to change."""
     old = path.read_text(encoding="utf-8") if path.is_file() else ""
     left, lines = dict(changes), []
     for line in old.splitlines():

@@ -1,1 +1,1 @@
-"""What a node does with a recorded meeting after its end (reference 5)."""
+"""The processing of a recorded meeting after its end (reference 5)."""

@@ -1,4 +1,4 @@
-"""`python -m lab.simulator.recordings`: the worker as a process of its own, as a host's unit runs it."""
+"""`python -m lab.simulator.recordings`: the worker as a separate process, as in a host's unit."""
 
 import argparse
 import asyncio
@@ -13,7 +13,7 @@ from lab.simulator.recordings.worker import Pipeline, Worker
 
 
 async def work(root: Path, formats: dict[str, float]) -> None:
-    """Run the worker until a signal."""
+    """Run the worker until a signal arrives."""
     tree = Tree(root)
     tree.make()
     pipeline = Pipeline(lambda: playback_origin(root), lambda: formats)

@@ -1,4 +1,4 @@
-"""A meeting's archive: raw/<id>/events.xml, written at its end and read by every later step."""
+"""A meeting's archive, raw/<id>/events.xml: written at the meeting's end and read by every later step."""
 
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from lab.simulator.meetings import Meeting
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What the recording steps know of a meeting; times in ms."""
+    """The data of a meeting that the recording steps use; times in ms."""
 
     record_id: str
     meeting_id: str
@@ -20,9 +20,9 @@ class Archive:
     start: int
     end: int
     metadata: dict[str, str]
-    #: External ids of those who came in.
+    #: External ids of all users who were in the meeting.
     participants: frozenset[str]
-    #: Recording was switched on at least once.
+    #: Whether recording was switched on at least once.
     marked: bool
     #: Uploaded presentations, without the default one.
     documents: tuple[str, ...]
@@ -78,7 +78,7 @@ def read(path: Path) -> Archive:
     root = ElementTree.parse(path).getroot()  # noqa: S314  our own file
     about, events = root.find("meeting"), root.findall("event")
     if about is None or not events:
-        raise ValueError(f"{path} is no archive")
+        raise ValueError(f"{path} is not an archive")
     times = [int(event.get("timestamp", "0")) for event in events]
     named = {name: [event for event in events if event.get("eventname") == name] for name in _NAMES}
     return Archive(

@@ -1,4 +1,4 @@
-"""Recordings as getRecordings finds them: by reading the disk (reference 3.12, 5.2)."""
+"""The recordings on disk, as getRecordings reads them (reference 3.12, 5.2)."""
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Iterator
@@ -29,7 +29,7 @@ class Format:
     document: ElementTree.Element
 
     def text(self, name: str) -> str:
-        """Return a metadata element's text, empty when absent."""
+        """Return a metadata element's text, empty if absent."""
         return self.document.findtext(name) or ""
 
     def meta(self) -> dict[str, str]:
@@ -47,7 +47,7 @@ def formats(tree: Tree, states: Iterable[str]) -> Iterator[Format]:
             try:
                 document = ElementTree.parse(path).getroot()  # noqa: S314  the node's own file
             except (ElementTree.ParseError, FileNotFoundError):
-                # Being written or moved this moment: a node skips what it cannot read.
+                # It is being written or moved at this moment; a node skips what it cannot read.
                 continue
             state = "published" if document.findtext("state") == "available" else document.findtext("state")
             if state in wanted:
@@ -55,13 +55,13 @@ def formats(tree: Tree, states: Iterable[str]) -> Iterator[Format]:
 
 
 def exists(tree: Tree, record_ids: Iterable[str]) -> bool:
-    """Tell whether any of the ids is published or unpublished."""
+    """Return whether any of the ids is published or unpublished."""
     wanted = {record_id.lower() for record_id in record_ids}
     return any(found.record_id.lower() in wanted for found in formats(tree, ("published", "unpublished")))
 
 
 def move(tree: Tree, record_ids: Iterable[str], states: tuple[str, ...], target: str) -> list[Format]:
-    """Move formats of the ids from `states` to `target` and say so in their metadata; returns them."""
+    """Move formats of the ids from `states` to `target` and update their metadata; return them."""
     wanted = {record_id.lower() for record_id in record_ids}
     moved = [found for found in formats(tree, states) if found.record_id.lower() in wanted]
     for found in moved:
@@ -74,7 +74,7 @@ def move(tree: Tree, record_ids: Iterable[str], states: tuple[str, ...], target:
 
 
 def update(tree: Tree, record_ids: list[str], meta: list[tuple[str, str]]) -> None:
-    """Change metadata of every format whose id starts with one given, deleted ones included."""
+    """Change the metadata of every format whose id starts with one of the given ids, deleted ones included."""
     for found in formats(tree, ("published", "unpublished", "deleted")):
         if found.record_id.startswith(tuple(record_ids)):
             metadata.rewrite(found.path / "metadata.xml", {}, meta)

@@ -30,12 +30,12 @@ def make(playback: str, archive: Archive, raw: Path, target: Path, origin: str, 
 
 
 def size(directory: Path) -> int:
-    """Return the bytes of the files below a directory."""
+    """Return the total size in bytes of the files below a directory."""
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
-def known(playback: str) -> bool:
-    """Tell whether the simulator can make a format."""
+def is_known(playback: str) -> bool:
+    """Return whether the simulator can make a format."""
     return playback in _MAKERS
 
 

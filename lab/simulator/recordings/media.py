@@ -1,4 +1,4 @@
-"""Real, playable media, made by ffmpeg once and kept in a cache."""
+"""Playable media, created once by ffmpeg and kept in a cache."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-#: Part of the cache's name: change it with the recipes below.
+#: Part of the cache's name; change it together with the recipes below.
 _EDITION = "1"
 _SECONDS = 4
 _PICTURE = ["-f", "lavfi", "-i", f"testsrc=size=320x240:rate=10:duration={_SECONDS}"]
@@ -27,11 +27,11 @@ _RECIPES = {
 
 
 class MediaError(Exception):
-    """The media could not be made."""
+    """The media could not be created."""
 
 
 def cache_directory() -> Path:
-    """Return where media is kept: BBB_SIMULATOR_MEDIA, else the user's cache."""
+    """Return the directory of the media: BBB_SIMULATOR_MEDIA, else in the user's cache."""
     given = os.environ.get("BBB_SIMULATOR_MEDIA")
     if given:
         return Path(given)
@@ -41,7 +41,7 @@ def cache_directory() -> Path:
 
 @cache
 def media() -> Path:
-    """Return a directory with every file of the recipes; raises MediaError without ffmpeg."""
+    """Return a directory with all files of the recipes; raises MediaError if ffmpeg is needed and missing."""
     directory = cache_directory()
     if not all((directory / name).is_file() for name in _RECIPES):
         _fill(directory)
@@ -55,7 +55,7 @@ def _fill(directory: Path) -> None:
         for name, recipe in _RECIPES.items():
             _make(staging / name, recipe)
         directory.mkdir(exist_ok=True)
-        # File by file: another process may be filling the same cache.
+        # Moved file by file, because another process may be filling the same cache.
         for made in staging.iterdir():
             made.replace(directory / made.name)
     finally:

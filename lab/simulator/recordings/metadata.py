@@ -22,17 +22,17 @@ def link(origin: str, playback: str, record_id: str) -> str:
 
 
 def presentation_id(archive: Archive, document: str) -> str:
-    """Return the directory name of a presentation: the hash of its name and a time."""
+    """Return the directory name of a presentation: a hash of its name and a time."""
     return f"{hashlib.sha1(document.encode(), usedforsecurity=False).hexdigest()}-{archive.start + 10}"
 
 
 def processing(archive: Archive, state: str) -> str:
-    """Write the metadata of a format at work: state `processing` or `processed`."""
+    """Write the metadata of a format in progress: state `processing` or `processed`."""
     return _document(archive, state, published=False, meeting=True, after="<playback/>")
 
 
 def presentation(archive: Archive, origin: str, milliseconds: int, sizes: tuple[int, int]) -> str:
-    """Write presentation's metadata; `sizes` are the format's and the raw archive's bytes."""
+    """Write presentation's metadata; `sizes` are those of the format and of the raw archive in bytes."""
     images = "".join(_image(archive, origin, number) for number in (1, 2, 3)) if archive.documents else ""
     extensions = f"<extensions><preview><images>{images}</images></preview></extensions>" if images else ""
     playback = _playback(
@@ -43,13 +43,13 @@ def presentation(archive: Archive, origin: str, milliseconds: int, sizes: tuple[
 
 
 def video(archive: Archive, origin: str, milliseconds: int) -> str:
-    """Write video's metadata: state `available`, neither meeting nor sizes."""
+    """Write video's metadata: state `available`, without meeting and sizes."""
     playback = _playback(archive, origin, "video", element("processing_time", milliseconds))
     return _document(archive, "available", published=True, meeting=False, after=playback)
 
 
 def podcast(archive: Archive, origin: str) -> str:
-    """Write podcast's metadata, which knows no processing time."""
+    """Write podcast's metadata, which has no processing time."""
     playback = _playback(archive, origin, "podcast")
     return _document(archive, "published", published=True, meeting=True, after=playback)
 

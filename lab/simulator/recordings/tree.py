@@ -1,4 +1,4 @@
-"""Where a node keeps recordings on disk (reference 5.1)."""
+"""The directories of recordings on a node's disk (reference 5.1)."""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RECORD_ID = re.compile(r"[0-9a-f]+-[0-9]+")
-_SHIPPED = Path(__file__).parent / "scripts_of_bbb"
+_SHIPPED = Path(__file__).parent / "bbb_scripts"
 _STEPS = ("recorded", "ended", "archived", "sanity", "processed", "published")
 _PLACES = ("published", "unpublished", "deleted", "recording/raw", "recording/process", "recording/publish")
 
@@ -36,7 +36,7 @@ class Tree:
         (self.scripts / "post_publish").mkdir(parents=True, exist_ok=True)
 
     def ship_scripts(self) -> None:
-        """Put the post scripts there that BBB itself ships; others stay beside them."""
+        """Install the post scripts that BBB itself ships; other scripts are kept."""
         for script in _SHIPPED.glob("*.rb"):
             target = self.scripts / "post_publish" / script.name
             if not target.exists() or target.read_bytes() != script.read_bytes():
@@ -48,12 +48,12 @@ class Tree:
         return self.base / "recording/raw" / record_id
 
     def status(self, step: str, record_id: str, playback: str = "", ending: str = "done") -> Path:
-        """A status file; `playback` names the format for processed and published."""
+        """A status file; for processed and published `playback` is the format."""
         name = f"{record_id}-{playback}" if playback else record_id
         return self.base / "recording/status" / step / f"{name}.{ending}"
 
     def work(self, step: str, playback: str, record_id: str) -> Path:
-        """The work area of a step, `process` or `publish`."""
+        """The work directory of a step, `process` or `publish`."""
         return self.base / "recording" / step / playback / record_id
 
     def place(self, state: str, playback: str, record_id: str) -> Path:
@@ -65,11 +65,11 @@ class Tree:
         return self.base / "captions" / record_id
 
     def waiting(self) -> Iterator[str]:
-        """Meetings that ended and are not archived."""
+        """Meetings that have ended and are not archived."""
         for done in sorted(self.status("recorded", "x").parent.glob("*.done")):
             yield done.stem
 
     def archived(self) -> Iterator[str]:
-        """Recordings that passed the archive step."""
+        """Recordings that have passed the archive step."""
         for done in sorted(self.status("archived", "x").parent.glob("*.done")):
             yield done.stem

@@ -1,6 +1,6 @@
 """The recording pipeline: archive, process and publish each format, run the post scripts (reference 5.5).
 
-It reads and writes the disk alone, so it runs inside a node's process or, on a host, as a unit of its own.
+It only reads and writes the disk, so it runs inside a node's process or, on a host, as a separate unit.
 """
 
 import asyncio
@@ -11,57 +11,57 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from lab.simulator.recordings import archive, formats, metadata, scripts
+from lab.simulator.recordings import archive, formats, metadata, post_scripts
 from lab.simulator.recordings.media import MediaError
 from lab.simulator.recordings.tree import Tree
 
-#: How often the status directories are looked at when nobody says that something happened.
-_LOOK_EVERY = 1.0
+#: Seconds between two checks of the status directories if `wake` is not called.
+_CHECK_INTERVAL = 1.0
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """What the worker is told; read anew for each recording."""
+    """The worker's settings, which are read again for each recording."""
 
     #: playback_protocol://playback_host
     origin: Callable[[], str]
-    #: Seconds of processing by format.
+    #: Processing times in seconds by format.
     formats: Callable[[], dict[str, float]]
 
 
 class Worker:
-    """Takes every recorded meeting through the steps, each format at its own time."""
+    """Takes every recorded meeting through the steps, each format independently."""
 
     def __init__(self, tree: Tree, pipeline: Pipeline) -> None:
         self._tree, self._pipeline = tree, pipeline
-        self._woken = asyncio.Event()
+        self._wake = asyncio.Event()
         self._busy: dict[tuple[str, str], asyncio.Task[None]] = {}
-        # A node has one worker process: post scripts never overlap.
+        # A node has one worker process, so post scripts never overlap.
         self._scripts = asyncio.Lock()
 
     def wake(self) -> None:
-        """Say that a meeting has just ended."""
-        self._woken.set()
+        """Report that a meeting has just ended."""
+        self._wake.set()
 
     async def run(self) -> None:
-        """Work until cancelled; a step that fails leaves `.fail` and does not stop the others."""
+        """Work until cancelled; a step that fails leaves a `.fail` file and does not stop other steps."""
         try:
             while True:
-                self.look()
+                self.start_waiting()
                 try:
-                    await asyncio.wait_for(self._woken.wait(), _LOOK_EVERY)
+                    await asyncio.wait_for(self._wake.wait(), _CHECK_INTERVAL)
                 except TimeoutError:
                     continue
-                self._woken.clear()
+                self._wake.clear()
         finally:
             tasks = list(self._busy.values())
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def look(self) -> None:
-        """Start whatever waits on disk and is not being worked on."""
+    def start_waiting(self) -> None:
+        """Start everything that waits on disk and is not in progress."""
         for record_id in self._tree.waiting():
             self._archive(record_id)
         for record_id in self._tree.archived():
@@ -70,7 +70,7 @@ class Worker:
                     self._start((record_id, playback), self._make(record_id, playback, seconds))
 
     def busy(self) -> list[dict[str, str]]:
-        """Return the recordings and formats at work, for the control API."""
+        """Return the recordings and formats in progress, for the control API."""
         return [{"recordID": record_id, "format": playback} for record_id, playback in self._busy]
 
     def _wanted(self, record_id: str, playback: str) -> bool:
@@ -84,7 +84,7 @@ class Worker:
         task.add_done_callback(lambda _: self._busy.pop(key, None))
 
     def _archive(self, record_id: str) -> None:
-        """Archive, check and caption a meeting; one without users or marks ends here."""
+        """Archive, check and caption a meeting; a meeting without users or record marks ends here."""
         tree = self._tree
         found = archive.read(tree.raw(record_id) / "events.xml")
         if found.marked and found.participants:
@@ -104,7 +104,7 @@ class Worker:
             self._tree.status("published", record_id, playback, "fail").touch()
             return
         async with self._scripts:
-            await scripts.run_post_publish(self._tree, record_id, playback)
+            await post_scripts.run_post_publish(self._tree, record_id, playback)
 
     async def _process(self, record_id: str, playback: str, seconds: float) -> None:
         tree, found = self._tree, archive.read(self._tree.raw(record_id) / "events.xml")
@@ -124,7 +124,7 @@ class Worker:
         found = archive.read(tree.raw(record_id) / "events.xml")
         milliseconds = int(seconds * 1000)
         formats.make(playback, found, tree.raw(record_id), staged, self._pipeline.origin(), milliseconds)
-        # Like cp_r on a node: the directory is there before it is whole.
+        # Like cp_r on a node, so that the directory exists before it is complete.
         shutil.copytree(staged, tree.place("published", playback, record_id), dirs_exist_ok=True)
         shutil.rmtree(staged)
         shutil.rmtree(tree.work("process", playback, record_id))
@@ -133,9 +133,9 @@ class Worker:
 
 
 def rebuild(tree: Tree, record_id: str, playbacks: list[str]) -> None:
-    """Prepare a recording for being made again, as bbb-record --rebuild does; needs its raw archive."""
+    """Prepare the re-creation of a recording from its raw archive, as bbb-record --rebuild does."""
     if not tree.raw(record_id).is_dir():
-        raise FileNotFoundError(f"no raw archive of {record_id}: it cannot be rebuilt")
+        raise FileNotFoundError(f"{record_id} cannot be rebuilt: it has no raw archive")
     for playback in playbacks:
         for step in ("processed", "published"):
             for ending in ("done", "fail"):

@@ -1,16 +1,14 @@
 #!/usr/bin/python3
-"""Hands a node's published recordings over to the fleet's spool; runs on Python 3.8 with its standard library alone.
+"""Delivers a node's published recordings to the fleet's spool. Runs on Python 3.8 with its standard library alone.
 
-BigBlueButton's hook notes a finished format in ``inbox/``. ``run`` takes the notes into ``pending/``, builds one
-archive ``RECORDID-FORMAT.tar`` with the members ``FORMAT/RECORDID/…`` (Scalelite's layout), delivers it and keeps
-trying, with growing pauses, until it has arrived whole. ``delivered/`` remembers what arrived. Nothing of
-BigBlueButton's is deleted.
+BigBlueButton's hook notes a finished format in ``inbox/``. ``run`` moves the notes to ``pending/``, builds one archive
+``RECORDID-FORMAT.tar`` with the members ``FORMAT/RECORDID/…`` (Scalelite's layout) and delivers it. A failed delivery
+is retried with growing pauses until the archive has arrived completely. ``delivered/`` lists what arrived. None of
+BigBlueButton's files is deleted.
 """
 
 import argparse
-import errno
 import fcntl
-import hashlib
 import json
 import os
 import pwd
@@ -24,21 +22,25 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
+import spool_entry
+from spool_entry import file_digest, sync_directory
+
 CONFIGURATION = "/etc/bbb-fleet/handover.json"
-NAME = re.compile(r"(?P<record>[0-9a-f]+-[0-9]+)-(?P<format>[a-z0-9_]+)")
+NAME = re.compile(f"(?P<record>{spool_entry.RECORD_ID})-(?P<format>{spool_entry.FORMAT})")
+#: Bytes that stay free on the node's disk and in the spool.
 RESERVE = 256 * 1024 * 1024
-#: rsync's and ssh's exit codes that speak of the connection and not of the archive.
+#: Exit codes of rsync and ssh that concern the connection and not the archive.
 UNREACHABLE = (10, 12, 30, 35, 255)
 
 Item = Dict[str, Any]
 
 
 class DeliveryError(Exception):
-    """This archive did not arrive; the message says why."""
+    """This archive was not delivered; the message says why."""
 
 
 class UnreachableError(DeliveryError):
-    """Nothing would arrive at present, so the other archives need not be tried."""
+    """The spool cannot be reached, so trying the other archives is of no use either."""
 
 
 class GoneError(Exception):
@@ -46,7 +48,7 @@ class GoneError(Exception):
 
 
 def write_durably(path: Path, text: str) -> None:
-    """Replace a file whole, and have it on disk."""
+    """Replace a file atomically and sync it to disk."""
     unfinished = path.with_name("." + path.name)
     with unfinished.open("w", encoding="utf-8") as stream:
         stream.write(text)
@@ -56,26 +58,8 @@ def write_durably(path: Path, text: str) -> None:
     sync_directory(path.parent)
 
 
-def sync_directory(directory: Path) -> None:
-    """Make the names in it outlive a power cut."""
-    descriptor = os.open(str(directory), os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def file_digest(path: Path) -> str:
-    """A file's SHA-256."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        for block in iter(lambda: stream.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def visible(directory: Path) -> List[Path]:
-    """A directory's finished files, sorted."""
+    """The files of a directory that are complete (their names begin without a dot), sorted."""
     return sorted(path for path in directory.iterdir() if not path.name.startswith("."))
 
 
@@ -91,15 +75,15 @@ class Archive:
         self._recordings = recordings
 
     def source(self) -> Path:
-        """Where the format lies now. Raises GoneError."""
+        """The directory that holds the format now. Raises GoneError."""
         for tree in ("published", "unpublished"):
-            folder = self._recordings / tree / self.format / self.record
-            if (folder / "metadata.xml").is_file():
-                return folder
+            directory = self._recordings / tree / self.format / self.record
+            if (directory / "metadata.xml").is_file():
+                return directory
         raise GoneError("neither published nor unpublished on this node")
 
     def build(self) -> None:
-        """Write the archive; a broken attempt leaves none. Raises GoneError, DeliveryError, OSError."""
+        """Write the archive; a failed attempt leaves none. Raises GoneError, DeliveryError, OSError."""
         source = self.source()
         size = sum(path.stat().st_size for path in source.rglob("*") if path.is_file())
         free = shutil.disk_usage(str(self.path.parent)).free
@@ -119,9 +103,9 @@ class Archive:
 
 
 def _plain(member: tarfile.TarInfo) -> Optional[tarfile.TarInfo]:
-    # Links and devices are no part of a recording, and the importer refuses them.
+    # The importer refuses links and devices, which are not part of a recording.
     if not (member.isfile() or member.isdir()):
-        print(f"left out {member.name}: neither a file nor a folder")
+        print(f"left out {member.name}: neither a file nor a directory")
         return None
     member.uid = member.gid = 0
     member.uname = member.gname = "root"
@@ -130,7 +114,7 @@ def _plain(member: tarfile.TarInfo) -> Optional[tarfile.TarInfo]:
 
 
 class SshTransport:
-    """rsync into this node's place on the storage host, then the gate's word that it arrived whole."""
+    """rsync into this node's directory on the storage host, then the gate's receipt for the complete archive."""
 
     def __init__(self, settings: Dict[str, Any]) -> None:
         self._ssh = ["ssh", "-F", settings["ssh_config"], "-o", "BatchMode=yes"]
@@ -138,20 +122,20 @@ class SshTransport:
         self._limit = settings.get("bandwidth_limit_kib", 0)
 
     def check(self) -> str:
-        """Ask for room for nothing. Raises DeliveryError."""
+        """Return the storage host's free space as text. Raises DeliveryError."""
         return "the storage host has {} bytes free".format(self._gate("offer", "0-0-check.tar", "0")["free"])
 
     def deliver(self, archive: Path, size: int, digest: str) -> None:
-        """Raises DeliveryError unless the archive arrived whole."""
+        """Deliver one archive. Raises DeliveryError unless it arrived completely."""
         self._gate("offer", archive.name, str(size))
         command = ["rsync", "--inplace", "--timeout=60", "--rsh=" + " ".join(self._ssh)]
         if self._limit:
             command.append(f"--bwlimit={self._limit}")
-        # The folder as the target, not the file: rrsync holds a file that is there open and cannot replace it.
+        # The target is the directory: rrsync holds an existing target file open and could not replace it.
         self._run([*command, str(archive), self._host + ":"])
         receipt = self._gate("commit", archive.name, str(size), digest)
         if receipt.get("size") != size:
-            raise DeliveryError(f"the storage host took {receipt.get('size')} of {size} bytes")
+            raise DeliveryError(f"the storage host received {receipt.get('size')} of {size} bytes")
 
     def _gate(self, *words: str) -> Dict[str, Any]:
         output = self._run([*self._ssh, self._host, *words], accept=(0, 3))
@@ -174,18 +158,16 @@ class SshTransport:
 
 
 class NfsTransport:
-    """A copy into the mounted spool under a hidden name, synced, measured, then given its name in the inbox."""
+    """A copy into the mounted spool under a hidden name. It is synced and verified, then linked into the inbox."""
 
     MARKER = ".bbb-fleet-spool"
-    #: An archive of the same name may go, and another come, at every look.
-    LOOKS = 10
 
     def __init__(self, settings: Dict[str, Any]) -> None:
         self._spool = Path(settings["spool"])
 
     def check(self) -> str:
-        """Say whether the share is there. Raises UnreachableError."""
-        # Without it the spool would be a folder of this node's own disk, where nobody looks.
+        """Return the spool's free space as text. Raises UnreachableError if the spool is not mounted."""
+        # Without the mount the spool would be a directory on this node's own disk, which the importer never reads.
         try:
             missing = "" if (self._spool / self.MARKER).is_file() else "is missing"
         except PermissionError:
@@ -196,88 +178,59 @@ class NfsTransport:
         return f"{self._spool} is mounted, {shutil.disk_usage(str(self._spool)).free} bytes free"
 
     def deliver(self, archive: Path, size: int, digest: str) -> None:
-        """Raises DeliveryError unless the archive arrived whole."""
+        """Deliver one archive. Raises DeliveryError unless it arrived completely."""
         self.check()
         try:
-            self._forget_leftovers(archive.name)
-            # Looked for before the copy too, which may be of gigabytes and all for nothing.
-            if not self._waits(archive.name, size, digest):
-                self._bring(archive, size, digest)
+            self._remove_leftovers(archive.name)
+            # Checked before the copy too, because an unnecessary copy may be gigabytes.
+            if not spool_entry.is_waiting(self._spool / archive.name, size, digest):
+                self._copy_into_inbox(archive, size, digest)
             sync_directory(self._spool)
+        except spool_entry.NameTakenError as error:
+            raise DeliveryError(str(error)) from error
         except OSError as error:
             raise DeliveryError(f"the spool cannot be written: {error}") from error
 
-    def _bring(self, archive: Path, size: int, digest: str) -> None:
-        """Copy an archive and have it enter the inbox. Raises DeliveryError, OSError."""
+    def _copy_into_inbox(self, archive: Path, size: int, digest: str) -> None:
+        """Copy an archive and give it its name. Raises DeliveryError, NameTakenError, OSError."""
         free = shutil.disk_usage(str(self._spool)).free
         if free < size * 2 + RESERVE:
             raise DeliveryError(f"no room in the spool: {free} bytes are free")
-        # A name of its own for each attempt: a cloned node has the same host name.
+        # Each attempt has its own name, because a cloned node has the same host name.
         arriving = self._spool / f"{self._hidden(archive.name)}~{secrets.token_hex(8)}"
         try:
-            copied = self._copy(archive, arriving)
-            if copied != digest or arriving.stat().st_size != size:
-                raise DeliveryError("the copy in the spool is not what was sent")
+            if copy_durably(archive, arriving) != digest or arriving.stat().st_size != size:
+                raise DeliveryError("the copy in the spool differs from the archive")
             arriving.chmod(0o664)
-            self._enter(arriving, archive.name, size, digest)
-            # Before the other name goes: no power cut leaves it without one.
+            spool_entry.enter(arriving, self._spool / archive.name, size, digest)
+            # Before the hidden name is removed, so that a power cut never leaves the archive without a name.
             sync_directory(self._spool)
         finally:
             arriving.unlink(missing_ok=True)
 
     @staticmethod
     def _hidden(name: str) -> str:
-        """How the names of an archive's copies from this node begin."""
+        """The beginning of the names of this node's unfinished copies of an archive."""
         return f".{name}.{os.uname().nodename}"
 
-    def _forget_leftovers(self, name: str) -> None:
-        """Remove what attempts that were cut off left, be it a second name of an archive that entered."""
+    def _remove_leftovers(self, name: str) -> None:
+        """Remove what killed attempts left: incomplete copies, and second names of archives that entered."""
         for path in self._spool.iterdir():
             if path.name.partition("~")[0] == self._hidden(name):
                 path.unlink(missing_ok=True)
 
-    def _enter(self, arriving: Path, name: str, size: int, digest: str) -> None:
-        """Give a copy its name in the inbox, unless the same waits there already. Raises DeliveryError, OSError."""
-        for _ in range(self.LOOKS):
-            try:
-                # Not a rename: that would replace an archive, which nobody may be able to make again.
-                os.link(str(arriving), str(self._spool / name))
-            except FileExistsError:
-                # An NFS server may have done it and lost the answer.
-                if self._waits(name, size, digest):
-                    return
-            else:
-                return
-        raise DeliveryError("archives of that name come and go too fast in the spool; the delivery is tried again")
 
-    def _waits(self, name: str, size: int, digest: str) -> bool:
-        """Whether the inbox has an archive of these very bytes. Raises DeliveryError where it has another."""
-        waiting = self._spool / name
-        try:
-            same = waiting.stat().st_size == size and file_digest(waiting) == digest
-        except OSError as error:
-            # Taken by the importer meanwhile; on NFS even under the eyes of who reads it.
-            if error.errno in (errno.ENOENT, errno.ESTALE):
-                return False
-            raise
-        if not same:
-            raise DeliveryError(
-                "another archive of that name still waits for the importer; the delivery is tried again"
-            )
-        return True
-
-    @staticmethod
-    def _copy(archive: Path, target: Path) -> str:
-        """Copy, sync, and give the SHA-256 of what can be read back."""
-        with archive.open("rb") as source, target.open("xb") as stream:
-            shutil.copyfileobj(source, stream, 1 << 20)
-            stream.flush()
-            os.fsync(stream.fileno())
-        return file_digest(target)
+def copy_durably(archive: Path, target: Path) -> str:
+    """Copy and sync a file; return the SHA-256 of what can be read back. Raises OSError."""
+    with archive.open("rb") as source, target.open("xb") as stream:
+        shutil.copyfileobj(source, stream, 1 << 20)
+        stream.flush()
+        os.fsync(stream.fileno())
+    return file_digest(target)
 
 
 class Handover:
-    """The queue on disk, and one pass over it."""
+    """The queue on disk: notes in inbox/, items in pending/, archives in outbox/, finished items in delivered/."""
 
     def __init__(self, settings: Dict[str, Any], transport: Any, now: Callable[[], float] = time.time) -> None:
         self._state = Path(settings["state_directory"])
@@ -291,17 +244,17 @@ class Handover:
         return self._state / name
 
     def run_once(self) -> bool:
-        """Take notes in, deliver what is due; True when nothing is left undelivered."""
+        """Queue the notes and deliver what is due; return whether the queue is empty afterwards."""
         self.take_notes()
-        self.search()
+        self.find_missed()
         for item in self.due():
             if not self._attempt(item):
                 break
             self.take_notes()
         return not visible(self.directory("pending"))
 
-    def search(self) -> None:
-        """Note what BigBlueButton published since this agent came, should its hook have failed to."""
+    def find_missed(self) -> None:
+        """Queue formats published since this agent was installed that the hook failed to note."""
         since = self._state.joinpath("installed").stat().st_mtime
         for done in (self._recordings / "recording/status/published").glob("*-*.done"):
             name = done.stem
@@ -310,12 +263,12 @@ class Handover:
                 self.enqueue(name)
 
     def take_notes(self) -> None:
-        """Move the hook's notes into the queue; a newer note has its archive built anew."""
+        """Move the hook's notes into the queue; the archive of a queued format is built again."""
         for note in visible(self.directory("inbox")):
             if NAME.fullmatch(note.name):
                 self.enqueue(note.name)
             else:
-                print(f"dropped note {note.name!r}: not a recording and a format")
+                print(f"dropped note {note.name!r}: not RECORDID-FORMAT")
             note.unlink()
 
     def enqueue(self, name: str) -> None:
@@ -324,22 +277,22 @@ class Handover:
         if archive.exists():
             archive.unlink()
         item = {"version": 1, "name": name, "attempts": 0, "next_try": 0, "queued": self._now(), "error": None}
-        self._keep(item)
+        self._save(item)
         print(f"queued {name}")
 
     def items(self, place: str) -> Iterator[Item]:
-        """What a directory of the queue holds."""
+        """The items in a directory of the queue."""
         for path in visible(self.directory(place)):
             item: Item = json.loads(path.read_text(encoding="utf-8"))
             yield item
 
     def due(self) -> List[Item]:
-        """The items to try now, the longest waiting first."""
+        """The items to try now: fewest attempts first, then longest in the queue."""
         waiting = [item for item in self.items("pending") if item["next_try"] <= self._now()]
         return sorted(waiting, key=lambda item: (item["attempts"], item["queued"]))
 
     def _attempt(self, item: Item) -> bool:
-        """Try one item; False when trying others is of no use now."""
+        """Try one item; return False if trying others is of no use now."""
         try:
             self._deliver(item)
         except GoneError as error:
@@ -373,15 +326,15 @@ class Handover:
         item["attempts"] += 1
         pause = min(self._retry_limit, self._retry * 2 ** min(item["attempts"] - 1, 16))
         item.update(next_try=self._now() + pause, error=str(error))
-        self._keep(item)
+        self._save(item)
         print(f"{item['name']}: attempt {item['attempts']} failed, next in {pause} s: {error}")
 
-    def _keep(self, item: Item) -> None:
+    def _save(self, item: Item) -> None:
         write_durably(self.directory("pending") / (item["name"] + ".json"), json.dumps(item))
 
 
 def status(handover: Handover, as_json: bool) -> None:
-    """Print the queue for people or machines."""
+    """Print the queue as text or JSON."""
     pending, notes = list(handover.items("pending")), [path.name for path in visible(handover.directory("inbox"))]
     delivered = [item for item in handover.items("delivered") if item["outcome"] == "delivered"]
     if as_json:
@@ -394,7 +347,7 @@ def status(handover: Handover, as_json: bool) -> None:
 
 
 def become_owner(user: str) -> None:
-    """Root hands on to the account that owns the queue, so that no file in it ends up as root's."""
+    """If root runs this, run it again as the queue's owner, so that root never owns a file in it."""
     if os.geteuid() == 0 and pwd.getpwnam(user).pw_uid != 0:
         os.chdir("/")
         command = ["runuser", "-u", user, "--", sys.executable, os.path.abspath(__file__), *sys.argv[1:]]
@@ -403,21 +356,21 @@ def become_owner(user: str) -> None:
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="bbb-fleet-handover", description="Hands recordings over to the fleet.")
+    parser = argparse.ArgumentParser(prog="bbb-fleet-handover", description="Delivers recordings to the fleet.")
     parser.add_argument("--configuration", default=CONFIGURATION)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     verbs.required = True
     verbs.add_parser("run", help="deliver what is due, once")
-    shown = verbs.add_parser("status", help="show what waits and what arrived")
+    shown = verbs.add_parser("status", help="show what is waiting and what was delivered")
     shown.add_argument("--format", choices=["text", "json"], default="text")
-    verbs.add_parser("check", help="ask the spool whether it would take an archive")
-    queued = verbs.add_parser("enqueue", help="hand a recording over again, such as one from before the fleet")
+    verbs.add_parser("check", help="check that the spool accepts archives")
+    queued = verbs.add_parser("enqueue", help="deliver a recording again, or one from before the fleet")
     queued.add_argument("name", metavar="RECORDID-FORMAT")
     return parser.parse_args()
 
 
 def main() -> int:
-    """Run the command line; the exit status is 1 only when a check or a request failed."""
+    """Run the command line; the exit status is 1 only if a check or a request failed."""
     options = arguments()
     settings = json.loads(Path(options.configuration).read_text(encoding="utf-8"))
     become_owner(settings["user"])
@@ -441,7 +394,7 @@ def main() -> int:
         (handover.directory("inbox") / options.name).touch()
         return 0
     with handover.directory("lock").open("w") as lock:
-        # One pass at a time: the timer, the path unit and an operator may meet.
+        # One pass at a time: the timer, the path unit and an operator may start one at once.
         fcntl.flock(lock, fcntl.LOCK_EX)
         handover.run_once()
     return 0

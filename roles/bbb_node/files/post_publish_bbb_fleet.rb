@@ -2,15 +2,16 @@
 # frozen_string_literal: true
 
 # Run by BigBlueButton after each published format of a recording, as `ruby … -m RECORD_ID -f FORMAT`.
-# It only notes the recording in the hand-over's queue; whatever happens, recording processing goes on.
+# It only notes the recording in the hand-over's queue and always exits with 0, so that processing continues.
 require 'fileutils'
 require 'syslog'
 
 INBOX = ENV.fetch('BBB_FLEET_INBOX', '/var/lib/bbb-fleet-handover/inbox')
-RECORD_ID = /\A[0-9a-f]+-[0-9]+\z/.freeze
-FORMAT = /\A[a-z0-9_]+\z/.freeze
+# As balancer/core/recordings.py spells them; a test compares them.
+RECORD_ID = /\A[0-9a-f]{1,64}-[0-9]{1,20}\z/.freeze
+FORMAT = /\A[a-z][a-z0-9_-]{0,31}\z/.freeze
 
-# A later BigBlueButton may pass options that are unknown today: they are passed over, not refused.
+# Unknown options are ignored, because a later BigBlueButton may pass more.
 def option(arguments, *names)
   arguments.each_with_index do |word, index|
     names.each do |name|
@@ -25,7 +26,7 @@ def sync(path)
   File.open(path, &:fsync)
 end
 
-# A rename makes the note appear whole; the syncs let it outlive a power cut.
+# The rename makes the note appear complete; the syncs make it survive a power cut.
 def note(record_id, format)
   name = "#{record_id}-#{format}"
   unfinished = File.join(INBOX, ".#{name}.#{Process.pid}")
@@ -46,10 +47,10 @@ begin
   if RECORD_ID.match?(record_id.to_s) && FORMAT.match?(format.to_s)
     note(record_id, format)
   else
-    report("not queued: recording #{record_id.inspect}, format #{format.inspect} is not what BigBlueButton passes")
+    report("not queued: recording #{record_id.inspect}, format #{format.inspect}: not a recordID and a format")
   end
 rescue SystemCallError => e
-  # The agent's own search finds what could not be noted here.
+  # The agent itself finds formats that could not be noted here.
   report("not queued: recording #{record_id}, format #{format}: #{e.message}")
 end
 exit 0

@@ -1,16 +1,15 @@
 #!/usr/bin/python3
-"""The one command that a node's key may run on the storage host: takes that node's archives into the spool.
+"""The only command that a node's key may run on the storage host. It takes that node's archives into the spool.
 
-A node writes below ``.arriving/NODE/`` alone, with rsync held there by rrsync. An archive enters the inbox after its
-length and SHA-256 were found right and its bytes are on disk, and never in the place of another that waits there.
-Words: ``offer NAME SIZE`` (is there room?), ``rsync --server …``, ``commit NAME SIZE SHA256``. Answers are JSON.
+A node writes only below ``.arriving/NODE/``, with rsync confined there by rrsync. An archive enters the inbox after
+its length and SHA-256 were checked and its bytes are on disk, and it never replaces another archive that waits there.
+Requests: ``offer NAME SIZE`` (is there room?), ``rsync --server …``, ``commit NAME SIZE SHA256``. Answers are JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import fcntl
-import hashlib
 import json
 import os
 import re
@@ -22,22 +21,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterator
 
-NAME = re.compile(r"[0-9a-f]+-[0-9]+-[a-z0-9_]+\.tar")
+import spool_entry
+
+NAME = re.compile(rf"{spool_entry.RECORD_ID}-{spool_entry.FORMAT}\.tar")
 NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 RRSYNC = "/usr/bin/rrsync"
-#: The importer unpacks beside the archive, so it needs as much again; the rest is air for everybody else.
+#: The importer unpacks beside the archive, which needs as much space again; the reserve is for other writers.
 ROOM_FACTOR = 2
 ROOM_RESERVE = 512 * 1024 * 1024
-#: An archive of the same name may go, and another come, at every look.
-LOOKS = 10
 
 
 class RefusedError(Exception):
-    """What the node asked for is not granted; the message says why, for its journal."""
+    """The node's request is refused; the message says why, for the node's journal."""
 
 
 def arriving_directory(spool: Path, node: str) -> Path:
-    """The node's own place, made when it first comes."""
+    """The node's own directory, created on first use. Raises RefusedError."""
     if not NODE.fullmatch(node):
         raise RefusedError(f"{node!r} is not a node's name")
     directory = spool / ".arriving" / node
@@ -46,7 +45,7 @@ def arriving_directory(spool: Path, node: str) -> Path:
 
 
 def offer(spool: Path, size: int) -> dict[str, Any]:
-    """Say whether an archive of ``size`` bytes finds room. Raises RefusedError."""
+    """Accept an archive of ``size`` bytes if there is room for it. Raises RefusedError."""
     free = shutil.disk_usage(spool).free
     needed = size * ROOM_FACTOR + ROOM_RESERVE
     if free < needed:
@@ -55,35 +54,35 @@ def offer(spool: Path, size: int) -> dict[str, Any]:
 
 
 def commit(spool: Path, node: str, name: str, size: int, digest: str) -> dict[str, Any]:
-    """Move an archive that arrived whole into the inbox. Raises RefusedError."""
+    """Move a complete archive into the inbox. Raises RefusedError, NameTakenError."""
     directory = arriving_directory(spool, node)
     arrived = directory / name
-    with held(directory):
+    with locked(directory):
         try:
-            # A symbolic link would be another file's bytes under this name.
+            # A symbolic link would put another file's bytes under this name.
             with os.fdopen(os.open(arrived, os.O_RDONLY | os.O_NOFOLLOW), "rb") as stream:
                 length = os.fstat(stream.fileno()).st_size
                 if length != size:
                     raise RefusedError(f"incomplete: {length} of {size} bytes arrived")
-                if file_digest(stream) != digest:
-                    # Sent again from the start: what lies here cannot be continued.
+                if spool_entry.stream_digest(stream) != digest:
+                    # The node sends it again from the start, because a damaged file cannot be continued.
                     arrived.unlink()
-                    raise RefusedError("damaged: the SHA-256 of what arrived is another one")
+                    raise RefusedError("damaged: the bytes that arrived have a different SHA-256")
                 os.fchmod(stream.fileno(), 0o664)
                 os.fsync(stream.fileno())
         except FileNotFoundError as error:
             raise RefusedError("incomplete: 0 bytes arrived") from error
-        enter(arrived, spool / name, digest)
-        # In this order: no power cut leaves it without a name.
-        sync_directory(spool)
+        spool_entry.enter(arrived, spool / name, size, digest)
+        # In this order, so that a power cut never leaves the archive without a name.
+        spool_entry.sync_directory(spool)
         arrived.unlink()
-        sync_directory(directory)
+        spool_entry.sync_directory(directory)
     return {"state": "arrived", "size": size, "sha256": digest}
 
 
 @contextmanager
-def held(directory: Path) -> Iterator[None]:
-    """Keep a node's place as it is; rrsync takes the same lock. Raises RefusedError while it is taken."""
+def locked(directory: Path) -> Iterator[None]:
+    """Lock a node's directory; rrsync takes the same lock. Raises RefusedError if it is taken."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:
@@ -95,65 +94,22 @@ def held(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def enter(arrived: Path, waiting: Path, digest: str) -> None:
-    """Give an archive its name in the inbox, unless the same waits there already. Raises RefusedError."""
-    for _ in range(LOOKS):
-        try:
-            # Not a rename: that would replace an archive, which nobody may be able to make again.
-            os.link(arrived, waiting)
-        except FileExistsError:
-            if waits(waiting, digest):
-                return
-        else:
-            return
-    raise RefusedError("archives of that name come and go too fast; the delivery is tried again")
-
-
-def waits(waiting: Path, digest: str) -> bool:
-    """Whether an archive of these very bytes has that name in the inbox. Raises RefusedError where another has."""
-    try:
-        with waiting.open("rb") as stream:
-            same = file_digest(stream) == digest
-    except FileNotFoundError:
-        return False
-    if not same:
-        raise RefusedError("another archive of that name still waits for the importer; the delivery is tried again")
-    return True
-
-
-def forget_entered(directory: Path) -> None:
-    """Drop what a gate that was cut off left here of archives in the inbox: rsync would write into those."""
+def unlink_entered(directory: Path) -> None:
+    """Remove second names that a killed gate left of archives in the inbox, because rsync would write into these."""
     for path in directory.iterdir():
-        found = path.lstat()
-        if stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
+        status = path.lstat()
+        if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
             path.unlink()
 
 
-def file_digest(stream: Any) -> str:
-    """SHA-256 of what is left to read."""
-    digest = hashlib.sha256()
-    for block in iter(lambda: stream.read(1 << 20), b""):
-        digest.update(block)
-    return digest.hexdigest()
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in it outlive a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def answer(spool: Path, node: str, words: list[str]) -> dict[str, Any]:
-    """Carry out one request. Raises RefusedError."""
+    """Carry out one request. Raises RefusedError, NameTakenError."""
     verb, *arguments = words or [""]
     if verb == "offer" and len(arguments) == 2 and _valid(arguments):
         return offer(spool, int(arguments[1]))
     if verb == "commit" and len(arguments) == 3 and _valid(arguments):
         return commit(spool, node, arguments[0], int(arguments[1]), arguments[2])
-    raise RefusedError("this key may offer, rsync and commit archives, nothing else")
+    raise RefusedError("this key may only offer, rsync and commit archives")
 
 
 def _valid(arguments: list[str]) -> bool:
@@ -176,11 +132,11 @@ def main() -> int:
     try:
         if request.startswith("rsync --server "):
             directory = arriving_directory(options.spool, options.node)
-            with held(directory):
-                forget_entered(directory)
+            with locked(directory):
+                unlink_entered(directory)
             os.execv(RRSYNC, [RRSYNC, "-wo", "-no-del", str(directory)])  # noqa: S606 (no shell is wanted)
         result = answer(options.spool, options.node, shlex.split(request))
-    except (RefusedError, OSError, ValueError) as error:
+    except (RefusedError, spool_entry.NameTakenError, OSError, ValueError) as error:
         print(json.dumps({"version": 1, "state": "refused", "reason": str(error)}))
         return 3
     print(json.dumps({"version": 1, **result}))

@@ -137,7 +137,7 @@ def test_give_up_goes_on_where_redis_cannot_tell_of_any_poll(
     result = commands.run("meeting", "give-up", "course-1")
     assert result.exit_code == 0, result.output
     assert "no fresh poll tells" in result.stdout
-    assert "no figures of the nodes are known" in result.stderr
+    assert "the nodes' load is unknown" in result.stderr
     assert "joins may still be sent to bbb1" in result.stderr
     assert _state(rows, row) == "lost"
 

@@ -8,8 +8,9 @@ from click.testing import Result
 from balancer.core.meetings import Wanted
 from balancer.core.parameters import Parameters
 from balancer.settings import Settings, load
+from balancer.storage.outlook import read_outlook
 from balancer.storage.postgresql.database import Connection, connect
-from balancer.storage.postgresql.placement import decide, outlook
+from balancer.storage.postgresql.placement import choose, reserve
 from tests.integration.cli.conftest import Commands, Observe
 
 COURSE = Wanted(tenant_id=1, meeting_id="course", parameters=Parameters())
@@ -28,7 +29,7 @@ def test_a_meeting_being_placed_is_seen_by_whoever_waits_for_it(
     observe("bbb1")
     results: list[Result] = []
     with connect(settings.database_url) as placing:
-        assert decide(placing, COURSE, (), outlook(placing, {}, settings), settings, reserve=True).row_id
+        assert reserve(placing, COURSE, (), read_outlook(placing, {}, settings), settings).row_id
         thread = threading.Thread(target=lambda: results.append(commands.run("node", "disable", "bbb1")))
         thread.start()
         while not rows.execute(WAITING).rowcount:
@@ -44,7 +45,8 @@ def test_a_placement_that_comes_after_finds_the_node_gone_from_the_choice(
 ) -> None:
     commands.add("bbb1", "--state", "enabled")
     observe("bbb1")
-    before = outlook(rows, {}, settings)
-    assert decide(rows, COURSE, (), before, settings).chosen
+    before = read_outlook(rows, {}, settings)
+    assert choose(rows, COURSE, (), before, settings).chosen
     commands.ok("node", "disable", "bbb1")
-    assert decide(rows, COURSE, (), before, settings, reserve=True).row_id is None
+    with rows.transaction():
+        assert reserve(rows, COURSE, (), before, settings).row_id is None

@@ -157,7 +157,7 @@ def test_explain_says_why_not_and_what_helps(
     assert commands.ok("node", "explain", "bbb1").splitlines()[0] == f"bbb1 {verdict}"
     assert answer["last_resort"] is (verdict == LAST_RESORT)
     # A create has only this node to choose from, and agrees.
-    assert (commands.json("place", "--explain")["chosen"] == "bbb1") is (verdict != TAKES_NONE)
+    assert (commands.json("placement", "explain")["chosen"] == "bbb1") is (verdict != TAKES_NONE)
 
 
 def test_explain_says_where_most_nodes_fail_together(commands: Commands, observe: Observe) -> None:

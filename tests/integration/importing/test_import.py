@@ -343,4 +343,4 @@ def test_nothing_is_written_without_the_shares_marker(share: Path, importer: Imp
         importer.run_once()
     assert sorted(str(path) for path in share.rglob("*")) == before
     assert rows.execute("SELECT * FROM imports").fetchall() == []
-    assert importer.survive_once() is False
+    assert importer.try_once() is False

@@ -47,26 +47,26 @@ HOSTILE: dict[str, tuple[dict[str, bytes], list[tarfile.TarInfo], str]] = {
     "an id in capitals": ({f"presentation/{RECORD_ID.upper()}/metadata.xml": b""}, [], "is no recordID"),
     "two recordings": (GOOD | archives.presentation(OTHER_ID), [], "belongs to another recording"),
     "a stray file": (GOOD | {"presentation/readme.txt": b"x"}, [], "is no recordID"),
-    "a file for a recording": ({ROOT: b"x"}, [], "does not lie in <format>/<recordID>/"),
+    "a file for a recording": ({ROOT: b"x"}, [], "is not below <format>/<recordID>/"),
     "a control character": (GOOD | {f"{ROOT}/a\nb": b"x"}, [], "unprintable characters"),
     "a backslash": (GOOD | {f"{ROOT}/a\\b": b"x"}, [], "unprintable characters"),
-    "a name that is too long": (GOOD | {f"{ROOT}/{'n' * 250}": b"x"}, [], "too long a name"),
+    "a name that is too long": (GOOD | {f"{ROOT}/{'n' * 250}": b"x"}, [], "name that is too long"),
     "a path that is too deep": (GOOD | {f"{ROOT}/{'d/' * 30}x": b"x"}, [], "deeper than"),
     "nothing": ({}, [], "holds no recording"),
     "directories alone": ({}, [member(ROOT, tarfile.DIRTYPE)], "holds no presentation/"),
     "no metadata.xml": ({f"{ROOT}/shapes.svg": b"x"}, [], "holds no presentation/"),
     "one format of two without metadata.xml": (GOOD | {f"video/{RECORD_ID}/x": b"x"}, [], "holds no video/"),
-    "a file below a file": (GOOD | {f"{ROOT}/shapes.svg/x": b"x"}, [], "lies below a file"),
-    "a directory for a file": (GOOD, [member(f"{ROOT}/shapes.svg", tarfile.DIRTYPE)], "stands in the archive twice"),
+    "a file below a file": (GOOD | {f"{ROOT}/shapes.svg/x": b"x"}, [], "is below a file"),
+    "a directory for a file": (GOOD, [member(f"{ROOT}/shapes.svg", tarfile.DIRTYPE)], "is in the archive twice"),
     "metadata.xml of another recording": (
         archives.presentation(xml=archives.presentation_xml(OTHER_ID)),
         [],
-        "but lies in the directory of",
+        "but is in the directory of",
     ),
     "metadata.xml of another format": (
         archives.presentation(xml=archives.presentation_xml(playback_format="../..")),
         [],
-        "but lies in the directory of 'presentation'",
+        "but is in the directory of 'presentation'",
     ),
     "metadata.xml without playback": (archives.presentation(xml=b"<recording/>"), [], "has no <playback>"),
     "metadata.xml that is none": (archives.presentation(xml=b"<html></html>"), [], "does not begin with <recording>"),
@@ -110,7 +110,7 @@ def test_a_file_that_stands_there_twice(share: Path, importer: Importer, rows: C
     with tarfile.open(path, "a") as tar:
         tar.addfile(tarfile.TarInfo(f"{ROOT}/shapes.svg"), io.BytesIO())
     importer.run_once()
-    assert_refused(share, rows, "stands in the archive twice")
+    assert_refused(share, rows, "is in the archive twice")
 
 
 def test_a_name_that_is_not_utf_8(share: Path, importer: Importer, rows: Connection) -> None:

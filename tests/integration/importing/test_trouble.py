@@ -24,11 +24,11 @@ FILES = archives.presentation()
 WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
-def until(importer: Importer, path: Path, seconds: float = 60) -> None:
+def work_until(importer: Importer, path: Path, seconds: float = 60) -> None:
     """Let the importer work until a path is there."""
     deadline = time.monotonic() + seconds
     while not path.exists():
-        importer.survive_once()
+        importer.try_once()
         assert time.monotonic() < deadline, f"{path} is not there after {seconds} s"
 
 
@@ -43,7 +43,7 @@ def import_all(settings: Settings, share: Path, rows: Connection, archives_there
         "BALANCER_RECORDINGS_ROOT": str(share),
         "BALANCER_IMPORT_INTERVAL": "0.1",
     }
-    code = "from balancer import importer, settings; importer.main(settings.load())"
+    code = "from balancer import settings; from balancer.importing import importer; importer.main(settings.load())"
     with connect(settings.database_url) as holding:
         # Nobody begins before all are there: one alone may have done the work before the next has started.
         holding.execute("LOCK TABLE imports")
@@ -116,14 +116,14 @@ def test_an_archive_that_does_not_fit_waits_and_keeps_nobody_waiting(
     small_id = f"{7:040x}-1757000000007"
     archives.write(small_disk / "spool" / "a-big.tar", big)
     archives.write(small_disk / "spool" / "b-small.tar", archives.presentation(small_id))
-    until(importer, small_disk / "published" / "presentation" / small_id)
+    work_until(importer, small_disk / "published" / "presentation" / small_id)
     waiting = rows.execute("SELECT state, reason FROM imports WHERE archive = 'a-big.tar'").fetchone()
     assert waiting is not None
     assert waiting["state"] == "waiting"
     assert "bytes are needed on the share" in waiting["reason"]
     assert not (small_disk / "published" / "presentation" / RECORD_ID).exists()
     subprocess.run(["mount", "-o", "remount,size=90m", small_disk], check=True)
-    until(importer, small_disk / "published" / "presentation" / RECORD_ID)
+    work_until(importer, small_disk / "published" / "presentation" / RECORD_ID)
 
 
 def test_an_archive_that_had_to_wait_replaces_nothing_that_came_later(
@@ -169,7 +169,7 @@ def test_a_disk_that_fills_while_unpacking_loses_nothing(
     assert rows.execute("SELECT * FROM recordings").fetchall() == []
     assert list((small_disk / "published").rglob("*")) == []
     subprocess.run(["mount", "-o", "remount,size=120m", small_disk], check=True)
-    until(importer, small_disk / "published" / "presentation" / RECORD_ID)
+    work_until(importer, small_disk / "published" / "presentation" / RECORD_ID)
     assert (small_disk / "published" / "presentation" / RECORD_ID / "big3.webm").stat().st_size == 10_000_000
 
 
@@ -188,14 +188,14 @@ def test_a_database_that_is_restarted_in_the_middle(
 
     monkeypatch.setattr(importer._share, "place", place_while_the_database_goes)
     archives.write(share / "spool" / "a.tar", FILES)
-    assert importer.survive_once() is False
+    assert importer.try_once() is False
     # Away: nothing happens, nothing is lost, and the reason is told.
-    assert importer.survive_once() is False
+    assert importer.try_once() is False
     assert len(list((share / "spool" / ".work").iterdir())) == 1
     own_postgresql.start()
     deadline = time.monotonic() + 60
     while list((share / "spool" / ".work").iterdir()):
-        importer.survive_once()
+        importer.try_once()
         assert time.monotonic() < deadline, "not imported within 60 s of the database's return"
     with connect(own_postgresql.url()) as connection:
         states = connection.execute("SELECT state, faults FROM imports").fetchall()
@@ -368,7 +368,7 @@ def test_sigterm_finishes_the_item_in_hand(settings: Settings, share: Path, rows
         archives.write(share / "spool" / f"{number}.tar", files)
     code = (
         "import os, signal, sys\n"
-        "from balancer import importer, settings, tarball\n"
+        "from balancer import settings\nfrom balancer.importing import importer, tarball\n"
         "whole = tarball.unpack\n"
         "def unpack(*given):\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"

@@ -1,14 +1,15 @@
-"""A client as web workers have it, and calls of it to a peer."""
+"""A client as web workers have it, and its calls to a peer."""
 
 from pathlib import Path
 
 from balancer.core.nodes import AdminState, Node
 from balancer.core.parameters import Parameters
-from balancer.nodes.client import NodeClient
+from balancer.nodes.client import IDLE, NodeClient
+from balancer.nodes.limits import NodeLimits
 from balancer.settings import Settings
 
 
-def make(tmp_path: Path, **given: object) -> NodeClient:
+def make(tmp_path: Path, *, limits: NodeLimits | None = None, idle: float = IDLE, **given: object) -> NodeClient:
     values: dict[str, object] = {
         "database_url": "x",
         "redis_url": "x",
@@ -20,7 +21,7 @@ def make(tmp_path: Path, **given: object) -> NodeClient:
         "node_info_timeout": 1.0,
         "create_timeout": 1.5,
     }
-    return NodeClient(Settings(**{**values, **given}))  # type: ignore[arg-type]
+    return NodeClient(Settings(**{**values, **given}), limits=limits, idle=idle)  # type: ignore[arg-type]
 
 
 def node(port: int, scheme: str = "http", host: str = "127.0.0.1") -> Node:

@@ -1,4 +1,4 @@
-"""A node that does with each connection what a test tells it to."""
+"""A node whose answers a test scripts, byte by byte."""
 
 import socket
 import ssl
@@ -22,7 +22,7 @@ def send(content: bytes) -> Script:
 
 @dataclass
 class Peer:
-    """A listening socket that does with each request what it is told to."""
+    """A listening socket that runs ``script`` for each request."""
 
     script: Script = field(default_factory=lambda: send(answer()))
     requests: list[bytes] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Peer:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for connection in self._open:
-            # A socket that TLS took over is closed by its successor.
+            # A socket that TLS wrapped is closed by its wrapper.
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
@@ -62,7 +62,7 @@ class Peer:
         if self.tls:
             connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
             self._open.append(connection)
-        # The client may go away: that is what some tests are about.
+        # Some tests close the client during the answer.
         with suppress(OSError), connection:
             if isinstance(connection, ssl.SSLSocket):
                 connection.do_handshake()

@@ -1,18 +1,18 @@
-"""Calls to a node as they leave on the wire, and every way in which none can be had."""
+"""Calls to a node as they go out on the wire, and every way in which they fail."""
 
 import io
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
 from balancer.core.meetings import Upload
+from balancer.core.node_call import ANSWER_LIMIT_BYTES
 from balancer.core.parameters import Parameters
 from balancer.errors import NodeError, NodeUnreachableError
-from balancer.nodes import client as client_module
-from balancer.nodes import connection
 from balancer.nodes.client import NodeClient
-from tests.integration.nodes.client import call, node
+from tests.integration.nodes.client import call, make, node
 from tests.integration.nodes.peer import SUCCESS, Peer, answer, send
 
 
@@ -23,20 +23,20 @@ def test_the_query_goes_out_byte_for_byte(client: NodeClient, peer: Peer) -> Non
     assert target.startswith(b"/bigbluebutton/api/getMeetingInfo?" + query + b"&checksum=")
 
 
-def test_what_no_url_can_carry_goes_out_encoded(client: NodeClient, peer: Peer) -> None:
+def test_characters_that_a_url_cannot_carry_are_encoded(client: NodeClient, peer: Peer) -> None:
     call(client, peer.port, b'a=|{}^`"<>\\&b=%7c')
     target = peer.requests[0].split(b" ")[1]
     assert target.startswith(b"/bigbluebutton/api/getMeetingInfo?a=%7C%7B%7D%5E%60%22%3C%3E%5C&b=%7c&checksum=")
 
 
-def test_a_call_names_the_host_and_wants_the_answer_as_it_is(client: NodeClient, peer: Peer) -> None:
+def test_a_call_names_the_host_and_asks_for_no_compression(client: NodeClient, peer: Peer) -> None:
     call(client, peer.port)
     head = peer.requests[0].split(b"\r\n")
     assert head[0].endswith(b" HTTP/1.1")
     assert {b"Host: 127.0.0.1:%d" % peer.port, b"Accept-Encoding: identity"} < set(head)
 
 
-def test_connections_are_kept_and_used_again(client: NodeClient, peer: Peer) -> None:
+def test_a_connection_is_used_again(client: NodeClient, peer: Peer) -> None:
     for _ in range(5):
         call(client, peer.port)
     assert (peer.connections, len(peer.requests)) == (1, 5)
@@ -57,17 +57,18 @@ def test_a_connection_that_the_node_closed_is_not_used_again(client: NodeClient,
     assert peer.connections == 3
 
 
-def test_a_connection_idle_for_too_long_is_not_used_again(
-    client: NodeClient, peer: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_connection_idle_for_too_long_is_not_used_again(tmp_path: Path, peer: Peer) -> None:
+    client = make(tmp_path, idle=0.0)
     call(client, peer.port)
-    monkeypatch.setattr(client_module, "IDLE", 0.0)
     call(client, peer.port)
+    client.close()
     assert peer.connections == 2
 
 
 @pytest.mark.parametrize("head", [b"Connection: close\r\n", b"Content-Encoding: identity\r\nConnection: close\r\n"])
-def test_a_connection_that_is_to_be_closed_is_closed(client: NodeClient, peer: Peer, head: bytes) -> None:
+def test_a_connection_that_the_node_announces_to_close_is_not_used_again(
+    client: NodeClient, peer: Peer, head: bytes
+) -> None:
     peer.script = send(answer(head=head))
     call(client, peer.port)
     call(client, peer.port)
@@ -109,7 +110,7 @@ def test_threads_have_connections_of_their_own(client: NodeClient, peer: Peer) -
         ),
     ],
 )
-def test_what_is_no_answer_of_bbb_is_an_error(client: NodeClient, peer: Peer, content: bytes, message: str) -> None:
+def test_an_answer_that_is_not_bbb_s_is_an_error(client: NodeClient, peer: Peer, content: bytes, message: str) -> None:
     def last(connection: socket.socket, request: bytes) -> None:
         connection.sendall(content)
         connection.shutdown(socket.SHUT_RDWR)
@@ -123,7 +124,7 @@ def test_what_is_no_answer_of_bbb_is_an_error(client: NodeClient, peer: Peer, co
     assert not isinstance(raised.value, NodeUnreachableError)
 
 
-def test_a_wrong_secret_is_told_apart(client: NodeClient, peer: Peer) -> None:
+def test_a_wrong_secret_has_its_own_reason(client: NodeClient, peer: Peer) -> None:
     peer.script = send(
         answer(b"<response><returncode>FAILED</returncode><messageKey>checksumError</messageKey></response>")
     )
@@ -132,7 +133,7 @@ def test_a_wrong_secret_is_told_apart(client: NodeClient, peer: Peer) -> None:
     assert raised.value.reason == "checksum"
 
 
-def test_an_answer_that_ends_too_soon_is_an_error(client: NodeClient, peer: Peer) -> None:
+def test_an_answer_that_is_cut_short_is_an_error(client: NodeClient, peer: Peer) -> None:
     def cut(connection: socket.socket, request: bytes) -> None:
         connection.sendall(answer()[:-5])
         connection.shutdown(socket.SHUT_RDWR)
@@ -142,13 +143,24 @@ def test_an_answer_that_ends_too_soon_is_an_error(client: NodeClient, peer: Peer
         call(client, peer.port)
 
 
-def test_an_endless_answer_is_not_read_to_its_end(
-    client: NodeClient, peer: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connection, "ANSWER_LIMIT", 1000)
-    peer.script = send(answer(b"x" * 2000))
-    with pytest.raises(NodeError, match="longer than 1000"):
+def test_an_answer_that_is_too_long_is_not_read_to_its_end(client: NodeClient, peer: Peer) -> None:
+    peer.script = send(answer(b"x" * ANSWER_LIMIT_BYTES))
+    with pytest.raises(NodeError, match=f"longer than {ANSWER_LIMIT_BYTES}"):
+        client.create(node(peer.port), Parameters.parse(b"meetingID=x"), None)
+
+
+def test_an_answer_after_an_interim_one_is_read(client: NodeClient, peer: Peer) -> None:
+    peer.script = send(b"HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n" + answer())
+    call(client, peer.port)
+    call(client, peer.port)
+    assert peer.connections == 1
+
+
+def test_a_chunk_of_negative_size_is_an_error(client: NodeClient, peer: Peer) -> None:
+    peer.script = send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-3\r\n")
+    with pytest.raises(NodeError, match="ValueError") as raised:
         call(client, peer.port)
+    assert raised.value.reason == "connect"
 
 
 def test_a_call_is_sent_once(client: NodeClient, peer: Peer) -> None:
@@ -163,7 +175,7 @@ def test_a_call_is_sent_once(client: NodeClient, peer: Peer) -> None:
     assert len(peer.requests) == 2
 
 
-def test_where_nobody_listens_the_call_had_no_effect(client: NodeClient) -> None:
+def test_if_nothing_listens_the_call_had_no_effect(client: NodeClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(NodeUnreachableError) as raised:
@@ -171,13 +183,13 @@ def test_where_nobody_listens_the_call_had_no_effect(client: NodeClient) -> None
     assert raised.value.reason == "connect"
 
 
-def test_a_name_that_nobody_knows_had_no_effect(client: NodeClient) -> None:
+def test_if_the_name_does_not_resolve_the_call_had_no_effect(client: NodeClient) -> None:
     with pytest.raises(NodeUnreachableError) as raised:
         client.call(node(80, host="no-such-node.invalid"), "getMeetingInfo", Parameters())
     assert raised.value.reason == "dns"
 
 
-def test_a_proxy_of_the_environment_is_not_asked(
+def test_a_proxy_of_the_environment_is_not_used(
     client: NodeClient, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9/")
@@ -193,7 +205,7 @@ def test_a_long_create_is_sent_as_a_form(client: NodeClient, peer: Peer) -> None
     assert body == parameters.encode()
 
 
-def test_a_body_is_sent_whole_each_time(client: NodeClient, peer: Peer) -> None:
+def test_each_call_sends_the_whole_body(client: NodeClient, peer: Peer) -> None:
     content = b"<modules>" + b"x" * 300_000 + b"</modules>"
     file = io.BytesIO(content)
 

@@ -17,7 +17,7 @@ from tests.integration.nodes.peer import Peer, answer, send
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 signed by itself, and its key."""
+    """A self-signed certificate for 127.0.0.1, and its key."""
     import datetime
     import ipaddress
 
@@ -28,7 +28,7 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "node")])
     now = datetime.datetime.now(datetime.UTC)
-    made = (
+    signed = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -41,7 +41,7 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
         .sign(key, hashes.SHA256())
     )
     certificate_file, key_file = tmp_path / "node.pem", tmp_path / "node.key"
-    certificate_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    certificate_file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
     key_file.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
@@ -72,16 +72,16 @@ def test_tls_carries_more_than_any_buffer_holds(
 ) -> None:
     client = make(tmp_path, node_ca_file=certificate[0], create_timeout=30.0)
     content = b"<modules>" + b"x" * 20_000_000 + b"</modules>"
-    told = b"<response><returncode>SUCCESS</returncode><more>" + b"y" * 5_000_000 + b"</more></response>"
-    secure_peer.script = send(answer(told))
+    long_answer = b"<response><returncode>SUCCESS</returncode><more>" + b"y" * 5_000_000 + b"</more></response>"
+    secure_peer.script = send(answer(long_answer))
     upload = Upload(lambda: io.BytesIO(content), len(content))
-    found = client.create(node(secure_peer.port, "https"), Parameters.parse(b"meetingID=x"), upload)
-    assert found.body == told
+    reply = client.create(node(secure_peer.port, "https"), Parameters.parse(b"meetingID=x"), upload)
+    assert reply.body == long_answer
     assert secure_peer.requests[0].partition(b"\r\n\r\n")[2] == content
     client.close()
 
 
-def test_any_other_certificate_is_refused_before_anything_is_said(client: NodeClient, secure_peer: Peer) -> None:
+def test_any_other_certificate_is_refused_before_anything_is_sent(client: NodeClient, secure_peer: Peer) -> None:
     with pytest.raises(NodeUnreachableError) as raised:
         client.call(node(secure_peer.port, "https"), "getMeetingInfo", Parameters())
     assert raised.value.reason == "tls"

@@ -1,9 +1,9 @@
-"""How long a call waits for a node, who waits with it, and who is not let in any more."""
+"""How long a call waits for a node, which calls share an answer, and which are not sent."""
 
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -11,18 +11,20 @@ from typing import TypeVar
 
 import pytest
 
-from balancer.core import circuit
+from balancer.core.circuit import FAILURES, REST
 from balancer.core.parameters import Parameters
 from balancer.errors import NodeTimeoutError, NodeUnreachableError
-from balancer.nodes import limits, shared_answers
+from balancer.nodes import shared_answers
 from balancer.nodes.client import NodeClient
+from balancer.nodes.limits import NodeLimits
+from tests.eventually import until
 from tests.integration.nodes.client import call, make, node
 from tests.integration.nodes.peer import Peer, Script, answer, send
 
 T = TypeVar("T")
 
 
-def drop_by_drop(connection: socket.socket, request: bytes) -> None:
+def byte_by_byte(connection: socket.socket, request: bytes) -> None:
     for byte in answer():
         connection.sendall(bytes([byte]))
         time.sleep(0.1)
@@ -32,35 +34,35 @@ def never(connection: socket.socket, request: bytes) -> None:
     time.sleep(3)
 
 
-@pytest.mark.parametrize("script", [never, drop_by_drop])
+@pytest.mark.parametrize("script", [never, byte_by_byte])
 def test_the_deadline_holds_for_the_whole_answer(client: NodeClient, peer: Peer, script: Script) -> None:
     peer.script = script
     before = time.monotonic()
     with pytest.raises(NodeTimeoutError, match="within 1 s"):
         call(client, peer.port)
-    # Drop by drop the whole answer takes more than 9 s.
+    # Byte by byte the whole answer takes more than 9 s.
     assert 0.9 < time.monotonic() - before < 6
-    # The late answer is never taken for the next call's.
+    # The late answer is never taken for that of the next call.
     peer.script = send(answer(b"<response><returncode>SUCCESS</returncode><own>yes</own></response>"))
     assert client.call(node(peer.port), "getMeetingInfo", Parameters()).text("own") == "yes"
 
 
 @pytest.fixture
 def silent() -> Iterator[int]:
-    """Of a host that answers no connection: those who may wait for one do so already."""
+    """A port that accepts no connection, because its queue is full."""
     with socket.socket() as listener, ExitStack() as waiting:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
         for _ in range(4):
-            one = waiting.enter_context(socket.socket())
-            one.setblocking(False)
+            queued = waiting.enter_context(socket.socket())
+            queued.setblocking(False)
             with suppress(BlockingIOError):
-                one.connect(listener.getsockname())
+                queued.connect(listener.getsockname())
         yield listener.getsockname()[1]
 
 
 def resolves(monkeypatch: pytest.MonkeyPatch, *ports: int) -> None:
-    """The node's name has these addresses, of which only the port differs."""
+    """Let every name resolve to these ports of 127.0.0.1."""
     found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in ports]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
 
@@ -76,7 +78,7 @@ def test_all_addresses_of_a_node_share_the_time_to_connect(
     assert 0.9 < time.monotonic() - before < 1.8
 
 
-def test_behind_an_address_that_is_silent_the_next_one_is_tried(
+def test_after_an_address_that_is_silent_the_next_one_is_tried(
     client: NodeClient, peer: Peer, silent: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolves(monkeypatch, silent, peer.port)
@@ -102,17 +104,14 @@ def test_a_name_server_that_is_silent_holds_a_call_no_longer_than_a_node(
     assert raised.value.reason == "dns"
 
 
-def test_a_node_that_hangs_gets_no_further_call_and_holds_no_further_thread(
-    tmp_path: Path, peer: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limits, "WAITING", 0.0)
-    client = make(tmp_path, web_threads=8, node_read_timeout=30.0)
+def test_a_node_that_hangs_gets_no_further_call_and_holds_no_further_thread(tmp_path: Path, peer: Peer) -> None:
+    client = make(tmp_path, limits=NodeLimits(2, waiting=0.0), node_read_timeout=30.0)
     release = threading.Event()
     peer.script = held(release)
     with ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(call, client, peer.port) for _ in range(2)]
         until(lambda: len(peer.requests) == 2)
-        with pytest.raises(NodeUnreachableError, match="2 calls wait"):
+        with pytest.raises(NodeUnreachableError, match="2 calls already wait"):
             call(client, peer.port)
         assert not any(each.done() for each in waiting)
         release.set()
@@ -123,7 +122,7 @@ def test_a_node_that_hangs_gets_no_further_call_and_holds_no_further_thread(
 
 
 def held(release: threading.Event) -> Script:
-    """Answers once it is let."""
+    """Answers once ``release`` is set."""
 
     def script(connection: socket.socket, request: bytes) -> None:
         assert release.wait(20)
@@ -136,7 +135,7 @@ def ask(client: NodeClient, port: int, row: int = 1, query: bytes = b"meetingID=
     assert client.ask(node(port), "getMeetingInfo", Parameters.parse(query), row=row).success
 
 
-def test_equal_questions_in_flight_are_put_once_for_each_meeting(
+def test_equal_read_only_calls_in_flight_are_sent_once_for_each_meeting(
     tmp_path: Path, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = make(tmp_path, node_info_timeout=30.0)
@@ -163,10 +162,10 @@ def test_equal_questions_in_flight_are_put_once_for_each_meeting(
     client.close()
 
 
-def test_a_shared_question_without_an_answer_counts_once_against_the_node(client: NodeClient, peer: Peer) -> None:
+def test_a_shared_call_without_an_answer_counts_once_against_the_node(client: NodeClient, peer: Peer) -> None:
     peer.script = lambda connection, request: None
-    with ThreadPoolExecutor(2 * circuit.FAILURES) as pool:
-        asked = [pool.submit(ask, client, peer.port) for _ in range(2 * circuit.FAILURES)]
+    with ThreadPoolExecutor(2 * FAILURES) as pool:
+        asked = [pool.submit(ask, client, peer.port) for _ in range(2 * FAILURES)]
         for one in asked:
             with pytest.raises(NodeTimeoutError):
                 one.result(5)
@@ -175,24 +174,17 @@ def test_a_shared_question_without_an_answer_counts_once_against_the_node(client
     ask(client, peer.port)
 
 
-def test_a_node_that_hangs_is_soon_refused_at_once_and_asked_again_later(
-    client: NodeClient, peer: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(circuit, "REST", 60.0)
+def test_a_node_that_hangs_soon_gets_no_calls_and_is_tried_again_later(tmp_path: Path, peer: Peer) -> None:
+    now = 0.0
+    client = make(tmp_path, limits=NodeLimits(8, lambda: now))
     peer.script = never
-    for _ in range(circuit.FAILURES):
+    for _ in range(FAILURES):
         with pytest.raises(NodeTimeoutError):
             ask(client, peer.port)
     with pytest.raises(NodeUnreachableError, match="without an answer"):
         ask(client, peer.port)
-    assert len(peer.requests) == circuit.FAILURES
+    assert len(peer.requests) == FAILURES
     peer.script = send(answer())
-    monkeypatch.setattr(client._patience, "_clock", lambda: time.monotonic() + circuit.REST)
+    now = REST
     ask(client, peer.port)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    client.close()

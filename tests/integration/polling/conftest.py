@@ -1,4 +1,4 @@
-"""A fleet of simulated nodes, registered in a real PostgreSQL, and a poller that watches them."""
+"""A fleet of simulated nodes, registered in a real PostgreSQL, and a poller of them."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -7,11 +7,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from balancer.polling.loop import Poller, opened
 from balancer.settings import Settings, load
 from balancer.storage.postgresql.database import Connection, connect
 from balancer.storage.redis import client as redis_client
 from tests.integration.polling.fleet import Fleet
+from tests.poll_rounds import PollRounds, opened
 
 #: Seconds. Long enough for a busy machine, short enough for a hung node.
 POLL_TIMEOUT = 2.0
@@ -35,7 +35,7 @@ def settings(database_url: str, redis_url: str) -> Settings:
 
 @pytest.fixture
 def rows(database_url: str) -> Iterator[Connection]:
-    """A connection that sees and sets everything at once."""
+    """A connection that reads and changes rows without a transaction."""
     with connect(database_url, autocommit=True) as connection:
         yield connection
 
@@ -57,6 +57,6 @@ async def fleet(rows: Connection, client: redis_client.Redis, tmp_path: Path) ->
 
 
 @pytest.fixture
-async def poller(settings: Settings) -> AsyncIterator[Poller]:
+async def poller(settings: Settings) -> AsyncIterator[PollRounds]:
     async with opened(settings) as poller:
         yield poller

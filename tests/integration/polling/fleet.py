@@ -117,7 +117,7 @@ class Fleet:
         return not await self.meetings(name)
 
     def requests(self, name: str, call: str) -> list[Any]:
-        return [seen for seen in self.servers[name].node.journal.requests(call=call)]
+        return [seen for seen in self.servers[name].node.request_log.requests(call=call)]
 
     def place(
         self, name: str, meeting_id: str, created: Created | None = None, *, state: str = "running", ago: float = 60

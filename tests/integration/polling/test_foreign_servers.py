@@ -1,4 +1,4 @@
-"""Servers that are no BBB node, or a hostile one, behind a node's address."""
+"""Servers at a node's address that are not a BBB node, or a hostile one."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack
 import pytest
 from aiohttp import web
 
+from balancer.core.node_call import ANSWER_LIMIT_BYTES
 from balancer.core.nodes import ObservedState
-from balancer.polling import client as polling_client
-from balancer.polling.loop import Poller
 from tests.integration.polling.fleet import Fleet
+from tests.poll_rounds import PollRounds
 
 EMPTY = "<response><returncode>SUCCESS</returncode><meetings/></response>"
 INDEX = "<response><returncode>SUCCESS</returncode><version>{0}</version><apiVersion>{0}</apiVersion></response>"
@@ -21,7 +21,7 @@ Serve = Callable[..., Awaitable[None]]
 
 @pytest.fixture
 async def serve(fleet: Fleet) -> AsyncIterator[Serve]:
-    """Registers a node whose server answers as told."""
+    """Registers a node whose server gives these answers."""
     async with AsyncExitStack() as stack:
 
         async def serve(meetings: web.Response | str, *, version: str = "2.0") -> None:
@@ -42,14 +42,16 @@ async def serve(fleet: Fleet) -> AsyncIterator[Serve]:
         yield serve
 
 
-async def test_a_node_as_small_as_can_be(poller: Poller, fleet: Fleet, serve: Serve) -> None:
+async def test_the_smallest_possible_node(poller: PollRounds, fleet: Fleet, serve: Serve) -> None:
     await serve(EMPTY)
     await poller.run_once()
     assert fleet.observed() == {"bbb1": (ObservedState.ONLINE, "")}
 
 
 @pytest.mark.parametrize("version", ["1.0", "3.0", ""])
-async def test_an_api_of_another_version_is_refused(poller: Poller, fleet: Fleet, serve: Serve, version: str) -> None:
+async def test_an_api_of_another_version_is_refused(
+    poller: PollRounds, fleet: Fleet, serve: Serve, version: str
+) -> None:
     await serve(EMPTY, version=version)
     await poller.run_once()
     assert fleet.observed() == {"bbb1": (ObservedState.SUSPECT, "version")}
@@ -67,8 +69,8 @@ async def test_an_api_of_another_version_is_refused(poller: Poller, fleet: Fleet
     ],
     ids=["empty", "no returncode", "HTML", "a meeting without identity", "entity bomb", "FAILED"],
 )
-async def test_what_is_no_answer_of_bbb_is_a_failed_poll(
-    poller: Poller, fleet: Fleet, serve: Serve, answer: str
+async def test_an_answer_that_is_not_bbb_s_is_a_failed_poll(
+    poller: PollRounds, fleet: Fleet, serve: Serve, answer: str
 ) -> None:
     await serve(answer)
     await poller.run_once()
@@ -76,17 +78,14 @@ async def test_what_is_no_answer_of_bbb_is_a_failed_poll(
     assert fleet.snapshots.all() == {}
 
 
-async def test_a_redirect_is_not_followed(poller: Poller, fleet: Fleet, serve: Serve) -> None:
+async def test_a_redirect_is_not_followed(poller: PollRounds, fleet: Fleet, serve: Serve) -> None:
     await fleet.add("other")
     await serve(web.Response(status=302, headers={"Location": f"{fleet.nodes['other'].url}getMeetings"}))
     await poller.run_once()
     assert fleet.observed()["bbb1"] == (ObservedState.SUSPECT, "http")
 
 
-async def test_an_endless_answer_is_cut_off(
-    poller: Poller, fleet: Fleet, serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(polling_client, "ANSWER_LIMIT_BYTES", 100_000)
-    await serve(EMPTY.replace("<meetings/>", "<meetings>" + " " * 200_000 + "</meetings>"))
+async def test_an_answer_that_is_too_long_is_cut_off(poller: PollRounds, fleet: Fleet, serve: Serve) -> None:
+    await serve(EMPTY.replace("<meetings/>", "<meetings>" + " " * ANSWER_LIMIT_BYTES + "</meetings>"))
     await poller.run_once()
     assert fleet.observed() == {"bbb1": (ObservedState.SUSPECT, "http")}

@@ -1,4 +1,4 @@
-"""How failing nodes are told: suspect, unreachable, online again, with the reason and since when."""
+"""The states of failing nodes: suspect, unreachable, online again, with the reason and since when."""
 
 import asyncio
 import socket
@@ -9,14 +9,13 @@ import pytest
 from structlog.testing import CapturingLogger
 
 from balancer.core.nodes import AdminState, ObservedState
-from balancer.polling import client as polling_client
-from balancer.polling.loop import Poller
-from balancer.settings import ALGORITHMS
+from balancer.settings import ALGORITHMS, Settings
 from balancer.storage.postgresql import nodes as node_rows
 from tests.integration.polling.fleet import Fleet
+from tests.poll_rounds import PollRounds, opened
 
 ONLINE = (ObservedState.ONLINE, "")
-#: Polls after which a node's digests are stored: one asks for its version, one more stores what was found.
+#: Polls until a node's digests are stored: the first asks for its version, the last stores the result.
 ROUND = 1 + len(ALGORITHMS) + 1
 
 
@@ -34,7 +33,7 @@ ROUND = 1 + len(ALGORITHMS) + 1
     ],
 )
 async def test_each_way_to_fail_has_its_reason(
-    poller: Poller, fleet: Fleet, kind: str, options: dict[str, object], reason: str
+    poller: PollRounds, fleet: Fleet, kind: str, options: dict[str, object], reason: str
 ) -> None:
     await fleet.add("sick", "well", "fine")
     await poller.run_once()
@@ -65,13 +64,13 @@ def _since(fleet: Fleet, name: str) -> datetime:
     return node_rows.observations(fleet.rows)[fleet.nodes[name].id].since
 
 
-async def test_a_name_that_does_not_resolve(poller: Poller, fleet: Fleet) -> None:
+async def test_a_name_that_does_not_resolve(poller: PollRounds, fleet: Fleet) -> None:
     fleet.register("ghost", "https://ghost.invalid/bigbluebutton/api/")
     await poller.run_once()
     assert fleet.observed() == {"ghost": (ObservedState.SUSPECT, "dns")}
 
 
-async def test_a_port_that_nobody_listens_on(poller: Poller, fleet: Fleet) -> None:
+async def test_a_port_on_which_nothing_listens(poller: PollRounds, fleet: Fleet) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         fleet.register("dead", f"http://127.0.0.1:{taken.getsockname()[1]}/bigbluebutton/api/")
@@ -79,21 +78,21 @@ async def test_a_port_that_nobody_listens_on(poller: Poller, fleet: Fleet) -> No
     assert fleet.observed() == {"dead": (ObservedState.SUSPECT, "connect")}
 
 
-async def test_plain_http_where_tls_is_due(poller: Poller, fleet: Fleet) -> None:
+async def test_plain_http_instead_of_tls(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     fleet.register("plain", fleet.nodes["bbb1"].url.replace("http://127.0.0.1", "https://localhost"))
     await poller.run_once()
     assert fleet.observed() == {"bbb1": ONLINE, "plain": (ObservedState.SUSPECT, "tls")}
 
 
-async def test_a_wrong_secret(poller: Poller, fleet: Fleet) -> None:
+async def test_a_wrong_secret(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     fleet.register("wrong", fleet.nodes["bbb1"].url.replace("127.0.0.1", "localhost"), secret="not-the-nodes-secret")
     await poller.run_once()
     assert fleet.observed() == {"bbb1": ONLINE, "wrong": (ObservedState.SUSPECT, "checksum")}
 
 
-async def test_a_digest_that_the_node_does_not_take(poller: Poller, fleet: Fleet) -> None:
+async def test_a_digest_that_the_node_does_not_accept(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1", algorithms=("sha1", "sha512"))
     for _ in range(ROUND):
         await poller.run_once()
@@ -102,19 +101,21 @@ async def test_a_digest_that_the_node_does_not_take(poller: Poller, fleet: Fleet
     assert len(fleet.requests("bbb1", "isMeetingRunning")) == len(ALGORITHMS)
 
 
-async def test_the_digests_that_a_node_takes_are_stored_and_rarely_asked(poller: Poller, fleet: Fleet) -> None:
+async def test_the_digests_that_a_node_accepts_are_stored_and_rarely_tried(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     await fleet.add("bbb2", algorithms=("sha256", "sha512"))
     seen = []
     for _ in range(ROUND):
         await poller.run_once()
-        seen.append(len(fleet.servers["bbb2"].node.journal.requests()))
+        seen.append(len(fleet.servers["bbb2"].node.request_log.requests()))
     assert max(after - before for before, after in pairwise([0, *seen])) == 2, "more than one request beside the poll's"
     assert fleet.digests() == {"bbb1": ALGORITHMS, "bbb2": ("sha256", "sha512")}
     assert len(fleet.requests("bbb2", "isMeetingRunning")) == len(ALGORITHMS)
 
 
-async def test_a_poll_under_way_does_not_undo_that_a_changed_node_is_asked_anew(poller: Poller, fleet: Fleet) -> None:
+async def test_a_poll_under_way_does_not_prevent_a_changed_node_from_being_asked_again(
+    poller: PollRounds, fleet: Fleet
+) -> None:
     await fleet.add("bbb1")
     await poller.run_once()
     await poller.run_once()
@@ -127,7 +128,7 @@ async def test_a_poll_under_way_does_not_undo_that_a_changed_node_is_asked_anew(
             await asyncio.sleep(0.02)
     assert not under_way.done()
     fleet.rows.execute("UPDATE nodes SET weight = 2")
-    await poller._watch.nodes()  # as Poller.run does beside its polls
+    await poller.watch.read_nodes()  # as Poller.run does during its polls
     fleet.mend("bbb1")
     await under_way
     for _ in range(ROUND + 1):
@@ -136,7 +137,7 @@ async def test_a_poll_under_way_does_not_undo_that_a_changed_node_is_asked_anew(
     assert len(fleet.requests("bbb1", "")) == versions + 1
 
 
-async def test_a_node_that_takes_no_digest_any_more_has_another_secret(poller: Poller, fleet: Fleet) -> None:
+async def test_a_node_whose_secret_changed_accepts_no_digest(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     for _ in range(ROUND):
         await poller.run_once()
@@ -153,22 +154,20 @@ async def test_a_node_that_takes_no_digest_any_more_has_another_secret(poller: P
     assert fleet.digests() == {"bbb1": ALGORITHMS}
 
 
-async def test_a_node_that_takes_no_new_connections_is_not_taken_for_online(
-    poller: Poller, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is reached by nobody but us, over a connection from before."""
-    monkeypatch.setattr(polling_client, "_RENEW_AFTER", 0.5)
-    await fleet.add("sick", "well", "fine")
-    await poller.run_once()
-    fleet.misbehave("sick", "deaf", seconds=60)
-    await asyncio.sleep(0.6)
-    await poller.run_once()
-    await poller.run_once()
+async def test_a_node_that_accepts_no_new_connections_is_not_online(settings: Settings, fleet: Fleet) -> None:
+    """Only the poller reaches it, over a connection from before."""
+    async with opened(settings, renew_after=0.5) as poller:
+        await fleet.add("sick", "well", "fine")
+        await poller.run_once()
+        fleet.misbehave("sick", "deaf", seconds=60)
+        await asyncio.sleep(0.6)
+        await poller.run_once()
+        await poller.run_once()
     assert fleet.observed() == {"sick": (ObservedState.SUSPECT, "connect"), "well": ONLINE, "fine": ONLINE}
 
 
-async def test_when_all_nodes_fail_together_none_is_declared_lost(
-    poller: Poller, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+async def test_when_all_nodes_fail_together_none_is_declared_unreachable(
+    poller: PollRounds, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await fleet.add("bbb1", "bbb2", "bbb3")
     rows = [fleet.place(name, name, await fleet.create(name, name)) for name in fleet.nodes]
@@ -182,19 +181,18 @@ async def test_when_all_nodes_fail_together_none_is_declared_lost(
     assert [(call.kwargs["failing"], call.kwargs["of"]) for call in warned] == [(3, 3)]
     assert set(fleet.observed().values()) == {(ObservedState.SUSPECT, "connect")}
     assert fleet.states(*rows) == ["running"] * 3
-    # Their answers come one after the other: those that were not asked yet are not lost meanwhile.
+    # They answer one after the other. Those that were not polled yet must not become unreachable.
     for name in fleet.nodes:
         fleet.mend(name)
     states = []
     for name in ("bbb1", "bbb2", "bbb3"):
-        # Each as in its own turn of Poller.run.
-        await poller._watch.poll(fleet.nodes[name], poller._lease.fencing or 0)
+        await poller.poll(fleet.nodes[name])
         states.append([state for state, _ in fleet.observed().values()])
     assert not any(ObservedState.UNREACHABLE in each for each in states)
     assert set(fleet.observed().values()) == {ONLINE}
 
 
-async def test_a_node_that_stays_away_when_the_others_return_is_lost(poller: Poller, fleet: Fleet) -> None:
+async def test_a_node_that_still_fails_when_the_others_return_is_unreachable(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1", "bbb2", "bbb3")
     await poller.run_once()
     for name in fleet.nodes:
@@ -209,7 +207,7 @@ async def test_a_node_that_stays_away_when_the_others_return_is_lost(poller: Pol
     assert fleet.observed() == {"bbb1": ONLINE, "bbb2": ONLINE, "bbb3": (ObservedState.UNREACHABLE, "connect")}
 
 
-async def test_a_new_poller_goes_on_where_the_last_one_was(poller: Poller, fleet: Fleet) -> None:
+async def test_a_new_poller_continues_from_the_stored_state(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1", "bbb2", "bbb3")
     fleet.rows.execute(
         "INSERT INTO node_observations (node_id, state, reason, since, fencing)"
@@ -223,8 +221,8 @@ async def test_a_new_poller_goes_on_where_the_last_one_was(poller: Poller, fleet
     assert _since(fleet, "bbb1") == since
 
 
-async def test_polls_never_touch_what_the_operator_wants(poller: Poller, fleet: Fleet) -> None:
-    """The poll is under way while the operator disables the node; whatever it finds, disabled it stays."""
+async def test_polls_never_change_the_admin_state(poller: PollRounds, fleet: Fleet) -> None:
+    """A poll is under way while the operator disables the node. Whatever it finds, the node stays disabled."""
     await fleet.add("bbb1", "bbb2")
     await poller.run_once()
     fleet.misbehave("bbb1", "slow", seconds=0.5)
@@ -243,7 +241,7 @@ async def test_polls_never_touch_what_the_operator_wants(poller: Poller, fleet: 
     assert fleet.observed()["bbb1"] == ONLINE
 
 
-async def test_a_state_is_written_at_transitions_only(poller: Poller, fleet: Fleet) -> None:
+async def test_only_transitions_of_the_state_are_written(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     for _ in range(ROUND):
         await poller.run_once()
@@ -253,9 +251,8 @@ async def test_a_state_is_written_at_transitions_only(poller: Poller, fleet: Fle
     assert fleet.rows.execute("SELECT xmin, ctid FROM node_observations").fetchall() == before
 
 
-async def test_an_api_of_another_version_is_told(poller: Poller, fleet: Fleet) -> None:
+async def test_an_index_page_that_fails_does_not_matter(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     fleet.misbehave("bbb1", "html", calls=[""])
     await poller.run_once()
-    # The index alone fails: the node answers what counts.
     assert fleet.observed() == {"bbb1": ONLINE}

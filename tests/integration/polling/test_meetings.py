@@ -1,12 +1,10 @@
-"""What a poll does to the rows of meetings, and what it never does to meetings."""
+"""How polls change the rows of meetings, and what they never do to meetings."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 from structlog.testing import CapturingLogger
 
-from balancer.polling.loop import Poller
 from balancer.storage.postgresql.database import connect
 from balancer.storage.postgresql.reconciliation import (
     ADOPTED,
@@ -21,18 +19,14 @@ from balancer.storage.postgresql.reconciliation import (
 from balancer.storage.redis import client as redis_client
 from balancer.storage.redis.whereabouts import Whereabouts
 from lab.simulator.profiles import PROFILES
+from tests.eventually import until_async
 from tests.integration.polling.fleet import Fleet
+from tests.poll_rounds import PollRounds
 
 WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
-async def eventually(holds: Callable[[], Awaitable[bool]], within: float = 20.0) -> None:
-    async with asyncio.timeout(within):
-        while not await holds():
-            await asyncio.sleep(0.1)
-
-
-async def test_a_listed_meeting_stays_and_its_first_user_is_noted(poller: Poller, fleet: Fleet) -> None:
+async def test_a_listed_meeting_stays_and_its_first_user_is_noted(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     row = fleet.place("bbb1", "course-1", await fleet.create("bbb1", "course-1"))
     await poller.run_once()
@@ -44,7 +38,7 @@ async def test_a_listed_meeting_stays_and_its_first_user_is_noted(poller: Poller
     assert fleet.causes(row) == []
 
 
-async def test_the_most_users_that_were_there_at_once_are_noted(poller: Poller, fleet: Fleet) -> None:
+async def test_the_most_users_that_were_there_at_once_are_noted(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     row = fleet.place("bbb1", "course-1", await fleet.create("bbb1", "course-1"))
     seen = []
@@ -58,12 +52,14 @@ async def test_the_most_users_that_were_there_at_once_are_noted(poller: Poller, 
     assert seen == [0, 7, 12, 12]
 
 
-async def test_a_meeting_that_left_the_list_has_ended(poller: Poller, fleet: Fleet, client: redis_client.Redis) -> None:
+async def test_a_meeting_that_left_the_list_has_ended(
+    poller: PollRounds, fleet: Fleet, client: redis_client.Redis
+) -> None:
     await fleet.add("bbb1", end_delay=0.0)
     row = fleet.place("bbb1", "course-1", await fleet.create("bbb1", "course-1"))
     await poller.run_once()
     await fleet.call("bbb1", "end", meetingID="course-1")
-    await eventually(lambda: fleet.is_empty("bbb1"))
+    await until_async(lambda: fleet.is_empty("bbb1"))
     await poller.run_once()
     assert fleet.states(row) == ["ended"]
     assert fleet.row(row)["finished_at"] is not None
@@ -72,7 +68,7 @@ async def test_a_meeting_that_left_the_list_has_ended(poller: Poller, fleet: Fle
     assert Whereabouts(client).find(1, "course-1") is None
 
 
-async def test_a_node_that_restarted_and_forgot_is_noticed_by_the_next_poll(poller: Poller, fleet: Fleet) -> None:
+async def test_a_node_that_restarted_and_forgot_is_noticed_by_the_next_poll(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     seen = fleet.place("bbb1", "course-1", await fleet.create("bbb1", "course-1"))
     await poller.run_once()
@@ -80,14 +76,14 @@ async def test_a_node_that_restarted_and_forgot_is_noticed_by_the_next_poll(poll
     await fleet.servers["bbb1"].restart(0)
     await poller.run_once()
     assert fleet.states(seen, unseen) == ["ended", "ended"]
-    # What no list ever showed is asked for by name; what was listed a poll ago needs no second question.
+    # The node is asked about a meeting that no list ever showed; one that was listed a poll ago needs no question.
     assert fleet.causes(seen) == [GONE]
     assert fleet.causes(unseen) == [FORGOTTEN]
     (question,) = fleet.requests("bbb1", "getMeetingInfo")
     assert "course-2" in question.query
 
 
-async def test_a_question_that_fails_leaves_the_meeting_alone(poller: Poller, fleet: Fleet) -> None:
+async def test_a_question_that_fails_leaves_the_meeting_alone(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     rows = [fleet.place("bbb1", name, await fleet.create("bbb1", name)) for name in ("course-1", "course-2")]
     await fleet.servers["bbb1"].restart(0)
@@ -98,7 +94,7 @@ async def test_a_question_that_fails_leaves_the_meeting_alone(poller: Poller, fl
     assert fleet.states(*rows) == ["ended", "ended"]
 
 
-async def test_a_frozen_list_does_not_end_a_meeting_that_it_never_showed(poller: Poller, fleet: Fleet) -> None:
+async def test_a_frozen_list_does_not_end_a_meeting_that_it_never_showed(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     old = fleet.place("bbb1", "old", await fleet.create("bbb1", "old"))
     fleet.misbehave("bbb1", "frozen")
@@ -109,7 +105,7 @@ async def test_a_frozen_list_does_not_end_a_meeting_that_it_never_showed(poller:
     assert fleet.states(old, new) == ["running", "running"]
 
 
-async def test_a_poll_begun_before_a_create_finished_never_ends_it(poller: Poller, fleet: Fleet) -> None:
+async def test_a_poll_begun_before_a_create_finished_never_ends_it(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     fleet.misbehave("bbb1", "slow", seconds=0.7, calls=["getMeetings"])
     # The list is that of a node without the meeting, and arrives after the meeting was created.
@@ -120,7 +116,7 @@ async def test_a_poll_begun_before_a_create_finished_never_ends_it(poller: Polle
     async def asked() -> bool:
         return len(fleet.requests("bbb1", "getMeetings")) == 2
 
-    await eventually(asked)
+    await until_async(asked)
     created = await fleet.create("bbb1", "course-1")
     row = fleet.place("bbb1", "course-1", created, ago=0)
     assert await polling
@@ -130,7 +126,7 @@ async def test_a_poll_begun_before_a_create_finished_never_ends_it(poller: Polle
 
 
 async def test_a_create_that_finished_without_us_is_adopted(
-    poller: Poller, fleet: Fleet, client: redis_client.Redis
+    poller: PollRounds, fleet: Fleet, client: redis_client.Redis
 ) -> None:
     await fleet.add("bbb1")
     created = await fleet.create("bbb1", "course-1")
@@ -146,7 +142,7 @@ async def test_a_create_that_finished_without_us_is_adopted(
     assert (place.row, place.node_id) == (row, fleet.nodes["bbb1"].id)
 
 
-async def test_a_create_that_came_to_nothing_is_given_up(poller: Poller, fleet: Fleet) -> None:
+async def test_a_create_that_created_nothing_is_given_up(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     row = fleet.place("bbb1", "course-1", state="creating", ago=60)
     await poller.run_once()
@@ -154,7 +150,7 @@ async def test_a_create_that_came_to_nothing_is_given_up(poller: Poller, fleet: 
     assert fleet.causes(row) == [NEVER_CREATED]
 
 
-async def test_a_create_that_may_still_be_under_way_is_left_alone(poller: Poller, fleet: Fleet) -> None:
+async def test_a_create_that_may_still_be_under_way_is_left_alone(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     await fleet.create("bbb1", "there")
     rows = [fleet.place("bbb1", name, state="creating", ago=15) for name in ("there", "not-there")]
@@ -162,14 +158,14 @@ async def test_a_create_that_may_still_be_under_way_is_left_alone(poller: Poller
     assert fleet.states(*rows) == ["creating", "creating"]
 
 
-async def test_what_a_timed_out_create_left_over_is_ended(poller: Poller, fleet: Fleet) -> None:
+async def test_what_a_timed_out_create_left_over_is_ended(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1", "bbb2")
     row = fleet.place("bbb1", "course-1", state="lost", ago=10)
     created = await fleet.create("bbb1", "course-1")
-    # The front end got its meeting on another node meanwhile.
+    # The front end got its meeting on another node since.
     successor = fleet.place("bbb2", "course-1", await fleet.create("bbb2", "course-1"), ago=5)
     await poller.run_once()
-    await eventually(lambda: fleet.is_empty("bbb1"))
+    await until_async(lambda: fleet.is_empty("bbb1"))
     assert await fleet.meetings("bbb2") == {"course-1"}
     assert fleet.states(row, successor) == ["lost", "running"]
     assert fleet.row(row)["internal_meeting_id"] == created.internal
@@ -177,8 +173,8 @@ async def test_what_a_timed_out_create_left_over_is_ended(poller: Poller, fleet:
     assert fleet.causes(row) == [LEFT_OVER]
 
 
-async def test_what_another_create_is_being_answered_with_is_no_left_over(
-    poller: Poller, fleet: Fleet, database_url: str
+async def test_a_meeting_that_another_create_is_about_to_return_is_not_left_over(
+    poller: PollRounds, fleet: Fleet, database_url: str
 ) -> None:
     await fleet.add("bbb1")
     lost, answered = [fleet.place("bbb1", "course-1", state="lost", ago=10) for _ in range(2)]
@@ -195,14 +191,14 @@ async def test_what_another_create_is_being_answered_with_is_no_left_over(
             [created.internal, created.create_time, answered],
         )
         poll = asyncio.create_task(poller.run_once())
-        await eventually(waits)
+        await until_async(waits)
     await poll
     assert fleet.requests("bbb1", "end") == []
     assert fleet.states(lost, answered) == ["lost", "running"]
     assert fleet.row(lost)["internal_meeting_id"] is None
 
 
-async def test_a_left_over_that_did_not_end_is_tried_again(poller: Poller, fleet: Fleet) -> None:
+async def test_a_left_over_that_did_not_end_is_tried_again(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     fleet.place("bbb1", "course-1", state="lost", ago=10)
     await fleet.create("bbb1", "course-1")
@@ -211,10 +207,10 @@ async def test_a_left_over_that_did_not_end_is_tried_again(poller: Poller, fleet
     assert len(fleet.requests("bbb1", "end")) == 1
     assert await fleet.meetings("bbb1") == {"course-1"}
     await poller.run_once()
-    await eventually(lambda: fleet.is_empty("bbb1"))
+    await until_async(lambda: fleet.is_empty("bbb1"))
 
 
-async def test_a_left_over_with_a_user_in_it_is_not_ended(poller: Poller, fleet: Fleet) -> None:
+async def test_a_left_over_with_a_user_in_it_is_not_ended(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     row = fleet.place("bbb1", "course-1", state="lost", ago=10)
     await fleet.create("bbb1", "course-1")
@@ -224,7 +220,7 @@ async def test_a_left_over_with_a_user_in_it_is_not_ended(poller: Poller, fleet:
     assert fleet.row(row)["internal_meeting_id"] is None
 
 
-async def test_a_namesake_from_another_time_is_not_ended(poller: Poller, fleet: Fleet) -> None:
+async def test_a_namesake_from_another_time_is_not_ended(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     await fleet.create("bbb1", "course-1")
     # Our create was placed only after that meeting had begun: it cannot have made it.
@@ -239,7 +235,7 @@ async def test_a_namesake_from_another_time_is_not_ended(poller: Poller, fleet: 
     assert fleet.states(row, other) == ["lost", "lost"]
 
 
-async def test_a_meeting_that_another_row_knows_is_not_ended(poller: Poller, fleet: Fleet) -> None:
+async def test_a_meeting_that_another_row_knows_is_not_ended(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     lost = fleet.place("bbb1", "course-1", state="lost", ago=10)
     created = await fleet.create("bbb1", "course-1")
@@ -249,7 +245,7 @@ async def test_a_meeting_that_another_row_knows_is_not_ended(poller: Poller, fle
     assert fleet.states(lost, running) == ["lost", "running"]
 
 
-async def test_a_create_under_way_on_the_same_node_saves_the_left_over(poller: Poller, fleet: Fleet) -> None:
+async def test_a_create_under_way_on_the_same_node_saves_the_left_over(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     fleet.place("bbb1", "course-1", state="lost", ago=10)
     await fleet.create("bbb1", "course-1")
@@ -259,7 +255,7 @@ async def test_a_create_under_way_on_the_same_node_saves_the_left_over(poller: P
 
 
 async def test_a_node_that_returns_brings_its_meetings_back(
-    poller: Poller, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+    poller: PollRounds, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await fleet.add("bbb1", "bbb2")
     created = await fleet.create("bbb1", "course-1")
@@ -272,7 +268,7 @@ async def test_a_node_that_returns_brings_its_meetings_back(
     await poller.run_once()
     # Away is not gone: nothing changed.
     assert fleet.states(running, moved, twin) == ["running"] * 3
-    # Two were given up while the node was away, one of them runs elsewhere by now.
+    # Two were given up while the node was away; one of them now runs on another node.
     fleet.rows.execute(
         "UPDATE meetings SET state = 'lost', finished_at = clock_timestamp() WHERE id = ANY(%s)", [[moved, twin]]
     )
@@ -284,18 +280,18 @@ async def test_a_node_that_returns_brings_its_meetings_back(
     assert fleet.causes(moved) == [RETURNED]
     assert await fleet.meetings("bbb1") == {"course-1", "course-2", "course-3"}
     assert fleet.requests("bbb1", "end") == []
-    # The twin is reported once, however often it is seen, and goes on where it is once the other is gone.
+    # The twin is reported once, however often it is listed, and continues once the other has ended.
     await poller.run_once()
     assert fleet.causes(twin) == [TWIN]
-    (told,) = [call for call in logger.calls if call.kwargs.get("row") == twin]
-    assert (told.args, told.kwargs["node"], told.kwargs["cause"]) == (("meeting changed",), "bbb1", TWIN)
+    (warning,) = [call for call in logger.calls if call.kwargs.get("row") == twin]
+    assert (warning.args, warning.kwargs["node"], warning.kwargs["cause"]) == (("meeting changed",), "bbb1", TWIN)
     fleet.rows.execute("UPDATE meetings SET state = 'ended', finished_at = now() WHERE id = %s", [successor])
     await poller.run_once()
     assert fleet.states(twin) == ["running"]
     assert fleet.causes(twin) == [TWIN, RETURNED]
 
 
-async def test_a_node_that_fails_changes_no_row_and_ends_nothing(poller: Poller, fleet: Fleet) -> None:
+async def test_a_node_that_fails_changes_no_row_and_ends_nothing(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1", "bbb2")
     rows = [
         fleet.place("bbb1", "running", await fleet.create("bbb1", "running")),
@@ -310,7 +306,7 @@ async def test_a_node_that_fails_changes_no_row_and_ends_nothing(poller: Poller,
     assert fleet.requests("bbb1", "end") == []
 
 
-async def test_what_is_left_over_is_ended_by_its_own_id_and_with_its_password(poller: Poller, fleet: Fleet) -> None:
+async def test_a_left_over_is_ended_by_its_internal_id_and_with_its_password(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     fleet.place("bbb1", "course-1", state="lost", ago=10)
     answer = await fleet.call("bbb1", "create", meetingID="course-1", name="A meeting", moderatorPW="mo derator&1")
@@ -320,24 +316,24 @@ async def test_what_is_left_over_is_ended_by_its_own_id_and_with_its_password(po
     assert request.query.startswith(f"{named}&password=mo%20derator%261&checksum=")
 
 
-async def test_a_node_of_bbb_2_5_ends_what_is_left_over_by_its_meeting_id(poller: Poller, fleet: Fleet) -> None:
+async def test_a_left_over_on_bbb_2_5_is_ended_by_its_meeting_id(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1", profile=PROFILES["2.5"])
     fleet.place("bbb1", "course-1", state="lost", ago=10)
     await fleet.call("bbb1", "create", meetingID="course-1", name="A meeting", moderatorPW="moderator")
     await poller.run_once()
     (request,) = fleet.requests("bbb1", "end")
     assert request.query.startswith("meetingID=course-1&password=moderator&checksum=")
-    await eventually(lambda: fleet.is_empty("bbb1"))
+    await until_async(lambda: fleet.is_empty("bbb1"))
 
 
 @pytest.mark.parametrize("release", ["2.5", "3.0"])
 async def test_a_namesake_that_began_after_the_list_was_made_is_not_ended(
-    poller: Poller, fleet: Fleet, release: str
+    poller: PollRounds, fleet: Fleet, release: str
 ) -> None:
     await fleet.add("bbb1", profile=PROFILES[release])
     fleet.place("bbb1", "course-1", state="lost", ago=10)
     left_over = await fleet.create("bbb1", "course-1")
-    # The node goes on listing what it has forgotten.
+    # The node still lists a meeting that it has forgotten.
     fleet.misbehave("bbb1", "frozen", calls=["getMeetings"])
     await fleet.call("bbb1", "getMeetings")
     await fleet.servers["bbb1"].node.restart()
@@ -348,11 +344,13 @@ async def test_a_namesake_that_began_after_the_list_was_made_is_not_ended(
     assert fleet.requests("bbb1", "end") == []
 
 
-async def test_whoever_came_in_after_the_list_was_made_is_not_sent_out(poller: Poller, fleet: Fleet) -> None:
+async def test_a_left_over_that_a_user_joined_after_the_list_was_made_is_not_ended(
+    poller: PollRounds, fleet: Fleet
+) -> None:
     await fleet.add("bbb1")
     fleet.place("bbb1", "course-1", state="lost", ago=10)
     await fleet.create("bbb1", "course-1")
-    # The node goes on telling that nobody is in.
+    # The node still lists the meeting as empty.
     fleet.misbehave("bbb1", "frozen", calls=["getMeetings"])
     await fleet.call("bbb1", "getMeetings")
     await fleet.users("bbb1", "course-1", 1)
@@ -361,7 +359,7 @@ async def test_whoever_came_in_after_the_list_was_made_is_not_sent_out(poller: P
     assert fleet.requests("bbb1", "end") == []
 
 
-async def test_a_create_that_finished_without_us_on_a_drained_node_is_closed(poller: Poller, fleet: Fleet) -> None:
+async def test_a_create_that_finished_without_us_on_a_drained_node_is_closed(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     await fleet.create("bbb1", "course-1")
     row = fleet.place("bbb1", "course-1", state="creating", ago=60)
@@ -370,10 +368,10 @@ async def test_a_create_that_finished_without_us_on_a_drained_node_is_closed(pol
     assert fleet.states(row) == ["lost"]
     assert fleet.causes(row) == [DISOWNED]
     await poller.run_once()
-    await eventually(lambda: fleet.is_empty("bbb1"))
+    await until_async(lambda: fleet.is_empty("bbb1"))
 
 
-async def test_a_node_whose_clock_is_off_is_understood(fleet: Fleet, poller: Poller) -> None:
+async def test_a_node_whose_clock_is_wrong_is_understood(fleet: Fleet, poller: PollRounds) -> None:
     await fleet.add("bbb1")
     fleet.misbehave("bbb1", "skew", seconds=-7200)
     fleet.place("bbb1", "course-1", state="lost", ago=10)
@@ -382,7 +380,7 @@ async def test_a_node_whose_clock_is_off_is_understood(fleet: Fleet, poller: Pol
     assert len(fleet.requests("bbb1", "end")) == 1
 
 
-async def test_a_createtime_that_the_nodes_own_clock_denies_is_not_ours(fleet: Fleet, poller: Poller) -> None:
+async def test_a_createtime_that_contradicts_the_nodes_own_clock_is_not_ours(fleet: Fleet, poller: PollRounds) -> None:
     await fleet.add("bbb1")
     # Two hours old, while the node's Date header is right.
     fleet.misbehave("bbb1", "backdate", seconds=-7200)

@@ -1,20 +1,21 @@
-"""Polls beside the removal of a node, and after it was registered anew."""
+"""Polls during the removal of a node, and after it was registered again."""
 
 import asyncio
 
 import psycopg.errors
 import pytest
 
-from balancer.polling.loop import Poller
 from balancer.storage.postgresql import nodes, transitions
 from balancer.storage.postgresql.database import connect
 from balancer.storage.postgresql.reconciliation import NOT_ITS_OWN
+from tests.eventually import until_async
 from tests.integration.polling.fleet import Created, Fleet
-from tests.integration.polling.test_meetings import WAITING, eventually
+from tests.integration.polling.test_meetings import WAITING
+from tests.poll_rounds import PollRounds
 
 
 def removed(fleet: Fleet, created: Created, *, tenant: str = "default", handed_out: bool = True) -> int:
-    """A row of the meeting from when the node was registered before."""
+    """A row of the meeting from the node's earlier registration."""
     row = fleet.place("bbb1", created.meeting_id, created)
     fleet.rows.execute("INSERT INTO tenants (name) VALUES (%s) ON CONFLICT DO NOTHING", [tenant])
     fleet.rows.execute(
@@ -28,11 +29,11 @@ def removed(fleet: Fleet, created: Created, *, tenant: str = "default", handed_o
 
 @pytest.mark.parametrize("polled", [True, False])
 async def test_a_meeting_whose_node_is_removed_while_it_returns_stays_lost(
-    poller: Poller, fleet: Fleet, database_url: str, polled: bool
+    poller: PollRounds, fleet: Fleet, database_url: str, polled: bool
 ) -> None:
     await fleet.add("bbb1")
     row = fleet.place("bbb1", "course-1", await fleet.create("bbb1", "course-1"))
-    if polled:  # else the first thing that waits is what the poll tells of the node
+    if polled:  # otherwise the first statement that waits stores the node's state
         await poller.run_once()
     fleet.rows.execute("UPDATE meetings SET state = 'lost', finished_at = now()")
 
@@ -43,14 +44,14 @@ async def test_a_meeting_whose_node_is_removed_while_it_returns_stays_lost(
         transitions.lose_all(removal, fleet.nodes["bbb1"].id, "its node was removed")
         nodes.remove(removal, fleet.nodes["bbb1"])
         polling = asyncio.create_task(poller.run_once())
-        await eventually(waits)
+        await until_async(waits)
     await polling
     assert (fleet.row(row)["state"], fleet.row(row)["node_id"]) == ("lost", None)
     assert fleet.observed() == {}
 
 
-async def test_whoever_removes_a_node_waits_for_a_meeting_that_returns_there(
-    poller: Poller, fleet: Fleet, database_url: str
+async def test_the_removal_of_a_node_waits_for_a_meeting_that_returns_there(
+    poller: PollRounds, fleet: Fleet, database_url: str
 ) -> None:
     await fleet.add("bbb1")
     row = fleet.place("bbb1", "course-1", await fleet.create("bbb1", "course-1"))
@@ -60,10 +61,10 @@ async def test_whoever_removes_a_node_waits_for_a_meeting_that_returns_there(
         return fleet.rows.execute(WAITING).rowcount > 0
 
     with connect(database_url) as other:
-        # The poll has the node, and not yet the row.
+        # The poll has locked the node, and not yet the row.
         other.execute("SELECT FROM meetings WHERE id = %s FOR UPDATE", [row])
         polling = asyncio.create_task(poller.run_once())
-        await eventually(waits)
+        await until_async(waits)
         with connect(database_url, autocommit=True) as removal:
             removal.execute("SET lock_timeout = '1ms'")
             with pytest.raises(psycopg.errors.LockNotAvailable):
@@ -73,8 +74,8 @@ async def test_whoever_removes_a_node_waits_for_a_meeting_that_returns_there(
 
 
 @pytest.mark.parametrize(("tenant", "handed_out"), [("another", True), ("default", False)])
-async def test_a_create_that_finished_without_us_does_not_adopt_what_is_not_its_own(
-    poller: Poller, fleet: Fleet, tenant: str, handed_out: bool
+async def test_a_create_that_finished_without_us_does_not_adopt_another_meeting(
+    poller: PollRounds, fleet: Fleet, tenant: str, handed_out: bool
 ) -> None:
     await fleet.add("bbb1")
     removed(fleet, await fleet.create("bbb1", "course-1"), tenant=tenant, handed_out=handed_out)
@@ -84,7 +85,7 @@ async def test_a_create_that_finished_without_us_does_not_adopt_what_is_not_its_
     assert fleet.causes(row) == [NOT_ITS_OWN]
 
 
-async def test_what_was_handed_out_before_is_no_left_over(poller: Poller, fleet: Fleet) -> None:
+async def test_a_meeting_that_was_handed_out_before_is_not_left_over(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     removed(fleet, await fleet.create("bbb1", "course-1"))
     row = fleet.place("bbb1", "course-1", state="lost", ago=10)

@@ -1,14 +1,14 @@
-"""What a poll leaves in Redis."""
+"""What a poll writes to Redis."""
 
 from datetime import timedelta
 
-from balancer.polling.loop import Poller
 from balancer.storage.postgresql import clock
 from balancer.storage.redis import client as redis_client
 from tests.integration.polling.fleet import Fleet
+from tests.poll_rounds import PollRounds
 
 
-async def test_a_poll_tells_users_meetings_and_age(poller: Poller, fleet: Fleet) -> None:
+async def test_a_snapshot_has_users_meetings_and_age(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1", "bbb2", reveal_version=True)
     first, second = await fleet.create("bbb1", "course-1"), await fleet.create("bbb1", "course-2")
     await fleet.users("bbb1", "course-1", 3)
@@ -25,7 +25,7 @@ async def test_a_poll_tells_users_meetings_and_age(poller: Poller, fleet: Fleet)
     assert busy.bbb_version.startswith("3.0")
 
 
-async def test_the_xml_of_each_meeting_is_kept_for_getmeetings(poller: Poller, fleet: Fleet) -> None:
+async def test_the_xml_of_each_meeting_is_kept_for_getmeetings(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     created = await fleet.create("bbb1", "course-1")
     await poller.run_once()
@@ -38,7 +38,7 @@ async def test_the_xml_of_each_meeting_is_kept_for_getmeetings(poller: Poller, f
     assert "<meetingID>course-1</meetingID>" in xml
 
 
-async def test_one_getmeetings_a_node_and_poll(poller: Poller, fleet: Fleet) -> None:
+async def test_one_getmeetings_a_node_and_poll(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1")
     for _ in range(3):
         await poller.run_once()
@@ -46,7 +46,7 @@ async def test_one_getmeetings_a_node_and_poll(poller: Poller, fleet: Fleet) -> 
 
 
 async def test_a_wiped_redis_is_full_again_after_one_poll(
-    poller: Poller, fleet: Fleet, client: redis_client.Redis
+    poller: PollRounds, fleet: Fleet, client: redis_client.Redis
 ) -> None:
     await fleet.add("bbb1", "bbb2")
     await poller.run_once()
@@ -56,11 +56,11 @@ async def test_a_wiped_redis_is_full_again_after_one_poll(
     assert await poller.run_once()
     after = fleet.snapshots.all()
     assert after.keys() == before.keys()
-    # The wiped lease was taken anew, under a greater number.
+    # The wiped lease was taken again, under a greater number.
     assert all(after[node].fencing > before[node].fencing for node in after)
 
 
-async def test_a_removed_node_leaves_no_snapshot(poller: Poller, fleet: Fleet) -> None:
+async def test_a_removed_node_leaves_no_snapshot(poller: PollRounds, fleet: Fleet) -> None:
     await fleet.add("bbb1", "bbb2")
     await poller.run_once()
     fleet.rows.execute("DELETE FROM nodes WHERE name = 'bbb1'")
@@ -68,7 +68,9 @@ async def test_a_removed_node_leaves_no_snapshot(poller: Poller, fleet: Fleet) -
     assert fleet.snapshots.all().keys() == {fleet.nodes["bbb2"].id}
 
 
-async def test_meetings_made_behind_our_back_are_load_and_are_left_alone(poller: Poller, fleet: Fleet) -> None:
+async def test_meetings_that_were_not_created_through_us_count_as_load_and_are_not_changed(
+    poller: PollRounds, fleet: Fleet
+) -> None:
     await fleet.add("bbb1")
     created = await fleet.create("bbb1", "somebody-elses")
     await poller.run_once()

@@ -13,16 +13,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from balancer.core.nodes import ObservedState
-from balancer.polling.loop import opened
 from balancer.settings import Settings
 from tests.integration.polling.fleet import Fleet
+from tests.poll_rounds import opened
 
 Certify = Callable[..., Path]
 
 
 @pytest.fixture
 def certify(tmp_path: Path) -> Certify:
-    """Writes a certificate that signs itself, for a name, with its key; gives the file."""
+    """Writes a self-signed certificate for a name, with its key; returns the file."""
 
     def certify(name: str, *, until: datetime) -> Path:
         key = ec.generate_private_key(ec.SECP256R1())

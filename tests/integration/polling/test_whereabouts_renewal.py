@@ -1,14 +1,14 @@
-"""The copies of running placements in Redis that nobody asks for: joins need them while PostgreSQL is away."""
+"""The renewal of running placements' copies in Redis, which joins need while PostgreSQL is away."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
-from balancer.polling.loop import Poller, opened
+from balancer.polling.loop import opened
 from balancer.polling.whereabouts_renewal import EVERY, WhereaboutsRenewal
 from balancer.settings import Settings
 from balancer.storage.poll_stores import PollStores
@@ -17,13 +17,15 @@ from balancer.storage.redis import client as redis_client
 from balancer.storage.redis import keys
 from balancer.storage.redis.whereabouts import LIFE, Location, Whereabouts
 from lab.services import PostgreSQL, Redis
+from tests.eventually import until_async
 from tests.integration.polling.fleet import Created, Fleet
+from tests.poll_rounds import PollRounds
 
 INTERNAL = "internal-1"
 
 
 class Clock:
-    """Seconds, as a test has them."""
+    """A clock that a test advances."""
 
     now = 1000.0
 
@@ -59,24 +61,18 @@ def copies(
 
 @pytest.fixture
 async def home(fleet: Fleet) -> int:
-    """The id of the node that all meetings are on; it listens nowhere."""
+    """The ID of the node that all meetings are on; nothing listens at its address."""
     fleet.register("bbb1", "http://127.0.0.1:1/bigbluebutton/api/")
     return fleet.nodes["bbb1"].id
 
 
 def runs(fleet: Fleet, meeting_id: str = "course-1", internal: str = INTERNAL) -> int:
-    """A running meeting that no request and no poll has copied."""
+    """A running meeting that neither a request nor a poll has copied."""
     return fleet.place("bbb1", meeting_id, Created(meeting_id, internal, 1))
 
 
-async def until(holds: Callable[[], bool], within: float = 30.0) -> None:
-    async with asyncio.timeout(within):
-        while not holds():
-            await asyncio.sleep(0.05)
-
-
-async def test_whoever_polls_copies_what_runs_and_nothing_else(
-    poller: Poller, fleet: Fleet, home: int, client: redis_client.Redis
+async def test_a_poller_copies_running_meetings_and_no_others(
+    poller: PollRounds, fleet: Fleet, home: int, client: redis_client.Redis
 ) -> None:
     row = runs(fleet)
     for state in ("creating", "ended", "lost"):
@@ -86,15 +82,15 @@ async def test_whoever_polls_copies_what_runs_and_nothing_else(
     assert client.keys(keys.location(1, "*")) == [keys.location(1, "course-1")]
 
 
-async def test_a_wiped_redis_has_them_again_although_nobody_asked(
+async def test_a_wiped_redis_gets_all_copies_again(
     settings: Settings, fleet: Fleet, home: int, client: redis_client.Redis
 ) -> None:
     row, placements, stop = runs(fleet), Whereabouts(client), asyncio.Event()
     async with opened(replace(settings, poll_interval=0.3)) as poller:
         polling = asyncio.create_task(poller.run(stop))
-        await until(lambda: placements.find(1, "course-1") is not None)
+        await until_async(lambda: placements.find(1, "course-1") is not None)
         client.flushall()
-        await until(lambda: placements.find(1, "course-1") == Location(row, home, INTERNAL))
+        await until_async(lambda: placements.find(1, "course-1") == Location(row, home, INTERNAL))
         stop.set()
         await asyncio.wait_for(polling, 20)
 
@@ -110,7 +106,7 @@ async def test_a_later_row_is_not_overwritten(
 
 
 @pytest.mark.usefixtures("home")
-async def test_a_copy_never_runs_out_while_its_meeting_runs(
+async def test_a_copy_never_expires_while_its_meeting_runs(
     copies: WhereaboutsRenewal, fleet: Fleet, client: redis_client.Redis, clock: Clock
 ) -> None:
     runs(fleet)
@@ -125,7 +121,7 @@ async def test_a_copy_never_runs_out_while_its_meeting_runs(
     await copies.keep(1)
     assert client.ttl(key) > EVERY
     client.expire(key, 60)
-    await copies.keep(2)  # nor does the next one who polls wait
+    await copies.keep(2)  # a new lease holder does not wait
     assert client.ttl(key) > EVERY
 
 

@@ -8,7 +8,7 @@ import pytest
 from balancer.settings import Settings
 from balancer.storage.announcer import Announcer
 from balancer.storage.meeting_store import DatabaseMeetingStore
-from balancer.storage.outlook_cache import OutlookCache
+from balancer.storage.outlook import OutlookCache
 from balancer.storage.postgresql.database import Database
 from balancer.storage.redis import client as redis_client
 from balancer.storage.redis.poll_requests import PollRequests

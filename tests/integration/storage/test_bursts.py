@@ -33,7 +33,7 @@ def rows(settings: Settings) -> Iterator[Connection]:
 
 
 def create_all(settings: Settings, names: list[str]) -> None:
-    """Handle these creates as a web process does, in several threads. The nodes answer at once."""
+    """Do what a web process does for these creates, in several threads; the nodes answer at once."""
     database, redis = (
         Database(settings.database_url, application_name="test", size=THREADS),
         redis_client.connect(settings.redis_url),
@@ -63,7 +63,7 @@ def burst(settings: Settings, word: str) -> None:
 
 
 def poll(settings: Settings, rows: Connection, users: dict[str, int]) -> None:
-    """Poll every node; users: how many a meeting has, by internalMeetingID."""
+    """Write the snapshots of a poll that finds these users, given by internalMeetingID."""
     now = clock.now(rows)
     with redis_client.connect(settings.redis_url) as redis:
         for node in nodes.all_nodes(rows):
@@ -82,7 +82,7 @@ def poll(settings: Settings, rows: Connection, users: dict[str, int]) -> None:
 
 
 def homes(rows: Connection) -> dict[str, str]:
-    """Names of nodes by internalMeetingID."""
+    """Node by internalMeetingID."""
     found = rows.execute("SELECT internal_meeting_id AS id, node_name FROM meetings WHERE state = 'running'")
     return {row["id"]: row["node_name"] for row in found}
 

@@ -19,7 +19,6 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from balancer.core.nodes import AdminState, Node, ObservedState
-from balancer.polling.loop import opened
 from balancer.settings import Settings
 from balancer.storage.lease import POLLER, Lease
 from balancer.storage.postgresql import nodes as node_rows
@@ -28,6 +27,7 @@ from balancer.web.services import Services, of
 from lab.simulator.node import Node as SimulatedNode
 from lab.simulator.server import NodeServer
 from lab.simulator.settings import NodeSettings
+from tests.poll_rounds import opened
 
 API = "/bigbluebutton/api"
 SECRET = "a-secret-of-the-front-end"
@@ -155,7 +155,7 @@ class Cluster:
             async with opened(self.settings) as poller:
                 for _ in range(times):
                     assert await poller.run_once()
-                self.services.registry.look_for_poller()
+                self.services.registry.check_poller()
 
         self.loop.run(once())
         self.services.registry.refresh()
@@ -171,7 +171,7 @@ class Cluster:
         )
         lease = Lease(POLLER, self.services.redis, self.services.database, ttl=10)
         assert lease.hold()
-        self.services.registry.look_for_poller()
+        self.services.registry.check_poller()
         lease.release()
         self.services.registry.refresh()
 
@@ -199,7 +199,7 @@ class Cluster:
 
     def requests(self, name: str, call: str) -> list[Any]:
         """What arrived at a node, but for the poller's trials of digests."""
-        seen = self.servers[name].node.journal.requests(call=call)
+        seen = self.servers[name].node.request_log.requests(call=call)
         return [request for request in seen if "bbb-fleet-tries-a-digest" not in (request.query or "")]
 
     def meetings(self, name: str) -> set[str]:

@@ -43,5 +43,5 @@ def test_no_bytes_break_the_server(site: Site, data: st.DataObject) -> None:
     """Through gunicorn, which refuses by itself what is no HTTP, or announces no length that is one."""
     request = data.draw(hostile.requests_to(site.cluster.app, SECRET))
     secrets = [SECRET, NODE_SECRET, site.postgresql.url(), site.redis.url()]
-    answered = request.heard(site.server.exchange(request.encoded()))
-    hostile.check(request, answered, secrets, refusals=(400,))
+    answer = request.parse_answer(site.server.exchange(request.encoded()))
+    hostile.check(request, answer, secrets, refusals=(400,))

@@ -11,9 +11,9 @@ import requests
 
 from balancer.core.nodes import ObservedState
 from balancer.storage.redis import keys
+from tests.eventually import until
 from tests.integration.web.cluster import NODE_SECRET, Cluster, sign
 from tests.integration.web.conftest import ClusterMaker
-from tests.integration.web.site import until
 
 
 def listed(cluster: Cluster, **parameters: str) -> dict[str, Element]:

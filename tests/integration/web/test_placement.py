@@ -1,4 +1,4 @@
-"""Where creates go: the least loaded node, pools, limits, what is known of a room, and what is told of the decision."""
+"""Where creates go: the least loaded node, pools, limits, the room's history, and the log line of the decision."""
 
 import json
 
@@ -54,7 +54,7 @@ def test_without_redis_s_snapshots_meetings_still_spread(cluster: Cluster) -> No
     assert [len(cluster.meetings(name)) for name in cluster.nodes] == [5, 5]
 
 
-def test_a_tagged_node_is_kept_for_those_who_ask(cluster: Cluster) -> None:
+def test_a_tagged_node_is_kept_for_creates_that_ask_for_it(cluster: Cluster) -> None:
     cluster.execute("UPDATE nodes SET tags = '{exam}' WHERE name = 'bbb2'")
     for number in range(3):
         cluster.create(f"plain-{number}")
@@ -63,7 +63,7 @@ def test_a_tagged_node_is_kept_for_those_who_ask(cluster: Cluster) -> None:
     assert homes(cluster, "plain-0", "exam-0") == ["bbb1", "bbb2"]
 
 
-def test_a_tag_that_nobody_has_falls_back_unless_it_is_required(cluster: Cluster) -> None:
+def test_a_tag_that_no_node_has_falls_back_unless_it_is_required(cluster: Cluster) -> None:
     cluster.execute("UPDATE nodes SET tags = '{exam}' WHERE name = 'bbb2'")
     assert cluster.create("optional", **{TAG: "gpu"}).success
     assert cluster.home("optional") == "bbb1"
@@ -82,7 +82,7 @@ def test_a_create_repeated_with_another_tag_finds_its_meeting(cluster: Cluster) 
     assert cluster.states("course-1") == [("bbb1", "running")]
 
 
-def test_a_tag_s_node_that_fails_the_create_is_left_for_an_untagged_one(cluster: Cluster) -> None:
+def test_if_the_tag_s_node_fails_the_create_an_untagged_one_takes_it(cluster: Cluster) -> None:
     cluster.execute("UPDATE nodes SET tags = '{exam}' WHERE name = 'bbb2'")
     cluster.stop("bbb2")
     assert cluster.create("course-1", **{TAG: "exam"}).success
@@ -103,13 +103,13 @@ def test_a_hard_limit_refuses_create_and_never_join(cluster: Cluster) -> None:
     assert cluster.join("course-0").status_code == 302
 
 
-def test_a_limit_of_users_counts_whom_a_poll_saw_and_who_is_expected(cluster: Cluster) -> None:
+def test_a_limit_of_users_counts_seen_and_expected_users(cluster: Cluster) -> None:
     cluster.execute("UPDATE nodes SET hard_users = 25")
     cluster.create("full")
     full = cluster.home("full")
     cluster.let_in(full, "full", 25)
     cluster.poll()
-    # 10 are expected in each; nobody is there yet.
+    # 10 users are expected in each; none is there yet.
     answers = [cluster.create(f"course-{number}").success for number in range(4)]
     assert answers == [True, True, True, False]
     assert len(cluster.meetings(full)) == 1
@@ -121,6 +121,7 @@ def test_a_soft_limit_is_kept_while_another_node_is_below_its_own(cluster: Clust
         cluster.create(f"course-{number}")
     assert (len(cluster.meetings("bbb1")), len(cluster.meetings("bbb2"))) == (2, 3)
     cluster.execute("UPDATE nodes SET soft_meetings = 1 WHERE name = 'bbb2'")
+    cluster.services.recent.forget()
     cluster.create("over-both")
     assert cluster.home("over-both") == "bbb1"
 
@@ -140,7 +141,7 @@ def test_a_room_is_expected_to_be_as_full_as_its_last_meetings_were(cluster: Clu
     assert expected(cluster, "hinted") == 70
 
 
-def test_another_tenant_s_room_of_this_id_tells_nothing(cluster: Cluster) -> None:
+def test_another_tenant_s_room_of_this_id_does_not_count(cluster: Cluster) -> None:
     cluster.execute("INSERT INTO tenants (name) VALUES ('other')")
     cluster.execute(
         "INSERT INTO meetings (tenant_id, meeting_id, node_name, state, expected_users, peak_users, finished_at)"
@@ -193,12 +194,12 @@ def test_a_breakout_room_without_a_parent_is_refused_as_at_bbb(cluster: Cluster)
     assert [state for _, state in cluster.states("room-1")] == ["ended"]
 
 
-def test_another_tenant_s_meeting_is_nobody_s_parent(cluster: Cluster) -> None:
+def test_another_tenant_s_meeting_is_no_parent(cluster: Cluster) -> None:
     cluster.execute("INSERT INTO tenants (name) VALUES ('other')")
     created = cluster.create("course-1")
     cluster.execute("UPDATE meetings SET tenant_id = (SELECT id FROM tenants WHERE name = 'other')")
     for parent in ("course-1", created["internalMeetingID"]):
-        for number in range(3):  # of which one would come to its node
+        for number in range(3):  # at least one of them would go to its node
             assert cluster.create(f"room-{number}", **room_of(parent)).key == "parentMeetingDoesNotExist"
 
 

@@ -1,4 +1,4 @@
-"""Whatever users could notice is tagged @disruptive, so that a production cluster is safe from it."""
+"""Everything that users could notice is tagged @disruptive, so it does not run in production unasked."""
 
 import ast
 import re
@@ -12,7 +12,7 @@ ACTS = re.compile(r"\b(?:is|are) (?:disabled|drained|restarted)\b|\bis enabled a
 
 
 def blocks(feature: str) -> list[str]:
-    """Each scenario with the tags above it; the feature's own tags and background belong to all of them."""
+    """Each scenario with its tags, and with the feature's tags and background before it."""
     common, *scenarios = re.split(r"(?=(?:^ *@\w+.*\n)*^ *Scenario)", feature, flags=re.MULTILINE)
     return [common + scenario for scenario in scenarios]
 
@@ -27,14 +27,14 @@ def test_scenarios_that_act_like_an_operator_are_tagged(path: Path) -> None:
 
 
 def test_the_sentences_are_recognised() -> None:
-    """A feature that is known to act: without its tag it would be found."""
+    """The patterns find every scenario of a feature that is known to act."""
     feature = (ACCEPTANCE / "features/disable.feature").read_text()
     assert all(ACTS.search(block) and tagged(block) for block in blocks(feature))
     assert len(blocks(feature)) == feature.count("Scenario:")
 
 
 def test_steps_act_in_these_sentences_alone() -> None:
-    """Every step that changes a state is worded so that the sentences above are enough."""
+    """The pattern for sentences matches every step that changes a node or restarts a host."""
     acting = [
         decorator
         for path in (ACCEPTANCE / "steps").glob("*.py")

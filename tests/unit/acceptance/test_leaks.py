@@ -1,4 +1,4 @@
-"""Secrets are found wherever they stand, and are not repeated by whoever tells of them."""
+"""Secrets are found in every kind of text, and findings do not repeat them."""
 
 from pathlib import Path
 from typing import Any
@@ -8,36 +8,34 @@ import requests
 
 from acceptance.support import leaks
 from acceptance.support.bbb import BBB
-from acceptance.support.environment import Environment, Node
-from acceptance.support.leaks import Page, found
+from acceptance.support.environment import load
+from acceptance.support.leaks import SearchedText
 from acceptance.support.meetings import Meeting
+from tests.unit.acceptance.environment_file import content, write
+from tests.unit.acceptance.http_response import response
 
 SECRETS = {"the front end's secret": "s3cret/+", "the secret of bbb1": "other"}
 
 
 @pytest.mark.parametrize("text", ["<p>s3cret/+</p>", "X-Debug: s3cret/+", "/join?key=s3cret%2F%2B"])
 def test_a_secret_is_found_plain_and_percent_encoded(text: str) -> None:
-    """The finding names whose secret it is and where, and does not hold it."""
-    findings = found(SECRETS, [Page("a page", "nothing"), Page("the start page", text)])
-    assert findings == ["the front end's secret stands in the start page"]
+    """The finding says which secret it is and where it appears, but does not contain it."""
+    findings = leaks.find(SECRETS, [SearchedText("a page", "nothing"), SearchedText("the start page", text)])
+    assert findings == ["the front end's secret appears in the start page"]
 
 
-def test_nothing_is_found_where_nothing_is() -> None:
-    """A checksum is no secret."""
-    assert found(SECRETS, [Page("a page", "checksum=0123456789abcdef")]) == []
+def test_a_checksum_is_not_a_secret() -> None:
+    assert leaks.find(SECRETS, [SearchedText("a page", "checksum=0123456789abcdef")]) == []
 
 
 class Leaking(BBB):
-    """Its answer to one call shows the secret of a node, in a header; all others are clean."""
+    """One of its answers shows a node's secret in a header."""
 
     leak = ""
 
     def get(self, url: str, **options: Any) -> requests.Response:
-        response = requests.Response()
-        response.url, response.status_code, response._content = url, 200, b"<response/>"
-        if self.leak in url.split("?")[0]:
-            response.headers["Location"] = "https://bbb1.test/join?secret=other"
-        return response
+        leaking = {"Location": "https://bbb1.test/join?secret=other"} if self.leak in url.split("?")[0] else {}
+        return response(url, text="<response/>", headers=leaking)
 
 
 @pytest.mark.parametrize(
@@ -50,31 +48,10 @@ class Leaking(BBB):
         ("/noSuchCall", "an unknown call at bbb.test"),
     ],
 )
-def test_answers_of_every_kind_are_looked_through(leak: str, place: str) -> None:
-    """Successes too: a redirect to a node is where one of its secrets would most easily slip out."""
+def test_answers_of_every_kind_are_searched(tmp_path: Path, leak: str, place: str) -> None:
+    """Successful ones too: a redirect to a node is the likeliest place for its secret."""
     api = Leaking("https://bbb.test/bigbluebutton/api", "s3cret/+")
     api.leak = leak
     meeting = Meeting("m", "i", "1", "mp", "ap", {"meetingID": "m", "name": "m"})
-    findings = found(SECRETS, leaks.pages(api, environment(), meeting))
-    assert any(line.startswith(f"the secret of bbb1 stands in {place}") for line in findings), findings
-
-
-def environment() -> Environment:
-    node = Node("bbb1", "https://bbb1.test/bigbluebutton/api", "other", "bbb1", "bbb1.test")
-    return Environment(
-        path=Path("test.yml"),
-        name="test",
-        url="https://bbb.test/bigbluebutton/api",
-        secret="s3cret/+",
-        nodes=(node,),
-        client="simulator",
-        share="bind",
-        disruptive=False,
-        poll_interval=1,
-        record_seconds=1,
-        publishing_deadline=1,
-        owner="",
-        rollback_point="",
-        connector_version="",
-        journal=Path("journal"),
-    )
+    findings = leaks.find(SECRETS, leaks.answers(api, load(write(tmp_path, content())), meeting))
+    assert any(line.startswith(f"the secret of bbb1 appears in {place}") for line in findings), findings

@@ -1,10 +1,10 @@
-"""A step counts only if it came out right in the time that its sentence gives."""
+"""A step passes only if it ends within the deadline in its sentence."""
 
 from pathlib import Path
 
 import pytest
 
-from acceptance.support.recorder import late
+from acceptance.support.recorder import lateness
 
 PROJECT = Path(__file__).parents[3]
 SENTENCE = "within 5 seconds each node refuses it"
@@ -24,7 +24,7 @@ def slow():
 @pytest.mark.parametrize(
     ("sentence", "seconds", "patience", "is_late"),
     [
-        (SENTENCE, 6.9, 1, False),  # the last look began in time
+        (SENTENCE, 6.9, 1, False),  # the last observation began in time
         (SENTENCE, 7.1, 1, True),
         (SENTENCE, 16.9, 3, False),
         (SENTENCE, 17.1, 3, True),
@@ -33,11 +33,11 @@ def slow():
     ],
 )
 def test_a_step_is_late_after_its_deadline(sentence: str, seconds: float, patience: float, is_late: bool) -> None:
-    assert bool(late(sentence, seconds, patience)) is is_late
+    assert bool(lateness(sentence, seconds, patience)) is is_late
 
 
-def test_what_is_late_is_told_with_the_sentence() -> None:
-    assert late(SENTENCE, 9, 1) == f"it came out right, but only after 9.0 s: {SENTENCE}"
+def test_the_message_about_a_late_step_contains_its_sentence() -> None:
+    assert lateness(SENTENCE, 9, 1) == f"it held, but only after 9.0 s: {SENTENCE}"
 
 
 def test_a_late_step_fails_its_scenario(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,11 +46,10 @@ def test_a_late_step_fails_its_scenario(pytester: pytest.Pytester, monkeypatch: 
     pytester.makepyfile(test_slow=SCENARIO)
     pytester.makeconftest(
         """
-        from acceptance.support import recorder
-        recorder.GRACE = 0.0
+        from acceptance.support.recorder import Recorder
 
         def pytest_configure(config):
-            config.pluginmanager.register(recorder.Recorder(config, ()))
+            config.pluginmanager.register(Recorder(config, (), grace=0.0))
         """
     )
     run = pytester.runpytest_subprocess("-p", "no:cacheprovider")

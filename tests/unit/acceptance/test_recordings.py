@@ -1,4 +1,4 @@
-"""Which files of a recording have to load: those that a player would ask for."""
+"""The files of a recording that have to load: those that a player requests."""
 
 from __future__ import annotations
 
@@ -10,28 +10,26 @@ import requests
 from acceptance.support import recordings
 from acceptance.support.bbb import BBB
 from acceptance.support.recordings import Format, Recording
+from tests.unit.acceptance.http_response import response
 
 ORIGIN = "https://bbb.test"
 SHAPES = '<svg><image xlink:href="presentation/p/svgs/slide1.svg" text="presentation/p/textfiles/slide-1.txt"/></svg>'
 
 
 class Served(BBB):
-    """An endpoint that serves these files alone."""
+    """An endpoint that serves only these files."""
 
     def __init__(self, files: dict[str, str]) -> None:
         super().__init__(f"{ORIGIN}/bigbluebutton/api", "s")
         self.files = files
 
     def get(self, url: str, **options: Any) -> requests.Response:
-        response = requests.Response()
-        response.url, text = url, self.files.get(url)
-        response.status_code, response._content = (404, b"") if text is None else (200, text.encode())
-        return response
+        return response(url, 200, self.files[url]) if url in self.files else response(url, 404)
 
 
 def recording(*formats: str) -> Recording:
-    found = tuple(Format(each, f"{ORIGIN}/{each}/r1", "1", ()) for each in formats)
-    return Recording("r1", "m", "n", "published", "1", "2", "1", found)
+    listed = tuple(Format(each, f"{ORIGIN}/{each}/r1", "1", ()) for each in formats)
+    return Recording("r1", "m", "n", "published", "1", "2", "1", listed)
 
 
 def needed(files: dict[str, str], *formats: str) -> set[str]:
@@ -40,8 +38,8 @@ def needed(files: dict[str, str], *formats: str) -> set[str]:
     }
 
 
-def test_slides_and_captions_are_found_where_the_recording_names_them() -> None:
-    """Each language of captions.json is a file of its own, and so is each slide of shapes.svg."""
+def test_slides_and_captions_that_the_recording_names_are_needed() -> None:
+    """A file for each language in captions.json and for each slide in shapes.svg."""
     base = f"{ORIGIN}/presentation/r1/"
     captions = json.dumps([{"locale": "en", "localeName": "English"}, {"locale": "de-DE", "localeName": "Deutsch"}])
     assert needed({f"{base}shapes.svg": SHAPES, f"{base}captions.json": captions}, "presentation") == {
@@ -58,5 +56,5 @@ def test_a_video_has_captions_too() -> None:
     assert needed(files, "video") == {"/playback/video/r1/video-0.m4v", "/playback/video/r1/caption_en.vtt"}
 
 
-def test_without_captions_none_is_asked_for() -> None:
+def test_without_captions_none_is_needed() -> None:
     assert needed({}, "presentation") == {"/presentation/r1/metadata.xml", "/presentation/r1/shapes.svg"}

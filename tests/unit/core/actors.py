@@ -82,18 +82,18 @@ class Poller:
 
     def _failed(self, node_id: int, started: datetime) -> None:
         world = self._world
-        sisters = [health for each, health in world.health.items() if each != node_id]
+        others = [health for each, health in world.health.items() if each != node_id]
         before = world.health.get(node_id)
         health = after_failure(
-            before, "connect", started=started, ended=world.now, thresholds=_THRESHOLDS, sisters=sisters
+            before, "connect", started=started, ended=world.now, thresholds=_THRESHOLDS, others=others
         )
         world.observe(node_id, health)
 
     def _reconsider(self) -> None:
         world = self._world
         for node_id, health in list(world.health.items()):
-            sisters = [other for each, other in world.health.items() if each != node_id]
-            world.observe(node_id, reconsidered(health, now=world.now, thresholds=_THRESHOLDS, sisters=sisters))
+            others = [other for each, other in world.health.items() if each != node_id]
+            world.observe(node_id, reconsidered(health, now=world.now, thresholds=_THRESHOLDS, others=others))
 
     def _ask_for(self, node: Node, rows: list[MeetingRow]) -> list[MeetingRow]:
         gone = []

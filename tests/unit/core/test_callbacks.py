@@ -4,7 +4,7 @@ import pytest
 
 from balancer.core.callbacks import MEETING_ENDED, ended_meeting, meeting_ended_url
 from balancer.core.tenants import Tenant
-from balancer.web.paths import canonical
+from balancer.web.canonical_paths import canonical
 
 OURS = Tenant(1, "default", ("the-first-secret-0123", "the-second-secret-0123"), ("sha256",))
 OTHER = Tenant(2, "other", ("another-secret-012345",), ("sha256",))

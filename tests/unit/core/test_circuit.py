@@ -1,4 +1,4 @@
-"""When a node that gives no answers is left alone, and when it is tried again."""
+"""When a node that does not answer gets no calls, and when it is tried again."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""An operator's end: which meeting it is that a node ends."""
+"""Ending a meeting at a node ends the one that was meant, and no other."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from tests.unit.core.world import World, wanted
 
 
 class OldWorld(World):
-    """Its nodes are of BBB 2.5: by its internalMeetingID a meeting is found, and the call fails."""
+    """Its nodes are BBB 2.5: they find a meeting by its internalMeetingID, then fail."""
 
     def _found(self, node: Node, named: str) -> Identity | None:
         found = super()._found(node, named)
@@ -22,22 +22,22 @@ class OldWorld(World):
 
 
 class BriskWorld(World):
-    """A meeting that was looked at is over, and another one there in its place."""
+    """Another meeting takes the place of one as soon as a call has looked it up."""
 
     def call(self, node: Node, name: str, parameters: Parameters, upload: Upload | None = None) -> Answer:
         answer = super().call(node, name, parameters, upload)
         if name == "getMeetingInfo":
-            born_anew(self)
+            create_again(self)
         return answer
 
 
-def born(world: World) -> str:
+def create(world: World) -> str:
     return identity(world.create(world.nodes[1], wanted().parameters, None)).internal_meeting_id
 
 
-def born_anew(world: World) -> str:
+def create_again(world: World) -> str:
     world.forget(1)
-    return born(world)
+    return create(world)
 
 
 def end(world: World, internal: str) -> bool:
@@ -47,57 +47,57 @@ def end(world: World, internal: str) -> bool:
 @pytest.mark.parametrize("kind", [World, OldWorld])
 def test_the_meeting_that_is_meant_is_ended(kind: type[World]) -> None:
     world = kind("a")
-    assert end(world, born(world))
+    assert end(world, create(world))
     assert world.meetings[1] == {}
 
 
 @pytest.mark.parametrize("kind", [World, OldWorld])
-def test_what_is_over_is_not_ended_again(kind: type[World]) -> None:
+def test_a_meeting_that_is_over_is_not_ended_again(kind: type[World]) -> None:
     world = kind("a")
-    internal = born(world)
+    internal = create(world)
     world.forget(1)
     assert not end(world, internal)
     assert "end" not in {call for _, call in world.calls}
 
 
 @pytest.mark.parametrize("kind", [World, OldWorld])
-def test_another_one_of_that_id_is_not_ended(kind: type[World]) -> None:
+def test_another_meeting_of_that_id_is_not_ended(kind: type[World]) -> None:
     world = kind("a")
-    before = born(world)
-    born_anew(world)
+    before = create(world)
+    create_again(world)
     with pytest.raises(NotEndedError, match="another meeting"):
         end(world, before)
     assert world.meetings[1]
 
 
-def test_nor_is_one_that_is_born_between_look_and_end() -> None:
+def test_a_meeting_that_is_created_between_the_calls_is_not_ended() -> None:
     world = BriskWorld("a")
-    assert not end(world, born(world))
+    assert not end(world, create(world))
     assert world.meetings[1]
 
 
 @pytest.mark.parametrize(
     "error", [NodeUnreachableError("refused"), NodeError("no XML"), NodeStatusError("HTTP 502", 502)], ids=repr
 )
-def test_what_only_fails_to_answer_is_not_asked_by_its_other_name(error: NodeError) -> None:
+def test_a_node_that_fails_to_answer_is_not_asked_for_the_other_id(error: NodeError) -> None:
     world = World("a")
-    internal = born(world)
+    internal = create(world)
     world.faults[1] = error, False
     with pytest.raises(type(error)):
         end(world, internal)
     assert [call for _, call in world.calls].count("getMeetingInfo") == 1
 
 
-def test_a_node_that_fails_by_either_name_has_said_nothing() -> None:
+def test_a_node_that_fails_for_both_ids_is_an_error() -> None:
     world = World("a")
-    internal = born(world)
+    internal = create(world)
     world.faults[1] = NodeStatusError("HTTP 500", 500), False
     with pytest.raises(NodeStatusError):
         end(world, internal)
     assert world.meetings[1]
 
 
-def test_a_refusal_is_told() -> None:
+def test_a_refusal_is_an_error() -> None:
     class Refusing(World):
         def call(self, node: Node, name: str, parameters: Parameters, upload: Upload | None = None) -> Answer:
             answer = super().call(node, name, parameters, upload)
@@ -105,4 +105,4 @@ def test_a_refusal_is_told() -> None:
 
     world = Refusing("a")
     with pytest.raises(NotEndedError, match="checksumError"):
-        end(world, born(world))
+        end(world, create(world))

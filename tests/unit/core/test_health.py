@@ -1,4 +1,4 @@
-"""From polls to states, by hand-driven sequences: good polls, failures, and what the sister nodes saw meanwhile."""
+"""A node's state after sequences of good and failed polls, beside other nodes that answer or not."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -16,15 +16,15 @@ def at(seconds: float) -> datetime:
     return EIGHT + timedelta(seconds=seconds)
 
 
-def sister(state: ObservedState = ONLINE, *, passed: float | None = None, passing_since: float = -100) -> Health:
-    """One that answered its last poll, or, without ``passed``, did not."""
+def other(state: ObservedState = ONLINE, *, passed: float | None = None, passing_since: float = -100) -> Health:
+    """A node that answered its last poll, or did not if ``passed`` is None."""
     if passed is None:
         return Health(state=state, reason="", since=at(-100))
     return Health(state=state, reason="", since=at(-100), passing_since=at(passing_since), passed_at=at(passed))
 
 
 class Drive:
-    """One node, polled every ten seconds, beside sisters that answer or not."""
+    """One node, polled every ten seconds."""
 
     def __init__(self, thresholds: Thresholds = DEFAULT, health: Health | None = None) -> None:
         self.thresholds = thresholds
@@ -38,17 +38,17 @@ class Drive:
         )
         return self.health.state
 
-    def fail(self, reason: str = "connect", *, sisters: list[Health] | None = None) -> ObservedState:
+    def fail(self, reason: str = "connect", *, others: list[Health] | None = None) -> ObservedState:
         self.second += 10
-        # By default two sisters were polled well a moment ago.
-        sisters = [sister(passed=self.second - 2)] * 2 if sisters is None else sisters
+        # By default two other nodes answered a moment ago.
+        others = [other(passed=self.second - 2)] * 2 if others is None else others
         self.health = after_failure(
             self.health,
             reason,
             started=at(self.second - 1),
             ended=at(self.second),
             thresholds=self.thresholds,
-            sisters=sisters,
+            others=others,
         )
         return self.health.state
 
@@ -62,7 +62,7 @@ def test_one_failure_makes_a_node_suspect_and_the_second_unreachable() -> None:
     assert [drive.ok(), drive.fail(), drive.fail(), drive.fail()] == [ONLINE, SUSPECT, UNREACHABLE, UNREACHABLE]
 
 
-def test_a_new_node_that_never_answers_takes_the_same_way() -> None:
+def test_a_new_node_that_never_answers_goes_through_the_same_states() -> None:
     drive = Drive()
     assert [drive.fail(), drive.fail()] == [SUSPECT, UNREACHABLE]
 
@@ -73,8 +73,8 @@ def test_only_failures_in_a_row_count() -> None:
     assert states == [SUSPECT, SUSPECT, ONLINE, SUSPECT, SUSPECT, UNREACHABLE]
 
 
-def test_a_threshold_of_one_is_possible_without_sisters() -> None:
-    assert Drive(Thresholds(fail=1, passes=1)).fail(sisters=[]) is UNREACHABLE
+def test_a_threshold_of_one_is_possible_for_a_single_node() -> None:
+    assert Drive(Thresholds(fail=1, passes=1)).fail(others=[]) is UNREACHABLE
 
 
 @pytest.mark.parametrize("failures", [1, 2, 4])
@@ -96,7 +96,7 @@ def test_since_is_when_the_state_was_entered() -> None:
     assert drive.health
     assert drive.health.since == at(20)
     drive.fail()
-    # What waits for "unreachable for so long" must not start anew when the node fails in another way.
+    # "Unreachable for so long" must not start again when the node fails in another way.
     drive.fail("slow")
     drive.fail("connect")
     assert drive.health.since == at(30)
@@ -121,37 +121,37 @@ def test_a_changed_reason_is_worth_storing_and_a_repeated_one_is_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sisters", "ours"),
+    ("others", "ours"),
     [
-        # Nobody to ask: the failure is taken as the node's own.
+        # No other node counts: the failure is considered the node's own.
         ([], False),
-        ([sister(UNREACHABLE)], False),
+        ([other(UNREACHABLE)], False),
         # Two nodes, the other answered, or did not.
-        ([sister(passed=1)], False),
-        ([sister(SUSPECT, passed=-1)], True),
-        # Its last answer is from before the trouble: that says nothing.
-        ([sister(passed=-1)], True),
-        ([sister(passed=0)], True),
-        ([sister()], True),
+        ([other(passed=1)], False),
+        ([other(SUSPECT, passed=-1)], True),
+        # Its last answer is older than the failure, so it shows nothing.
+        ([other(passed=-1)], True),
+        ([other(passed=0)], True),
+        ([other()], True),
         # Three nodes: one fails, two fail, all fail.
-        ([sister(passed=1), sister(passed=1)], False),
-        ([sister(passed=1), sister(SUSPECT, passed=-1)], True),
-        ([sister(SUSPECT), sister(SUSPECT)], True),
+        ([other(passed=1), other(passed=1)], False),
+        ([other(passed=1), other(SUSPECT, passed=-1)], True),
+        ([other(SUSPECT), other(SUSPECT)], True),
         # Half of four failing is not most of them.
-        ([sister(passed=1), sister(passed=1), sister(SUSPECT)], False),
+        ([other(passed=1), other(passed=1), other(SUSPECT)], False),
         # They answer, but not yet when the poll that failed last began: our network may have come back in the middle.
-        ([sister(passed=9, passing_since=9), sister(passed=9, passing_since=9)], True),
-        ([sister(passed=9, passing_since=8), sister(passed=8, passing_since=8)], False),
+        ([other(passed=9, passing_since=9), other(passed=9, passing_since=9)], True),
+        ([other(passed=9, passing_since=8), other(passed=8, passing_since=8)], False),
         # Long dead nodes do not make a single new failure look like ours.
-        ([sister(passed=1), *[sister(UNREACHABLE, passed=-1)] * 8], False),
+        ([other(passed=1), *[other(UNREACHABLE, passed=-1)] * 8], False),
     ],
 )
-def test_most_nodes_failing_together_is_our_fault(sisters: list[Health], ours: bool) -> None:
-    assert fault_is_ours(at(0), at(8), sisters) is ours
+def test_most_nodes_failing_together_is_our_fault(others: list[Health], ours: bool) -> None:
+    assert fault_is_ours(at(0), at(8), others) is ours
 
 
 def test_a_node_answers_from_the_end_of_its_first_good_poll_on() -> None:
-    """That poll may have begun before our network came back, and its question have been sent again since."""
+    """That poll may have begun before our network recovered, and TCP have sent its request again since."""
     drive = Drive()
     drive.fail()
     drive.ok()
@@ -160,19 +160,19 @@ def test_a_node_answers_from_the_end_of_its_first_good_poll_on() -> None:
     assert (drive.health.passing_since, drive.health.passed_at) == (at(20), at(29))
 
 
-def test_while_the_fault_is_ours_nobody_is_declared_lost() -> None:
+def test_while_the_fault_is_ours_no_node_is_declared_unreachable() -> None:
     drive = Drive()
     drive.ok()
-    silent = [sister(SUSPECT), sister(SUSPECT)]
-    assert [drive.fail(sisters=silent) for _ in range(20)] == [SUSPECT] * 20
+    silent = [other(SUSPECT), other(SUSPECT)]
+    assert [drive.fail(others=silent) for _ in range(20)] == [SUSPECT] * 20
     assert drive.ok() is ONLINE
 
 
-def test_a_node_that_stays_away_when_the_others_return_is_lost() -> None:
+def test_a_node_that_still_fails_when_the_others_return_is_unreachable() -> None:
     drive = Drive()
     drive.ok()
-    drive.fail(sisters=[sister(SUSPECT), sister(SUSPECT)])
-    drive.fail(sisters=[sister(SUSPECT), sister(SUSPECT)])
+    drive.fail(others=[other(SUSPECT), other(SUSPECT)])
+    drive.fail(others=[other(SUSPECT), other(SUSPECT)])
     assert drive.fail() is UNREACHABLE
 
 
@@ -180,17 +180,17 @@ def held(drive: Drive) -> Health:
     """Its health after two polls that began at 19 and 29 and failed, as those of all others did."""
     drive.ok()
     for _ in range(2):
-        drive.fail(sisters=[sister(SUSPECT), sister(SUSPECT)])
+        drive.fail(others=[other(SUSPECT), other(SUSPECT)])
     assert drive.health
     assert held_back(drive.health, drive.thresholds)
     return drive.health
 
 
-def test_what_was_held_back_is_decided_when_sisters_answer_that_did_all_the_time() -> None:
+def test_a_failure_that_was_held_back_counts_once_nodes_answer_that_answered_before() -> None:
     health = held(Drive())
     for answered, state in ((0, SUSPECT), (1, SUSPECT), (2, UNREACHABLE)):
-        sisters = [sister(passed=31)] * answered + [sister(passed=5)] * (2 - answered)
-        after = reconsidered(health, now=at(32), thresholds=DEFAULT, sisters=sisters)
+        others = [other(passed=31)] * answered + [other(passed=5)] * (2 - answered)
+        after = reconsidered(health, now=at(32), thresholds=DEFAULT, others=others)
         assert after.state is state
         assert after.since == (at(32) if state is UNREACHABLE else at(20))
         assert after.reason == "connect"
@@ -199,31 +199,31 @@ def test_what_was_held_back_is_decided_when_sisters_answer_that_did_all_the_time
 def test_after_a_common_fault_only_a_poll_that_began_later_decides() -> None:
     drive = Drive()
     health = held(drive)
-    returned = [sister(passed=31, passing_since=31)] * 2
-    assert reconsidered(health, now=at(32), thresholds=DEFAULT, sisters=returned) is health
+    returned = [other(passed=31, passing_since=31)] * 2
+    assert reconsidered(health, now=at(32), thresholds=DEFAULT, others=returned) is health
     # Its next poll begins at 39: before they returned, then after.
-    assert drive.fail(sisters=[sister(passed=39.5, passing_since=39.5)] * 2) is SUSPECT
-    assert drive.fail(sisters=returned) is UNREACHABLE
+    assert drive.fail(others=[other(passed=39.5, passing_since=39.5)] * 2) is SUSPECT
+    assert drive.fail(others=returned) is UNREACHABLE
 
 
-def test_a_first_failure_is_not_decided_by_sisters() -> None:
+def test_other_nodes_do_not_decide_a_first_failure() -> None:
     drive = Drive()
     drive.ok()
     drive.fail()
     assert drive.health
-    answering = [sister(passed=50)] * 2
-    assert reconsidered(drive.health, now=at(51), thresholds=DEFAULT, sisters=answering) is drive.health
+    answering = [other(passed=50)] * 2
+    assert reconsidered(drive.health, now=at(51), thresholds=DEFAULT, others=answering) is drive.health
 
 
-def test_what_is_lost_already_stays_lost_while_the_fault_is_ours() -> None:
+def test_an_unreachable_node_stays_so_while_the_fault_is_ours() -> None:
     drive = Drive()
     drive.fail()
     drive.fail()
-    assert drive.fail(sisters=[sister(SUSPECT)]) is UNREACHABLE
+    assert drive.fail(others=[other(SUSPECT)]) is UNREACHABLE
 
 
 @pytest.mark.parametrize("state", [SUSPECT, UNREACHABLE])
-def test_a_new_poller_goes_on_from_what_is_stored(state: ObservedState) -> None:
+def test_a_new_poller_continues_from_the_stored_state(state: ObservedState) -> None:
     stored = Observation(state=state, reason="slow", since=at(-60))
     drive = Drive(health=Health.remembered(stored))
     assert drive.fail("slow") is UNREACHABLE

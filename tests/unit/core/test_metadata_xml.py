@@ -171,9 +171,9 @@ def test_metadata_names_have_one_spelling_and_foreign_namespaces_are_dropped() -
         (b"<recording/>", "has no <playback>"),
         (b'<!DOCTYPE r SYSTEM "file:///etc/passwd"><recording/>', "document type"),
         (b'<!DOCTYPE r [<!ENTITY x "y">]><recording>&x;</recording>', "document type"),
-        (presentation_xml(OTHER_ID), "but lies in the directory of"),
-        (presentation_xml(playback_format="../../etc"), "but lies in the directory of"),
-        (presentation_xml("..", link=""), "but lies in the directory of"),
+        (presentation_xml(OTHER_ID), "but is in the directory of"),
+        (presentation_xml(playback_format="../../etc"), "but is in the directory of"),
+        (presentation_xml("..", link=""), "but is in the directory of"),
         (b"<recording>" + b" " * MAX_BYTES, "larger than"),
     ],
 )

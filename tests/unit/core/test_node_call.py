@@ -1,11 +1,13 @@
-"""Calls to nodes, without the calls: URLs out, answers in."""
+"""The URLs of calls to nodes, and how their answers are read."""
 
 import hashlib
+from xml.etree.ElementTree import Element
 
 import defusedxml.ElementTree
 import pytest
 
 from balancer.core import node_call
+from balancer.core.nodes import AdminState, Node
 from balancer.errors import NodeError
 
 BASE = "https://bbb1.example.org/bigbluebutton/api/"
@@ -20,7 +22,7 @@ def answer(inner: bytes) -> bytes:
     return b"<response><returncode>SUCCESS</returncode>" + inner + b"</response>"
 
 
-def test_a_call_is_signed_over_its_very_bytes() -> None:
+def test_a_call_is_signed_over_its_bytes() -> None:
     query = b"name=a%20b+c&meetingID=1&x[]=%C3%A8"
     signature = hashlib.sha256(b"create" + query + b"secret").hexdigest()
     url = node_call.signed_url(BASE, "create", query, "secret", "sha256")
@@ -31,7 +33,7 @@ def test_a_call_without_parameters_has_the_checksum_alone() -> None:
     assert "?checksum=" in node_call.signed_url(BASE, "getMeetings", b"", "secret", "sha1")
 
 
-def test_success_and_failure_are_told_apart() -> None:
+def test_success_and_failure_are_distinguished() -> None:
     assert node_call.parse(answer(b"<running>true</running>")).text("running") == "true"
     failed = node_call.parse(
         b"<response><returncode>FAILED</returncode><messageKey>notFound</messageKey><message>M</message></response>"
@@ -63,7 +65,7 @@ def test_the_list_of_errors_gives_its_first_key() -> None:
         b"<response><returncode>SUCCESS</returncode>\x00</response>",
     ],
 )
-def test_what_is_no_bbb_answer_is_a_node_error(body: bytes) -> None:
+def test_an_answer_that_is_not_bbb_s_is_a_node_error(body: bytes) -> None:
     with pytest.raises(NodeError) as caught:
         node_call.parse(body)
     assert caught.value.reason == "http"
@@ -96,7 +98,7 @@ def test_a_meeting_is_kept_as_the_node_wrote_it() -> None:
         b'<metadata><meeting at=">"/></metadata>',
     ],
 )
-def test_what_only_looks_like_a_meeting_is_no_place_to_cut(wrong: bytes) -> None:
+def test_text_that_only_looks_like_a_meeting_is_not_cut(wrong: bytes) -> None:
     meeting = MEETING.replace(b"</meeting>", wrong + b"</meeting>")
     seen = node_call.seen_meetings(node_call.parse(answer(b"<meetings>" + meeting + MEETING + b"</meetings>")))
     assert [each.meeting_id for each in seen] == ["course-77", "course-77"]
@@ -105,7 +107,7 @@ def test_what_only_looks_like_a_meeting_is_no_place_to_cut(wrong: bytes) -> None
     assert second.find("metadata") is None
 
 
-def test_an_answer_in_another_encoding_is_written_anew() -> None:
+def test_an_answer_in_another_encoding_is_serialized() -> None:
     body = answer(b"<meetings>" + MEETING.replace(b"course", b"caf\xc3\xa9") + b"</meetings>").decode()
     for encoding in ("iso-8859-1", "windows-1252"):
         declared = f'<?xml version="1.0" encoding="{encoding}"?>{body}'.encode(encoding)
@@ -130,3 +132,12 @@ def test_a_create_time_that_is_no_date_is_a_node_error(value: bytes) -> None:
     odd = MEETING.replace(b"<createTime>1757000000123<", b"<createTime>" + value + b"<")
     with pytest.raises(NodeError):
         node_call.seen_meetings(node_call.parse(answer(b"<meetings>" + odd + b"</meetings>")))
+
+
+@pytest.mark.parametrize(("key", "reason"), [("checksumError", "checksum"), ("noSuchCall", "http"), ("", "http")])
+def test_a_refusal_distinguishes_a_wrong_secret_from_the_rest(key: str, reason: str) -> None:
+    answer = node_call.Answer(success=False, message_key=key, message="", root=Element("response"), body=b"")
+    node = Node(id=1, name="bbb1", url=BASE, secret="secret", admin_state=AdminState.ENABLED)
+    error = node_call.refusal(node, "getMeetings", answer)
+    assert error.reason == reason
+    assert str(error) == f"bbb1 refused getMeetings: {key}"

@@ -1,4 +1,4 @@
-"""PostgreSQL's time for the poller: shared answers, and reckoning while it is away."""
+"""PostgreSQL's time for the poller: shared answers, and estimates while it is away."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from balancer.errors import StorageUnavailableError
-from balancer.polling.clock import LIFE, ClusterClock, Moment
+from balancer.polling.clock import LIFE, PAUSE, ClusterClock, Moment
 
 EIGHT = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 
 
 class PostgreSQL:
-    """Tells the time when it is let, or is away."""
+    """Answers once ``answers`` is set, unless it is away."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -32,7 +32,7 @@ async def test_its_answer_is_exact() -> None:
     assert await ClusterClock(PostgreSQL()).now() == Moment(EIGHT, exact=True)
 
 
-async def test_an_answer_serves_for_a_moment_and_what_is_reckoned_from_it_is_never_late() -> None:
+async def test_an_answer_is_used_again_for_a_moment_and_estimates_from_it_are_never_late() -> None:
     server, now = PostgreSQL(), 0.0
     clock = ClusterClock(server, lambda: now)
     await clock.now()
@@ -43,7 +43,7 @@ async def test_an_answer_serves_for_a_moment_and_what_is_reckoned_from_it_is_nev
     assert server.asked == 1
 
 
-async def test_an_old_answer_is_asked_anew() -> None:
+async def test_an_old_answer_is_not_used_again() -> None:
     server, now = PostgreSQL(), 0.0
     clock = ClusterClock(server, lambda: now)
     await clock.now()
@@ -52,7 +52,7 @@ async def test_an_old_answer_is_asked_anew() -> None:
     assert server.asked == 2
 
 
-async def test_many_at_once_share_one_answer() -> None:
+async def test_calls_at_the_same_time_share_one_answer() -> None:
     server = PostgreSQL()
     server.answers.clear()
     clock = ClusterClock(server)
@@ -63,7 +63,7 @@ async def test_many_at_once_share_one_answer() -> None:
     assert server.asked == 1
 
 
-async def test_one_that_gives_up_does_not_take_the_answer_from_the_others() -> None:
+async def test_a_call_that_is_cancelled_does_not_cancel_the_query_of_others() -> None:
     server = PostgreSQL()
     server.answers.clear()
     clock = ClusterClock(server)
@@ -75,14 +75,14 @@ async def test_one_that_gives_up_does_not_take_the_answer_from_the_others() -> N
     assert (await second).exact
 
 
-async def test_away_from_the_start_there_is_no_time() -> None:
+async def test_if_it_was_never_there_the_time_is_an_error() -> None:
     server = PostgreSQL()
     server.away = True
     with pytest.raises(StorageUnavailableError):
         await ClusterClock(server).now()
 
 
-async def test_away_later_it_is_reckoned_and_said_to_be() -> None:
+async def test_if_it_goes_away_the_time_is_an_estimate_and_marked_as_such() -> None:
     server, now = PostgreSQL(), 0.0
     clock = ClusterClock(server, lambda: now)
     await clock.now()
@@ -90,9 +90,13 @@ async def test_away_later_it_is_reckoned_and_said_to_be() -> None:
     moment = await clock.now()
     assert not moment.exact
     assert EIGHT <= moment.at < EIGHT + timedelta(seconds=30)
-    # Nobody waits for it again for a while.
+    # No poll waits for PostgreSQL again before the pause is over.
+    now += PAUSE / 2
     asked = server.asked
     later = await clock.now()
     assert server.asked == asked
     assert not later.exact
     assert later.at >= moment.at
+    now += PAUSE
+    server.away = False
+    assert await clock.now() == Moment(EIGHT, exact=True)

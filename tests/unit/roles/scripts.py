@@ -1,4 +1,4 @@
-"""Loads what the roles install on hosts: those files are programs, not modules of a package."""
+"""Loads the programs that the roles install on hosts; they are not modules of a package."""
 
 import importlib.util
 import sys
@@ -7,15 +7,17 @@ from types import ModuleType
 
 PROJECT = Path(__file__).parents[3]
 NODE_FILES = PROJECT / "roles/bbb_node/files"
+# Each program imports what is installed beside it.
+sys.path.append(str(NODE_FILES))
 
 
 def load(path: Path) -> ModuleType:
-    """A fresh copy of a program as a module."""
+    """Execute a program as a new module and return it."""
     specification = importlib.util.spec_from_file_location(f"installed_{path.stem}", path)
     assert specification is not None
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
-    # dataclasses and typing look a module up by its name.
+    # dataclasses and typing find a module by its name.
     sys.modules[module.__name__] = module
     specification.loader.exec_module(module)
     return module

@@ -1,4 +1,4 @@
-"""The units of the balancer's processes."""
+"""The systemd units of the balancer's processes."""
 
 import jinja2
 import pytest
@@ -23,7 +23,7 @@ def unit(process: str) -> str:
     return template.render(VARIABLES | given)
 
 
-def test_a_reload_tries_the_settings_before_the_workers_get_them() -> None:
+def test_a_reload_checks_the_settings_before_the_workers_read_them() -> None:
     reloads = [line.partition("=")[2].split() for line in unit("web").splitlines() if line.startswith("ExecReload=")]
     (check, reload) = reloads
     assert check[0].endswith("/current/bin/balancer")
@@ -32,5 +32,5 @@ def test_a_reload_tries_the_settings_before_the_workers_get_them() -> None:
 
 
 @pytest.mark.parametrize("process", ["poller", "importer"])
-def test_a_process_that_knows_no_reload_has_none(process: str) -> None:
+def test_a_process_without_reload_has_no_reload_command(process: str) -> None:
     assert "ExecReload" not in unit(process)

@@ -1,4 +1,4 @@
-"""Which wheels a target gets: those of its own Python, pinned with hashes, whatever the controller runs."""
+"""A target gets wheels for its own Python version, pinned with hashes, whatever version the controller runs."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ TARGETS = ["3.11.2", "3.12.3", "3.13.5"]
 
 
 @pytest.mark.parametrize("python", TARGETS)
-def test_every_pin_has_a_version_and_hashes_and_no_condition_left(python: str) -> None:
+def test_every_pin_has_a_version_and_hashes_and_no_marker(python: str) -> None:
     pins = wheels.pins_for(PINS, python, "x86_64")
     assert {"flask", "gunicorn", "psycopg", "redis"} <= {re.split("[=[]", pin)[0] for pin in pins}
     assert not [pin for pin in pins if not re.fullmatch(r"\S+==\S+( --hash=sha256:[0-9a-f]{64})+", pin)]
@@ -33,13 +33,13 @@ def test_a_pin_for_another_python_or_system_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(("python", "tag"), [("3.11.2", "cp311"), ("3.12.3", "cp312"), ("3.13.5", "cp313")])
-def test_pip_takes_wheels_of_the_target_alone(tmp_path: Path, python: str, tag: str) -> None:
+def test_pip_downloads_wheels_for_the_target_only(tmp_path: Path, python: str, tag: str) -> None:
     command = wheels.download_command(tmp_path / "pins", tmp_path / "wheels", python, "aarch64")
     assert {f"--python-version={python[:4]}", f"--abi={tag}", "--only-binary=:all:", "--require-hashes"} <= set(command)
     assert "--platform=manylinux_2_28_aarch64" in command
 
 
-def test_a_release_is_named_by_its_content_alone(tmp_path: Path) -> None:
+def test_a_release_is_named_by_its_content_only(tmp_path: Path) -> None:
     for name in ("pyproject.toml", "README.md", "LICENSE", "requirements/balancer.txt", "balancer/a.py"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)

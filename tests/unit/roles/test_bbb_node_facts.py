@@ -1,4 +1,4 @@
-"""The node's URL and secret are those that bbb-web itself takes."""
+"""The node's URL and secret are those that bbb-web uses."""
 
 from pathlib import Path
 
@@ -30,20 +30,20 @@ def test_property_files_are_read_as_java_reads_them(text: str, expected: dict[st
     assert facts.parse_properties(text) == expected
 
 
-def test_the_operators_file_wins_over_the_packages(tmp_path: Path) -> None:
-    theirs, packaged = tmp_path / "bbb-web.properties", tmp_path / "bigbluebutton.properties"
-    theirs.write_text("securitySalt=operators\n")
+def test_the_operators_file_overrides_the_packages_file(tmp_path: Path) -> None:
+    operators, packaged = tmp_path / "bbb-web.properties", tmp_path / "bigbluebutton.properties"
+    operators.write_text("securitySalt=operators\n")
     packaged.write_text("securitySalt=packaged\nbigbluebutton.web.serverURL=https://node.example.org/\n")
-    identity = facts.read_identity([str(theirs), str(packaged)], str(tmp_path / "none"))
+    identity = facts.read_identity([str(operators), str(packaged)], str(tmp_path / "none"))
     assert identity["secret"] == "operators"
     assert identity["api_url"] == "https://node.example.org/bigbluebutton/api"
 
 
-def test_an_empty_value_leaves_it_to_the_next_file(tmp_path: Path) -> None:
-    theirs, packaged = tmp_path / "a", tmp_path / "b"
-    theirs.write_text("securitySalt=\n")
+def test_an_empty_value_is_taken_from_the_next_file(tmp_path: Path) -> None:
+    operators, packaged = tmp_path / "a", tmp_path / "b"
+    operators.write_text("securitySalt=\n")
     packaged.write_text("securitySalt=packaged\n")
-    assert facts.read_identity([str(theirs), str(packaged)], str(tmp_path / "none"))["secret"] == "packaged"
+    assert facts.read_identity([str(operators), str(packaged)], str(tmp_path / "none"))["secret"] == "packaged"
 
 
 def test_a_host_without_bigbluebutton_has_no_files(tmp_path: Path) -> None:

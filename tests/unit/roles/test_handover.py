@@ -1,4 +1,4 @@
-"""The agent on a node: what the hook notes arrives whole in the spool, and keeps being tried until then."""
+"""The agent on a node: what the hook notes arrives complete in the spool and is retried until then."""
 
 import ast
 import json
@@ -65,13 +65,13 @@ class Node:
         (self.spool / ".bbb-fleet-spool").touch()
 
     def take(self) -> bytes:
-        """The archive out of the inbox, as the importer takes it."""
+        """Take the archive out of the inbox, as the importer does."""
         work = self.spool / ".work"
         work.mkdir(exist_ok=True)
         return (self.spool / f"{NAME}.tar").rename(work / "1.tar").read_bytes()
 
     def archive(self, content: bytes) -> Path:
-        """One that was built, with whatever content."""
+        """A built archive with any content."""
         path = self.state / "outbox" / f"{NAME}.tar"
         path.write_bytes(content)
         return path
@@ -81,7 +81,7 @@ class Node:
 
     @property
     def hidden(self) -> list[str]:
-        """Copies under way, or left behind."""
+        """Names of unfinished or abandoned copies."""
         return [path.name for path in self.spool.glob(".*.tar*")]
 
     def items(self, place: str) -> list[dict[str, Any]]:
@@ -113,7 +113,7 @@ def test_a_noted_format_arrives_in_scalelites_layout(node: Node) -> None:
     assert item["size"] == (node.spool / f"{NAME}.tar").stat().st_size
 
 
-def test_nothing_stays_in_the_queue_after_an_arrival(node: Node) -> None:
+def test_the_queue_is_empty_after_a_delivery(node: Node) -> None:
     node.publish()
     node.note()
     node.agent.run_once()
@@ -122,7 +122,7 @@ def test_nothing_stays_in_the_queue_after_an_arrival(node: Node) -> None:
     assert (node.recordings / "published/presentation" / RECORD / "metadata.xml").exists()
 
 
-def test_each_format_is_an_archive_of_its_own(node: Node) -> None:
+def test_each_format_has_its_own_archive(node: Node) -> None:
     for kind in ("presentation", "video"):
         node.publish(kind=kind)
         node.note(f"{RECORD}-{kind}")
@@ -130,14 +130,14 @@ def test_each_format_is_an_archive_of_its_own(node: Node) -> None:
     assert node.archives == [f"{RECORD}-presentation.tar", f"{RECORD}-video.tar"]
 
 
-def test_a_recording_that_was_unpublished_meanwhile_is_handed_over_too(node: Node) -> None:
+def test_a_recording_that_was_unpublished_is_delivered_too(node: Node) -> None:
     node.publish(tree="unpublished")
     node.note()
     assert node.agent.run_once()
     assert node.archives == [f"{NAME}.tar"]
 
 
-def test_without_its_share_nothing_is_written_below_the_mount_point(node: Node) -> None:
+def test_without_its_mount_nothing_is_written_to_the_mount_point(node: Node) -> None:
     node.publish()
     node.note()
     node.unmount()
@@ -147,7 +147,7 @@ def test_without_its_share_nothing_is_written_below_the_mount_point(node: Node) 
     assert "is not mounted" in item["error"]
 
 
-def test_pauses_double_up_to_their_limit_and_end_with_the_arrival(node: Node) -> None:
+def test_pauses_double_up_to_their_limit_until_the_delivery(node: Node) -> None:
     node.publish()
     node.note()
     node.unmount()
@@ -163,7 +163,7 @@ def test_pauses_double_up_to_their_limit_and_end_with_the_arrival(node: Node) ->
     assert node.archives == [f"{NAME}.tar"]
 
 
-def test_an_item_is_left_alone_until_its_pause_is_over(node: Node) -> None:
+def test_an_item_is_not_tried_before_its_pause_is_over(node: Node) -> None:
     node.publish()
     node.note()
     node.unmount()
@@ -174,9 +174,9 @@ def test_an_item_is_left_alone_until_its_pause_is_over(node: Node) -> None:
     assert node.archives == []
 
 
-def test_one_bad_recording_does_not_hold_up_the_others(node: Node) -> None:
+def test_one_bad_recording_does_not_delay_the_others(node: Node) -> None:
     bad, good = f"{RECORD[:-1]}4-presentation", NAME
-    # metadata.xml is a folder: what was noted is not there.
+    # metadata.xml is a directory, so the noted format does not exist.
     (node.recordings / "published/presentation" / f"{RECORD[:-1]}4" / "metadata.xml").mkdir(parents=True)
     node.publish()
     node.note(bad)
@@ -186,7 +186,7 @@ def test_one_bad_recording_does_not_hold_up_the_others(node: Node) -> None:
     assert {item["name"]: item["outcome"] for item in node.items("delivered")} == {bad: "gone", good: "delivered"}
 
 
-def test_a_second_note_sends_what_is_published_now(node: Node) -> None:
+def test_a_second_note_delivers_the_current_files(node: Node) -> None:
     folder = node.publish()
     node.note()
     node.agent.run_once()
@@ -198,7 +198,7 @@ def test_a_second_note_sends_what_is_published_now(node: Node) -> None:
         assert f"presentation/{RECORD}/captions.json" in archive.getnames()
 
 
-def test_what_is_published_anew_waits_for_the_importer_to_take_the_first(
+def test_a_second_publication_waits_until_the_importer_takes_the_first(
     node: Node, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = node.publish()
@@ -222,7 +222,7 @@ def test_what_is_published_anew_waits_for_the_importer_to_take_the_first(
         assert f"presentation/{RECORD}/captions.json" in archive.getnames()
 
 
-def test_an_archive_that_waits_holds_up_no_other(node: Node) -> None:
+def test_a_waiting_archive_does_not_delay_others(node: Node) -> None:
     (node.spool / f"{NAME}.tar").write_bytes(b"another node's")
     for kind in ("presentation", "video"):
         node.publish(kind=kind)
@@ -233,26 +233,24 @@ def test_an_archive_that_waits_holds_up_no_other(node: Node) -> None:
 
 
 def test_an_archive_that_enters_during_the_copy_is_not_lost(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    copy: Callable[..., str] = handover.NfsTransport._copy
+    copy: Callable[..., str] = handover.copy_durably
 
     def copy_slowly(archive: Path, target: Path) -> str:
-        (node.spool / f"{NAME}.tar").write_bytes(b"another's")
+        (node.spool / f"{NAME}.tar").write_bytes(b"other bytes")
         return copy(archive, target)
 
-    monkeypatch.setattr(node.transport, "_copy", copy_slowly)
+    monkeypatch.setattr(handover, "copy_durably", copy_slowly)
     with pytest.raises(handover.DeliveryError, match=WAITS):
         node.deliver(node.archive(b"whole"))
-    assert node.take() == b"another's"
+    assert node.take() == b"other bytes"
     assert node.hidden == []
 
 
-def test_a_delivery_whose_answer_was_lost_counts_when_it_comes_again(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_repeated_delivery_counts_if_its_answer_was_lost(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = node.archive(b"whole")
     node.deliver(archive)
     first = (node.spool / f"{NAME}.tar").stat().st_ino
-    # It is not copied again, so it needs no room.
+    # It is not copied again, so it needs no space.
     usage = handover.shutil.disk_usage(node.spool)
     monkeypatch.setattr(handover.shutil, "disk_usage", lambda _: usage._replace(free=0))
     node.deliver(archive)
@@ -261,7 +259,7 @@ def test_a_delivery_whose_answer_was_lost_counts_when_it_comes_again(
 
 
 @pytest.mark.parametrize("taken", [False, True])
-def test_an_attempt_that_was_cut_off_between_two_names_is_no_trouble(node: Node, taken: bool) -> None:
+def test_an_attempt_killed_between_link_and_unlink_is_repeated(node: Node, taken: bool) -> None:
     archive = node.archive(b"whole")
     cut_off = node.spool / f".{NAME}.tar.{os.uname().nodename}~1"
     cut_off.write_bytes(b"whole")
@@ -274,8 +272,8 @@ def test_an_attempt_that_was_cut_off_between_two_names_is_no_trouble(node: Node,
     assert node.hidden == []
 
 
-@pytest.mark.parametrize("content", [b"another's", b"whole"])
-def test_what_the_importer_takes_at_that_moment_keeps_nobody_waiting(
+@pytest.mark.parametrize("content", [b"other bytes", b"whole"])
+def test_an_archive_taken_by_the_importer_at_that_moment_is_no_obstacle(
     node: Node, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     archive = node.archive(b"whole")
@@ -296,14 +294,14 @@ def test_what_the_importer_takes_at_that_moment_keeps_nobody_waiting(
     assert (node.spool / ".work/1.tar").read_bytes() == content
 
 
-def test_a_name_that_is_there_and_not_there_is_given_up(node: Node) -> None:
+def test_a_dangling_link_in_the_inbox_ends_the_attempt(node: Node) -> None:
     (node.spool / f"{NAME}.tar").symlink_to("nowhere")
     with pytest.raises(handover.DeliveryError, match="come and go too fast"):
         node.deliver(node.archive(b"whole"))
     assert node.hidden == []
 
 
-def test_a_note_that_came_during_a_failed_attempt_has_the_archive_built_anew(node: Node) -> None:
+def test_a_note_after_a_failed_attempt_builds_the_archive_again(node: Node) -> None:
     folder = node.publish()
     node.note()
     node.unmount()
@@ -316,7 +314,7 @@ def test_a_note_that_came_during_a_failed_attempt_has_the_archive_built_anew(nod
         assert f"presentation/{RECORD}/polls.json" in archive.getnames()
 
 
-def test_links_stay_at_home(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
+def test_symbolic_links_are_left_out(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
     folder = node.publish()
     (folder / "passwd").symlink_to("/etc/passwd")
     node.note()
@@ -326,7 +324,7 @@ def test_links_stay_at_home(node: Node, capsys: pytest.CaptureFixture[str]) -> N
     assert "left out" in capsys.readouterr().out
 
 
-def test_a_name_that_is_no_recording_is_dropped_and_said(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_note_with_another_name_is_dropped_and_reported(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
     node.note("not-a-recording")
     assert node.agent.run_once()
     assert list((node.state / "inbox").iterdir()) == []
@@ -340,10 +338,10 @@ def test_a_format_that_the_hook_failed_to_note_is_found(node: Node) -> None:
     assert node.archives == [f"{NAME}.tar"]
     (node.spool / f"{NAME}.tar").unlink()
     node.agent.run_once()
-    assert node.archives == [], "what was delivered is not sent again"
+    assert node.archives == [], "a delivered format is not sent again"
 
 
-def test_what_was_published_before_the_fleet_is_left_alone(node: Node) -> None:
+def test_older_recordings_are_not_delivered(node: Node) -> None:
     node.publish()
     _done(node, time.time() - 3600)
     assert node.agent.run_once()
@@ -357,7 +355,7 @@ def _done(node: Node, when: float) -> None:
     os.utime(marks / f"{NAME}.done", (when, when))
 
 
-def test_a_full_disk_on_the_node_is_said_and_tried_again(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_on_the_node_is_reported_and_retried(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     node.publish()
     node.note()
     usage = handover.shutil.disk_usage
@@ -387,10 +385,10 @@ def test_a_damaged_copy_never_gets_the_archives_name(node: Node, monkeypatch: py
     assert not node.agent.run_once()
     assert node.archives == []
     (item,) = node.items("pending")
-    assert "not what was sent" in item["error"]
+    assert "differs from the archive" in item["error"]
 
 
-def test_the_queue_is_told_to_machines(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_queue_can_be_shown_as_json(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
     node.publish()
     node.note()
     node.unmount()
@@ -404,6 +402,6 @@ def test_the_queue_is_told_to_machines(node: Node, capsys: pytest.CaptureFixture
     assert [item["name"] for item in answer["pending"]] == [NAME]
 
 
-@pytest.mark.parametrize("name", ["handover.py", "spool_gate.py"])
-def test_it_is_written_in_the_python_of_ubuntu_20_04(name: str) -> None:
+@pytest.mark.parametrize("name", ["handover.py", "spool_entry.py", "spool_gate.py"])
+def test_it_is_valid_python_3_8(name: str) -> None:
     ast.parse((NODE_FILES / name).read_text(), feature_version=(3, 8))

@@ -1,4 +1,4 @@
-"""BigBlueButton's hook, run as BigBlueButton runs it: it notes and exits 0, whatever happens."""
+"""The post-publish hook, run as BigBlueButton runs it: it notes the recording and always exits with 0."""
 
 import os
 import shutil
@@ -26,6 +26,11 @@ def test_it_notes_the_format(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [f"{RECORD}-presentation"]
 
 
+def test_it_notes_a_format_with_a_hyphen(tmp_path: Path) -> None:
+    run(tmp_path, "-m", RECORD, "-f", "screen-share")
+    assert [path.name for path in tmp_path.iterdir()] == [f"{RECORD}-screen-share"]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -35,7 +40,7 @@ def test_it_notes_the_format(tmp_path: Path) -> None:
     ],
     ids=["long", "with equals signs", "with options of a later BigBlueButton"],
 )
-def test_it_understands_every_spelling(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_it_understands_every_form_of_its_options(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     run(tmp_path, *arguments)
     assert [path.name for path in tmp_path.iterdir()] == [f"{RECORD}-video"]
 
@@ -44,7 +49,7 @@ def test_it_understands_every_spelling(tmp_path: Path, arguments: tuple[str, ...
     "arguments",
     [(), ("-m", RECORD), ("-m", "../../etc", "-f", "video"), ("-m", RECORD, "-f", "../video"), ("-m",)],
 )
-def test_it_refuses_what_is_no_recording_and_still_exits_0(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_it_refuses_other_names_and_still_exits_with_0(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     done = run(tmp_path, *arguments)
     assert list(tmp_path.iterdir()) == []
     assert "not queued" in done.stderr

@@ -1,4 +1,4 @@
-"""One setting, three spellings: the role knows every setting of the balancer, and no other."""
+"""The role balancer has a variable for every setting of the balancer, and for no other."""
 
 import re
 
@@ -11,7 +11,7 @@ ROLE = PROJECT / "roles/balancer"
 NAMES = [field.name for field in settings.fields()]
 
 
-def test_the_settings_file_holds_every_setting() -> None:
+def test_the_settings_file_contains_every_setting() -> None:
     assert yaml.safe_load((ROLE / "vars/main.yml").read_text())["__balancer_settings"] == NAMES
 
 
@@ -22,7 +22,7 @@ def test_every_setting_is_a_variable_and_secrets_are_marked() -> None:
     assert marked == {field.name for field in settings.fields() if field.metadata["secret"]}
 
 
-def test_the_edge_knows_the_defaults_that_it_must_be_in_step_with() -> None:
+def test_the_edge_has_the_balancers_defaults() -> None:
     text = (PROJECT / "roles/nginx/vars/main.yml").read_text()
     known = dict(re.findall(r"balancer_([a-z_]+) \| default\(([0-9]+)\)", text))
     assert {name: float(value) for name, value in known.items()} == {

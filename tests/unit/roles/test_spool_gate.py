@@ -1,4 +1,4 @@
-"""The gate on the storage host: rsync, rrsync and the agent's ssh transport are real; only ssh itself is a stand-in."""
+"""The gate on the storage host. rsync, rrsync and the agent's ssh transport are real; ssh is replaced by a script."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ handover = load(NODE_FILES / "handover.py")
 gate = load(NODE_FILES / "spool_gate.py")
 NAME = "e0666d1a2b3c4d5e6f708192a3b4c5d6e7f80912-1757000000123-video.tar"
 WAITS = "another archive of that name still waits for the importer; the delivery is tried again"
-# What sshd does with a key's forced command: the client's words go into the environment, ours is run.
+# As sshd runs a key's forced command: the client's command is passed in the environment.
 SSH = """#!/bin/sh
 while [ "$1" != bbb-fleet-spool ]; do shift; done
 shift
@@ -25,7 +25,7 @@ SSH_ORIGINAL_COMMAND="$*" exec {python} {gate} --spool {spool} {node}
 
 
 class Storage:
-    """A storage host's spool, and a node's way to it."""
+    """A storage host's spool, and a node's transport to it."""
 
     def __init__(self, root: Path, node: str = "bbb1") -> None:
         self.root, self.spool, self.node = root, root / "spool", node
@@ -47,7 +47,7 @@ class Storage:
         self.transport.deliver(archive, archive.stat().st_size, digest(archive))
 
     def take(self) -> None:
-        """As the importer does it."""
+        """Take the archive, as the importer does."""
         work = self.spool / ".work"
         work.mkdir(exist_ok=True)
         (self.spool / NAME).rename(work / f"{len(list(work.iterdir()))}.tar")
@@ -85,13 +85,13 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_an_archive_arrives_whole(storage: Storage, archive: Path) -> None:
+def test_an_archive_arrives_complete(storage: Storage, archive: Path) -> None:
     storage.deliver(archive)
     assert (storage.spool / NAME).read_bytes() == archive.read_bytes()
     assert list((storage.spool / ".arriving/bbb1").iterdir()) == []
 
 
-def test_a_delivery_whose_answer_was_lost_counts_when_it_comes_again(storage: Storage, archive: Path) -> None:
+def test_a_repeated_delivery_counts_if_its_answer_was_lost(storage: Storage, archive: Path) -> None:
     storage.deliver(archive)
     first = (storage.spool / NAME).stat().st_ino
     storage.deliver(archive)
@@ -100,7 +100,7 @@ def test_a_delivery_whose_answer_was_lost_counts_when_it_comes_again(storage: St
     assert list((storage.spool / ".arriving/bbb1").iterdir()) == []
 
 
-def test_an_archive_that_waits_is_not_lost_to_another_of_its_name(storage: Storage, archive: Path) -> None:
+def test_a_waiting_archive_is_not_replaced_by_another_of_its_name(storage: Storage, archive: Path) -> None:
     first = archive.read_bytes()
     storage.deliver(archive)
     second = Storage(storage.root, "bbb2")
@@ -114,7 +114,7 @@ def test_an_archive_that_waits_is_not_lost_to_another_of_its_name(storage: Stora
     assert (storage.spool / NAME).read_bytes() == archive.read_bytes()
 
 
-def test_of_two_nodes_that_deliver_one_name_at_once_one_waits(storage: Storage) -> None:
+def test_one_of_several_concurrent_deliveries_of_one_name_enters(storage: Storage) -> None:
     nodes = [storage, *(Storage(storage.root, f"bbb{number}") for number in (2, 3, 4))]
     contents = [os.urandom(300_000) for _ in nodes]
     words = [f"commit {NAME} 300000 {digest(node.arriving(each))}" for node, each in zip(nodes, contents, strict=True)]
@@ -125,14 +125,14 @@ def test_of_two_nodes_that_deliver_one_name_at_once_one_waits(storage: Storage) 
     assert sum(WAITS in answer.stdout for answer in answers) == 3
 
 
-def test_a_gate_that_was_cut_off_between_two_names_is_no_trouble(storage: Storage, archive: Path) -> None:
+def test_a_delivery_after_a_gate_was_killed_between_link_and_unlink(storage: Storage, archive: Path) -> None:
     os.link(storage.arriving(archive.read_bytes()), storage.spool / NAME)
     storage.deliver(archive)
     assert (storage.spool / NAME).read_bytes() == archive.read_bytes()
     assert list((storage.spool / ".arriving/bbb1").iterdir()) == []
 
 
-def test_a_commit_that_was_cut_off_between_two_names_can_be_asked_for_again(storage: Storage, archive: Path) -> None:
+def test_a_commit_killed_between_link_and_unlink_can_be_repeated(storage: Storage, archive: Path) -> None:
     arriving = storage.arriving(archive.read_bytes())
     os.link(arriving, storage.spool / NAME)
     assert storage.ask(f"commit {NAME} 300000 {digest(archive)}").returncode == 0
@@ -141,8 +141,10 @@ def test_a_commit_that_was_cut_off_between_two_names_can_be_asked_for_again(stor
 
 
 @pytest.mark.parametrize("place", [NAME, ".work/1.tar"], ids=["waiting", "claimed"])
-def test_rsync_does_not_write_into_what_has_left_the_nodes_place(storage: Storage, archive: Path, place: str) -> None:
-    """It writes in place, and the same file may still have a second name there."""
+def test_rsync_does_not_write_into_an_archive_that_left_the_nodes_directory(
+    storage: Storage, archive: Path, place: str
+) -> None:
+    """It writes in place, and the file may still have its second name in the node's directory."""
     first = archive.read_bytes()
     (storage.spool / ".work").mkdir()
     os.link(storage.arriving(first), storage.spool / place)
@@ -156,11 +158,11 @@ def test_rsync_does_not_write_into_what_has_left_the_nodes_place(storage: Storag
     assert (storage.spool / place).read_bytes() == first
 
 
-def test_what_the_importer_takes_at_that_moment_keeps_nobody_waiting(
+def test_an_archive_taken_by_the_importer_at_that_moment_is_no_obstacle(
     storage: Storage, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage.arriving(archive.read_bytes())
-    (storage.spool / NAME).write_bytes(b"another's")
+    (storage.spool / NAME).write_bytes(b"other bytes")
     link = os.link
 
     def link_late(source: Path, target: Path) -> None:
@@ -175,31 +177,31 @@ def test_what_the_importer_takes_at_that_moment_keeps_nobody_waiting(
     assert (storage.spool / NAME).read_bytes() == archive.read_bytes()
 
 
-def test_a_name_that_is_there_and_not_there_is_given_up(storage: Storage, archive: Path) -> None:
+def test_a_dangling_link_in_the_inbox_ends_the_attempt(storage: Storage, archive: Path) -> None:
     (storage.spool / NAME).symlink_to("nowhere")
     arriving = storage.arriving(archive.read_bytes())
     assert "come and go too fast" in storage.refusal(f"commit {NAME} 300000 {digest(archive)}")
     assert arriving.read_bytes() == archive.read_bytes()
 
 
-def test_a_link_is_no_archive(storage: Storage, archive: Path) -> None:
+def test_a_symbolic_link_is_refused(storage: Storage, archive: Path) -> None:
     storage.arriving(b"").unlink()
     (storage.spool / ".arriving/bbb1" / NAME).symlink_to(archive)
     assert "symbolic link" in storage.refusal(f"commit {NAME} 300000 {digest(archive)}")
     assert not (storage.spool / NAME).is_symlink()
 
 
-def test_nothing_is_taken_from_a_place_that_rrsync_still_writes_to(storage: Storage, archive: Path) -> None:
+def test_nothing_is_committed_while_rrsync_still_writes(storage: Storage, archive: Path) -> None:
     storage.arriving(archive.read_bytes())
     words = f"commit {NAME} 300000 {digest(archive)}"
-    with gate.held(storage.spool / ".arriving/bbb1"):
+    with gate.locked(storage.spool / ".arriving/bbb1"):
         assert "another transfer" in storage.refusal(words)
         with pytest.raises(handover.DeliveryError):
             storage.transport._run(["rsync", "--rsh=ssh", str(archive), "bbb-fleet-spool:"])
     assert storage.ask(words).returncode == 0
 
 
-def test_a_broken_transfer_is_continued(storage: Storage, archive: Path) -> None:
+def test_an_interrupted_transfer_is_continued(storage: Storage, archive: Path) -> None:
     storage.arriving(archive.read_bytes()[:100_000])
     storage.deliver(archive)
     assert (storage.spool / NAME).read_bytes() == archive.read_bytes()
@@ -219,7 +221,7 @@ def test_a_damaged_archive_never_enters_the_inbox(storage: Storage, archive: Pat
     assert not (storage.spool / NAME).exists()
 
 
-def test_an_archive_without_room_is_not_even_begun(storage: Storage) -> None:
+def test_an_archive_without_room_is_refused_before_the_transfer(storage: Storage) -> None:
     assert "no room" in storage.refusal(f"offer {NAME} 999999999999999")
 
 
@@ -236,11 +238,11 @@ def test_an_archive_without_room_is_not_even_begun(storage: Storage) -> None:
         "commit 'unclosed",
     ],
 )
-def test_anything_else_is_refused(storage: Storage, words: str) -> None:
+def test_other_requests_are_refused(storage: Storage, words: str) -> None:
     assert storage.refusal(words)
 
 
-def test_a_node_cannot_write_outside_its_own_place(storage: Storage, archive: Path, tmp_path: Path) -> None:
+def test_a_node_cannot_write_outside_its_own_directory(storage: Storage, archive: Path, tmp_path: Path) -> None:
     other = storage.spool / ".arriving/bbb2"
     other.mkdir(parents=True)
     for target in (f"../bbb2/{NAME}", f"../../{NAME}", f"{other}/{NAME}"):
@@ -251,18 +253,18 @@ def test_a_node_cannot_write_outside_its_own_place(storage: Storage, archive: Pa
 
 
 def test_a_node_cannot_read_the_spool(storage: Storage, tmp_path: Path) -> None:
-    storage.arriving(b"another's")
+    storage.arriving(b"other bytes")
     with pytest.raises(handover.DeliveryError):
         storage.transport._run(["rsync", "--rsh=ssh", f"bbb-fleet-spool:{NAME}", str(tmp_path / "stolen")])
     assert not (tmp_path / "stolen").exists()
 
 
-def test_a_refusal_keeps_the_gates_words(storage: Storage, archive: Path) -> None:
+def test_a_refusal_contains_the_gates_message(storage: Storage, archive: Path) -> None:
     with pytest.raises(handover.DeliveryError, match="no room"):
         storage.transport.deliver(archive, 999_999_999_999_999, digest(archive))
 
 
-def test_a_storage_host_that_is_away_stops_the_pass(storage: Storage, archive: Path) -> None:
+def test_an_unreachable_storage_host_ends_the_pass(storage: Storage, archive: Path) -> None:
     (storage.programs / "ssh").write_text("#!/bin/sh\necho 'ssh: connect: no route to host' >&2\nexit 255\n")
     with pytest.raises(handover.UnreachableError, match="no route to host"):
         storage.transport.check()

@@ -1,6 +1,6 @@
-// Plays what a recording consists of: media, captions, slides and chat. No library, nothing from elsewhere.
+// Plays a recording's media, captions, slides and chat. It uses no library and loads nothing from other sites.
 //
-// The recording is told by the page's own address; its files are those that BBB's recording scripts publish
+// The page's address names the recording; its files are those that BBB's recording scripts publish
 // (record-and-playback). index.html is served for
 //   /playback/presentation/2.3/ID                      and plays files of /presentation/ID/
 //   /playback/video/ID/, /video/ID/                    files of /video/ID/
@@ -8,8 +8,9 @@
 // and this script and the style sheet from /playback/plain/. data-state of the body: loading, ready or failed.
 "use strict";
 
+// The recordID as balancer/core/recordings.py spells it; a test compares them.
 const RECORD_ID = /\/([0-9a-f]{1,64}-[0-9]{1,20})(?:\/|$)/;
-// Candidates in the order in which they are tried; what a format has is found by asking for it.
+// Candidates in the order in which they are requested; the first that exists is played.
 const WEBCAMS = ["video/webcams.webm", "video/webcams.mp4"];
 const SCREEN = ["deskshare/deskshare.webm", "deskshare/deskshare.mp4"];
 const AUDIO = ["audio/audio.webm", "audio/audio.ogg"];
@@ -173,7 +174,7 @@ async function chat(root) {
   const items = lines.map((line) => {
     // A message is stored as HTML; only its words are shown.
     const words = new DOMParser().parseFromString(line.getAttribute("message") ?? "", "text/html").body.textContent;
-    const who = element("strong", {}, line.getAttribute("name") || "Somebody");
+    const who = element("strong", {}, line.getAttribute("name") || "Unnamed user");
     return element("li", {}, `${clock(parseFloat(line.getAttribute("in")))} `, who, `: ${words}`);
   });
   return section("Chat", element("ol", { class: "chat", tabindex: "0", "aria-label": "Chat messages" }, ...items));

@@ -17,7 +17,7 @@ def placements(redis_url: str) -> Iterator[Whereabouts]:
         yield Whereabouts(client)
 
 
-def test_what_was_noted_is_found_for_its_tenant_and_id_alone(placements: Whereabouts) -> None:
+def test_a_place_is_found_only_by_its_tenant_and_meeting_id(placements: Whereabouts) -> None:
     placements.note(1, "course 1: a b", OLD)
     assert placements.find(1, "course 1: a b") == OLD
     assert placements.find(2, "course 1: a b") is None
@@ -43,7 +43,7 @@ def test_the_later_row_stays(placements: Whereabouts, places: tuple[Location, Lo
     assert placements.find(1, "course-1") == NEW
 
 
-def test_an_end_that_is_told_late_takes_nothing_from_the_next_meeting(placements: Whereabouts) -> None:
+def test_a_late_end_does_not_affect_the_next_meeting(placements: Whereabouts) -> None:
     placements.note(1, "course-1", NEW)
     placements.forget(1, "course-1", OLD.row)
     assert placements.find(1, "course-1") == NEW
@@ -51,7 +51,7 @@ def test_an_end_that_is_told_late_takes_nothing_from_the_next_meeting(placements
     assert placements.find(1, "course-1") is None
 
 
-def test_a_meeting_that_is_taken_back_is_known_again(placements: Whereabouts) -> None:
+def test_a_meeting_that_is_taken_back_is_found_again(placements: Whereabouts) -> None:
     placements.note(1, "course-1", OLD)
     placements.forget(1, "course-1", OLD.row)
     placements.forget(1, "course-1", NEW.row)

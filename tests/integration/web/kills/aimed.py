@@ -2,9 +2,9 @@
 
 from balancer.core.nodes import AdminState
 from balancer.storage.postgresql import nodes as node_rows
+from tests.eventually import until
 from tests.integration.web.kills.schedule import NODES, Ground, Schedule
 from tests.integration.web.kills.workers import FIRST_TENANT, Order, Worker
-from tests.integration.web.site import until
 
 #: Seconds that a node holds a call up at most: it is let go when the rest has happened. Less than the timeouts.
 _HOLD_UP = 40.0
@@ -28,7 +28,7 @@ class Aimed(Schedule):
     def a_create_while_a_poll_is_under_way(self) -> None:
         self._poll()
         for name in NODES:
-            self._cluster.servers[name].node.journal.clear()
+            self._cluster.servers[name].node.request_log.clear()
         self._hold_all_up("getMeetings")
         self._begin_poll(1)
         until(lambda: all(self._cluster.requests(name, "getMeetings") for name in NODES))

@@ -16,8 +16,8 @@ import redis
 from balancer.core.nodes import AdminState
 from balancer.storage.postgresql import nodes as node_rows
 from balancer.storage.postgresql.database import Connection
-from lab.simulator.journal import Seen
 from lab.simulator.meetings import Meeting, User
+from lab.simulator.request_log import LoggedRequest
 from tests.integration.web.cluster import Cluster
 from tests.integration.web.kills import workers
 from tests.integration.web.kills.chronicle import Chronicle, End, Life
@@ -43,7 +43,7 @@ class Ground:
         self.chronicle = Chronicle()
         self._redis = redis.Redis.from_url(cluster.settings.redis_url)
         for name in NODES:
-            self.cluster.add(name, end_delay=0.005, journal_length=100_000)
+            self.cluster.add(name, end_delay=0.005, request_log_length=100_000)
             self.cluster.servers[name].node.life.listeners.append(self._listener(name))
         self.web = [Worker(workers.web, cluster.settings, mistake) for _ in range(WEB)]
         self.pollers = [Worker(workers.poller, cluster.settings, mistake) for _ in range(POLLERS)]
@@ -64,7 +64,7 @@ class Ground:
         for name, server in self.cluster.servers.items():
             self.cluster.mend(name)
             self.cluster.restart(name)
-            server.node.journal.clear()
+            server.node.request_log.clear()
         self.connection.execute("TRUNCATE meetings, meeting_events")
         self.chronicle = Chronicle()
 
@@ -106,7 +106,7 @@ class Ground:
             for seen in self.cluster.requests(name, "end")
         ]
 
-    def _looked(self, name: str, end: Seen) -> float:
+    def _looked(self, name: str, end: LoggedRequest) -> float:
         """When the node was last asked for what it is to end; the time of the end itself where it never was."""
         named = parse_qs(end.query or "")["meetingID"]
         looks = [

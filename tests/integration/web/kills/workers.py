@@ -26,12 +26,12 @@ from balancer.core.meetings import NodeCalls, Wanted
 from balancer.core.nodes import Node
 from balancer.core.parameters import Parameters
 from balancer.errors import BalancerError
-from balancer.polling.loop import opened
 from balancer.settings import Settings
 from balancer.web.app import create_app
 from balancer.web.services import Services, of
 from tests.integration.web.cluster import NODE_SECRET, path, read
 from tests.integration.web.kills import mistakes
+from tests.poll_rounds import opened
 
 #: The tenant that the web knows; of another one only creates are ordered, below the web.
 FIRST_TENANT = 1
@@ -126,7 +126,7 @@ def web(pipe: Connection, settings: Settings) -> None:
 
     def call(name: str, /, **parameters: str) -> str:
         answer = read(client.get(path(name, **parameters)))
-        assert "made a mistake" not in answer.response.text, "the log has the traceback"
+        assert "had an internal error" not in answer.response.text, "the log has the traceback"
         return answer.root.findtext("internalMeetingID", "") if answer.success else ""
 
     def carry_out(order: Order) -> str:
