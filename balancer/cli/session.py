@@ -11,11 +11,13 @@ from balancer.core.nodes import Snapshot
 from balancer.directory import Directory
 from balancer.errors import BalancerError, StorageUnavailableError
 from balancer.settings import Settings, load
+from balancer.storage.announcer import Announcer
 from balancer.storage.postgresql import schema
 from balancer.storage.postgresql.database import Connection, Database, connect, unavailable_as_ours
 from balancer.storage.redis import client as redis_client
 from balancer.storage.redis.poll_requests import PollRequests
 from balancer.storage.redis.snapshots import Snapshots
+from balancer.storage.redis.whereabouts import Whereabouts
 
 
 class SchemaPendingError(BalancerError):
@@ -66,6 +68,10 @@ class Session:
         except StorageUnavailableError as error:
             click.echo(f"balancer: {error}: the nodes' load is unknown", err=True)
             return {}
+
+    @property
+    def announcer(self) -> Announcer:
+        return Announcer(Whereabouts(self.redis), PollRequests(self.redis))
 
     def nodes_changed(self) -> None:
         """After a change to nodes is committed: rewrite this host's registry file and request a poll of changed nodes.

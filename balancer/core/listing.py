@@ -51,7 +51,7 @@ _NEW = {
 }
 
 
-class Listed(NamedTuple):
+class TenantMeeting(NamedTuple):
     """A running meeting of a tenant, which nobody is ending."""
 
     node_id: int
@@ -79,7 +79,7 @@ class Part:
         ]
 
 
-def merge(rows: Iterable[Listed], parts: Mapping[int, Part], young: Mapping[str, str]) -> list[str]:
+def merge(rows: Iterable[TenantMeeting], parts: Mapping[int, Part], young: Mapping[str, str]) -> list[str]:
     """A tenant's ``<meeting>`` elements: those of its rows, and their breakout rooms.
 
     A meeting that no poll can have seen is listed as young says, else with what its row knows.
@@ -107,7 +107,7 @@ def merge(rows: Iterable[Listed], parts: Mapping[int, Part], young: Mapping[str,
     return found
 
 
-def unseen(rows: Iterable[Listed], parts: Mapping[int, Part]) -> list[str]:
+def unseen(rows: Iterable[TenantMeeting], parts: Mapping[int, Part]) -> list[str]:
     """internalMeetingIDs of rows that no poll has listed."""
     return [
         row.internal_meeting_id
@@ -126,7 +126,7 @@ def _text(xml: str, tag: str) -> str:
     return unescape(xml.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0])
 
 
-def birth(parameters: Parameters, answer: Answer) -> str:
+def initial_listing(parameters: Parameters, answer: Answer) -> str:
     """What was asked of a node and what it answered, when it created a meeting: one text, for ``young_meeting``.
 
     Every create writes it, and few are ever read.
@@ -135,7 +135,7 @@ def birth(parameters: Parameters, answer: Answer) -> str:
 
 
 def young_meeting(told: str) -> str:
-    """How a node lists a meeting right after its ``birth``, which is told. Raises NodeError where that is none."""
+    """How a node lists a meeting right after its ``initial_listing``. Raises NodeError if that is none."""
     query, _, body = told.partition("\n")
     parameters, answer = Parameters.parse(query.encode("ascii")), parse(body.encode("latin-1"))
     name, recorded, breakout = parameters.text("name"), parameters.flag("record"), parameters.flag("isBreakout")
@@ -160,7 +160,7 @@ def young_meeting(told: str) -> str:
     return _meeting({tag: answer.text(tag) for tag in _ANSWERED} | known, metadata, room if breakout else {})
 
 
-def _known_meeting(row: Listed) -> str:
+def _known_meeting(row: TenantMeeting) -> str:
     """How a meeting is listed of which its row alone is known, which tells neither its name nor its users."""
     created = datetime.fromtimestamp(row.create_time // 1000, UTC)
     known = {

@@ -218,17 +218,6 @@ def _block(connection: Connection, autocommit: bool) -> Iterator[None]:
 
 
 @contextmanager
-def committing(connection: Connection) -> Iterator[None]:
-    """Send a transaction's last statements together with its COMMIT, in one round trip; fetch their results afterwards.
-
-    If a statement fails, its error is raised here and nothing is committed.
-    """
-    with connection.pipeline():
-        yield
-        connection.commit()
-
-
-@contextmanager
 def unavailable_as_ours() -> Iterator[None]:
     """Turn the driver's ways of saying "not now" into StorageUnavailableError; our own mistakes pass as they are."""
     try:

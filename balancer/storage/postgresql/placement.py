@@ -12,7 +12,7 @@ from psycopg.rows import args_row
 
 from balancer import log
 from balancer.core.load import Reservations, room
-from balancer.core.meetings import Placement, State, Wanted
+from balancer.core.meetings import LiveMeeting, State, Wanted
 from balancer.core.nodes import AdminState, Node
 from balancer.core.pools import Pool
 from balancer.core.selection import Candidate, Request, candidates
@@ -46,9 +46,9 @@ class Decision:
         best = self.candidates[0] if self.candidates else None
         return best.node if best and not best.refusal else None
 
-    def placement(self, row_id: int) -> Placement:
+    def placement(self, row_id: int) -> LiveMeeting:
         """The new row."""
-        return Placement(
+        return LiveMeeting(
             id=row_id,
             tenant_id=self.wanted.tenant_id,
             meeting_id=self.wanted.meeting_id,
@@ -102,13 +102,13 @@ class _SurveyRow(NamedTuple):
         )
 
 
-def live(connection: Connection, tenant_id: int, meeting_id: str) -> Placement | None:
+def live(connection: Connection, tenant_id: int, meeting_id: str) -> LiveMeeting | None:
     """The live row of a tenant's meetingID, and its node."""
     named = {"tenant_id": tenant_id, "meeting_id": meeting_id}
     row = connection.execute(_SQL["live"], named).fetchone()
     if row is None:
         return None
-    return Placement(
+    return LiveMeeting(
         id=row["id"],
         tenant_id=row["tenant_id"],
         meeting_id=row["meeting_id"],

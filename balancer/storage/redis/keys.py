@@ -18,14 +18,14 @@ def lease(name: str) -> str:
     return f"{PREFIX}lease:{name}"
 
 
-def placement(tenant_id: int, meeting_id: str) -> str:
+def location(tenant_id: int, meeting_id: str) -> str:
     """String with a time to live: "ROW NODE INTERNAL_MEETING_ID" of a running meeting."""
-    return f"{PREFIX}placement:{tenant_id}:{meeting_id}"
+    return f"{PREFIX}location:{tenant_id}:{meeting_id}"
 
 
-def birth(tenant_id: int, internal_meeting_id: str) -> str:
+def initial_listing(tenant_id: int, internal_meeting_id: str) -> str:
     """String with a time to live: create's parameters and answer (core.listing) of a new meeting, for getMeetings.
 
     Two tenants' meetings with the same meetingID may have the same internalMeetingID, on two nodes.
     """
-    return f"{PREFIX}birth:{tenant_id}:{internal_meeting_id}"
+    return f"{PREFIX}initial-listing:{tenant_id}:{internal_meeting_id}"

@@ -83,12 +83,8 @@ def test_where_tells_a_past_meeting_from_an_unknown_one(commands: Commands, plac
 @pytest.mark.usefixtures("two_nodes")
 def test_trace_tells_every_transition_with_its_cause(commands: Commands, place: Place, rows: Connection) -> None:
     place("bbb1", "course-1", "aaa-1", "ended")
-    newest = place("bbb2", "course-1", "aaa-2")
-    rows.execute(
-        "INSERT INTO meeting_events (meeting, from_state, to_state, cause)"
-        " VALUES (%s, 'creating', 'running', 'created')",
-        [newest],
-    )
+    newest = place("bbb2", "course-1", "aaa-2", "creating")
+    rows.execute("UPDATE meetings SET state = 'running', cause = 'created' WHERE id = %s", [newest])
     first, second = commands.json("meeting", "trace", "course-1")["placements"]
     assert (first["node"], second["node"]) == ("bbb2", "bbb1")
     assert [(event["from_state"], event["to_state"], event["cause"]) for event in first["events"]] == [

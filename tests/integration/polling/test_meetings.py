@@ -274,7 +274,7 @@ async def test_a_node_that_returns_brings_its_meetings_back(
     )
     successor = fleet.place("bbb2", "course-3", await fleet.create("bbb2", "course-3"), ago=0)
     fleet.mend("bbb1")
-    monkeypatch.setattr("balancer.polling.poll.logger", logger := CapturingLogger())
+    monkeypatch.setattr("balancer.storage.announcer.logger", logger := CapturingLogger())
     await poller.run_once()
     assert fleet.states(running, moved, twin, successor) == ["running", "running", "lost", "running"]
     assert fleet.causes(moved) == [RETURNED]

@@ -5,7 +5,7 @@ import asyncio
 import psycopg.errors
 import pytest
 
-from balancer.storage.postgresql import nodes, operator_queries
+from balancer.storage.postgresql import nodes, transitions
 from balancer.storage.postgresql.database import connect
 from balancer.storage.postgresql.reconciliation import NOT_ITS_OWN
 from tests.eventually import until_async
@@ -41,7 +41,7 @@ async def test_a_meeting_whose_node_is_removed_while_it_returns_stays_lost(
         return fleet.rows.execute(WAITING).rowcount > 0
 
     with connect(database_url) as removal:
-        operator_queries.lose_all(removal, fleet.nodes["bbb1"].id, "its node was removed")
+        transitions.lose_all(removal, fleet.nodes["bbb1"].id, "its node was removed")
         nodes.remove(removal, fleet.nodes["bbb1"])
         polling = asyncio.create_task(poller.run_once())
         await until_async(waits)

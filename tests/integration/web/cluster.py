@@ -246,8 +246,8 @@ class Cluster:
     def causes(self, meeting_id: str) -> list[str]:
         with connect(self.settings.database_url) as connection:
             found = connection.execute(
-                "SELECT cause FROM meeting_events JOIN meetings AS m ON m.id = meeting WHERE meeting_id = %s"
-                " ORDER BY meeting_events.id",
+                "SELECT e.cause FROM meeting_events AS e JOIN meetings ON meetings.id = e.meeting"
+                " WHERE meeting_id = %s ORDER BY e.id",
                 [meeting_id],
             )
             return [row["cause"] for row in found]

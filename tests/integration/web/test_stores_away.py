@@ -128,7 +128,7 @@ def test_redis_is_wiped_and_then_postgresql_is_gone(site: Site, meeting: str) ->
     with client(site) as redis_client:
         redis_client.flushall()
         # No request asks for the meeting in the meantime.
-        until(lambda: redis_client.exists(keys.placement(1, meeting)) > 0)
+        until(lambda: redis_client.exists(keys.location(1, meeting)) > 0)
         # Meetings that no poll has seen are listed from PostgreSQL only.
         until(lambda: redis_client.hexists(keys.SNAPSHOT_XML, home))
     site.postgresql.stop()

@@ -12,7 +12,7 @@ import pytest
 
 from balancer.errors import StorageUnavailableError
 from balancer.storage.postgresql import database as database_module
-from balancer.storage.postgresql.database import Database, committing, connect
+from balancer.storage.postgresql.database import Database, connect
 
 
 @pytest.fixture
@@ -192,30 +192,3 @@ def test_queries_are_neither_compiled_nor_parallel(database: Database) -> None:
 def test_our_own_mistakes_are_not_hidden(database: Database) -> None:
     with pytest.raises(psycopg.errors.UndefinedTable), database.transaction() as connection:
         connection.execute("SELECT 1 FROM nowhere")
-
-
-def create_table(database: Database, *statements: str) -> None:
-    with database.transaction() as connection:
-        connection.execute("CREATE TABLE made (number int PRIMARY KEY)")
-        with committing(connection):
-            for statement in statements:
-                connection.execute(statement)
-
-
-def test_statements_sent_with_their_commit_are_committed_and_return_results(database: Database) -> None:
-    with database.transaction() as connection:
-        with committing(connection):
-            found = connection.execute("SELECT 1 AS number")
-        assert found.fetchall() == [{"number": 1}]
-    create_table(database, "INSERT INTO made VALUES (1)")
-    with database.single() as connection:
-        assert connection.execute("SELECT * FROM made").rowcount == 1
-
-
-def test_a_statement_failing_beside_its_commit_raises_its_own_error_and_undoes_everything(
-    database: Database,
-) -> None:
-    with pytest.raises(psycopg.errors.UniqueViolation):
-        create_table(database, "INSERT INTO made VALUES (1), (1)", "INSERT INTO made VALUES (2)")
-    with pytest.raises(psycopg.errors.UndefinedTable), database.single() as connection:
-        connection.execute("SELECT * FROM made")

@@ -14,11 +14,11 @@ import redis
 from balancer.errors import StorageUnavailableError
 from balancer.storage.redis import client as redis_client
 from balancer.storage.redis.poll_requests import PollRequests
-from balancer.storage.redis.whereabouts import Place, Whereabouts
+from balancer.storage.redis.whereabouts import Location, Whereabouts
 from lab.services import Redis
 from tests.eventually import until
 
-PLACE = Place(1, 1, "internal")
+PLACE = Location(1, 1, "internal")
 
 
 @pytest.fixture

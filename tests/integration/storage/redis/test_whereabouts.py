@@ -6,9 +6,9 @@ import pytest
 
 from balancer.errors import StorageUnavailableError
 from balancer.storage.redis import client as redis_client
-from balancer.storage.redis.whereabouts import Place, Whereabouts
+from balancer.storage.redis.whereabouts import Location, Whereabouts
 
-OLD, NEW = Place(5, 1, "sha-1"), Place(6, 2, "sha-2")
+OLD, NEW = Location(5, 1, "sha-1"), Location(6, 2, "sha-2")
 
 
 @pytest.fixture
@@ -29,13 +29,15 @@ def test_a_place_is_found_only_by_its_tenant_and_meeting_id(placements: Whereabo
 def test_a_new_meeting_s_birth_is_noted_with_its_place(placements: Whereabouts) -> None:
     placements.note(1, "course-1", OLD, "name=Course\n<response/>")
     assert placements.find(1, "course-1") == OLD
-    assert placements.births(1, ["x", OLD.internal_meeting_id]) == {OLD.internal_meeting_id: "name=Course\n<response/>"}
-    assert placements.births(2, [OLD.internal_meeting_id]) == {}
-    assert placements.births(1, []) == {}
+    assert placements.initial_listings(1, ["x", OLD.internal_meeting_id]) == {
+        OLD.internal_meeting_id: "name=Course\n<response/>"
+    }
+    assert placements.initial_listings(2, [OLD.internal_meeting_id]) == {}
+    assert placements.initial_listings(1, []) == {}
 
 
 @pytest.mark.parametrize("places", [(OLD, NEW), (NEW, OLD)])
-def test_the_later_row_stays(placements: Whereabouts, places: tuple[Place, Place]) -> None:
+def test_the_later_row_stays(placements: Whereabouts, places: tuple[Location, Location]) -> None:
     for place in places:
         placements.note(1, "course-1", place)
     assert placements.find(1, "course-1") == NEW
