@@ -11,7 +11,7 @@ from benchmarks.sandbox import front_end, make_recordings, running
 
 COUNT = 1_000_000
 REQUESTS = 200
-#: Measured without a limit, because nobody turns so many pages.
+#: Measured without a limit, because no user turns so many pages.
 WITHOUT_LIMIT = ("paged, to the end",)
 
 

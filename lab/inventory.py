@@ -1,4 +1,4 @@
-"""Writes a lab's Ansible inventory: inventory.example, filled in as its README tells operators to.
+"""Writes a lab's Ansible inventory: inventory.example, filled in as its README describes.
 
 The hosts and the values that an operator would change come from the topology and the lab's directory. A vault file that
 Ansible has created in it is kept.

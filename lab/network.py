@@ -56,7 +56,7 @@ def remove_interface(name: str) -> None:
 
 
 def cut(lab: Lab, one: Host, other: Host) -> None:
-    """Drop every packet between two hosts on the bridge, where neither host can see or undo it."""
+    """Drop every packet between two hosts on the bridge. Neither host can see or undo that."""
     rules = [f"add table bridge {_table(lab.name)}"]
     rules.append(f"add chain bridge {_table(lab.name)} cuts {{ type filter hook forward priority 0; policy accept; }}")
     for source, target in ((one, other), (other, one)):

@@ -1,4 +1,4 @@
-"""``balancer importer``: the process that takes recordings in."""
+"""``balancer importer``: the process that imports recordings."""
 
 import click
 
@@ -7,14 +7,14 @@ from balancer.cli.session import Session
 
 @click.group()
 def importer() -> None:
-    """The process that takes recordings in."""
+    """The process that imports recordings."""
 
 
 @importer.command()
 @click.pass_obj
 def run(session: Session) -> None:
-    """Take archives from the spool; SIGTERM ends it after the one at hand."""
-    # Only this command needs it: the others start faster without.
+    """Import archives from the spool. SIGTERM ends it after the current archive."""
+    # Imported here so that the other commands start faster.
     from balancer.importing import importer as process
 
     process.main(session.settings)

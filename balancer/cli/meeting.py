@@ -1,4 +1,4 @@
-"""``balancer meeting``: what lives where, what became of one meeting, and which are there twice."""
+"""``balancer meeting``: lists meetings, finds the node of one, shows its history, and reports duplicates."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +24,7 @@ class MeetingUnknownError(BalancerError):
 
 @click.group()
 def meeting() -> None:
-    """Meetings and where they are."""
+    """Meetings and their nodes."""
 
 
 meeting.add_command(end)
@@ -32,7 +32,7 @@ meeting.add_command(give_up)
 
 
 @meeting.command(name="list")
-@click.option("--node", "node_name", help="Only those on this node.")
+@click.option("--node", "node_name", help="List only meetings on this node.")
 @format_option
 @click.pass_obj
 def list_meetings(session: Session, node_name: str | None, form: str) -> None:
@@ -41,7 +41,7 @@ def list_meetings(session: Session, node_name: str | None, form: str) -> None:
     with session.transaction() as connection:
         rows = [row for row in operator_queries.live(connection) if node_name in (None, row["node"])]
         if node_name is not None and not rows:
-            nodes.by_name(connection, node_name)  # raises where a name is misspelt
+            nodes.by_name(connection, node_name)  # raises NodeUnknownError
         current = _current(session, connection, snapshots)
     found = [_public(row, current) for row in rows]
     head = ("MEETING", "TENANT", "NODE", "STATE", "USERS", "SINCE")
@@ -57,7 +57,7 @@ def list_meetings(session: Session, node_name: str | None, form: str) -> None:
 @format_option
 @click.pass_obj
 def where(session: Session, meeting_id: str, form: str) -> None:
-    """Tell which node a running meeting is on; MEETING_ID is the front end's or BBB's internal one."""
+    """Show the node of a running meeting. MEETING_ID is its meetingID or its internalMeetingID."""
     snapshots = session.snapshots()
     with session.transaction() as connection:
         rows = operator_queries.history(connection, meeting_id)
@@ -79,7 +79,7 @@ def where(session: Session, meeting_id: str, form: str) -> None:
 @format_option
 @click.pass_obj
 def trace(session: Session, meeting_id: str, form: str) -> None:
-    """Tell everything that became of a meeting, with times and causes; newest placement first."""
+    """Show the history of a meeting: every change of state with its time and cause, newest placement first."""
     with session.transaction() as connection:
         rows = operator_queries.history(connection, meeting_id)
         events = operator_queries.events(connection, [row["id"] for row in rows])
@@ -94,18 +94,18 @@ def trace(session: Session, meeting_id: str, form: str) -> None:
 @format_option
 @click.pass_obj
 def twins(session: Session, form: str) -> None:
-    """List meetings that a node came back with after their ID had been placed anew elsewhere.
+    """List meetings that came back with a node after their meetingID had been placed on another node.
 
-    Nobody ends them: people may sit in either. Whoever is in the older one is there until it empties, or until it is
-    ended on its node; where the younger one ends before, joins lead to the older one again.
+    The balancer ends neither, because there may be users in both. Users in the older meeting stay until it is empty or
+    is ended on its node. If the newer meeting ends first, joins go to the older one again.
     """
-    # Without snapshots nothing is known of twins: that is an error here, and not an empty list.
+    # Without snapshots the older meetings are unknown, so a Redis that is away is an error here.
     snapshots = Snapshots(session.redis).all()
     listed = [(node_id, internal) for node_id, snapshot in snapshots.items() for internal in snapshot.participants]
     with session.transaction() as connection:
         rows = operator_queries.twins(connection, listed)
     found = [_twin(row, snapshots[row["listed_by"]]) for row in rows]
-    head = ("MEETING", "TENANT", "OLDER ON", "USERS", "SEEN", "INTERNAL ID", "LIVES ON", "SINCE")
+    head = ("MEETING", "TENANT", "OLDER ON", "USERS", "SEEN", "INTERNAL ID", "NEWER ON", "SINCE")
     names = ("meeting_id", "tenant", "node", "users", "seen_at", "internal_meeting_id", "live_node", "live_since")
     lines = [tuple(each[name] for name in names) for each in found]
     show(form, {"twins": found}, table(head, lines, "no twins"))
@@ -118,12 +118,12 @@ def _twin(row: Row, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _current(session: Session, connection: Connection, snapshots: Mapping[int, Snapshot]) -> dict[int, Snapshot]:
-    """Those whose figures are of now: of nodes that are online."""
-    known, now, interval = nodes.observations(connection), clock.now(connection), session.settings.poll_interval
+    """The snapshots of nodes that are online: only these are current."""
+    observations, now, interval = nodes.observations(connection), clock.now(connection), session.settings.poll_interval
     return {
         node_id: snapshot
         for node_id, snapshot in snapshots.items()
-        if observed_state(known.get(node_id), snapshot, now, interval) is ObservedState.ONLINE
+        if observed_state(observations.get(node_id), snapshot, now, interval) is ObservedState.ONLINE
     }
 
 

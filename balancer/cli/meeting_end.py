@@ -1,4 +1,4 @@
-"""``balancer meeting end`` and ``give-up``: what operators do about one meeting."""
+"""``balancer meeting end`` and ``give-up``: an operator's actions on one meeting."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,17 +18,17 @@ from balancer.storage.postgresql.database import Connection
 from balancer.storage.redis.poll_requests import PollRequests
 
 _CAUSE = "an operator gave it up"
-_END_CAUSE = "an operator had its node end it"
+_END_CAUSE = "an operator requested its end"
 
 logger = log.get(__name__)
 
 
 class MeetingRefusedError(BalancerError):
-    """The meeting is not there, is not the only one meant, or is not in a state for this."""
+    """The meeting does not exist, is ambiguous, or is not in a state that allows this."""
 
 
 _meeting_arguments = click.argument("meeting_id")
-_tenant_option = click.option("--tenant", help="Whose, where two tenants have a meeting of this ID.")
+_tenant_option = click.option("--tenant", help="The meeting's tenant, if several tenants have a meeting with this ID.")
 
 
 @click.command()
@@ -37,12 +37,12 @@ _tenant_option = click.option("--tenant", help="Whose, where two tenants have a 
 @format_option
 @click.pass_obj
 def end(session: Session, meeting_id: str, tenant: str | None, form: str) -> None:
-    """Have its node end a running meeting: everybody in it is sent out. It is forgotten once the node confirms."""
+    """End a running meeting on its node. All users are logged out; the meeting is forgotten once the node confirms."""
     with session.transaction() as connection:
         row = _only(connection, meeting_id, tenant)
         node = next((each for each in nodes.all_nodes(connection) if each.id == row["node_id"]), None)
     if node is None or row["state"] != "running":
-        raise MeetingRefusedError(f"{row['meeting_id']} is not running yet: look again in a moment")
+        raise MeetingRefusedError(f"{row['meeting_id']} is not running yet: try again in a moment")
     ended = _end_at(session, node, row)
     if ended:
         with session.transaction() as connection:
@@ -50,8 +50,8 @@ def end(session: Session, meeting_id: str, tenant: str | None, form: str) -> Non
     _poll(session, node.id)
     about = {"tenant_id": row["tenant_id"], "meeting_id": row["meeting_id"], "row": row["id"]}
     logger.info("meeting end by an operator", **about, node=node.name, ended=ended)
-    told = "is being ended" if ended else "was over already: its node does not know it"
-    show(form, {"changed": ended, "meeting": _public(row)}, [f"{row['meeting_id']} on {node.name} {told}"])
+    outcome = "is being ended" if ended else "had already ended: its node does not know it"
+    show(form, {"changed": ended, "meeting": _public(row)}, [f"{row['meeting_id']} on {node.name} {outcome}"])
 
 
 @click.command(name="give-up")
@@ -60,10 +60,11 @@ def end(session: Session, meeting_id: str, tenant: str | None, form: str) -> Non
 @format_option
 @click.pass_obj
 def give_up(session: Session, meeting_id: str, tenant: str | None, form: str) -> None:
-    """Stop waiting for a meeting whose node is away: the next create places it anew, without waiting any longer.
+    """Stop waiting for a meeting whose node is unreachable: the next create places it again at once.
 
-    Nothing is ended: should the node come back with it first, it goes on there, else it is listed by `meeting twins`.
-    Refused where the node is known to be online, by a poll not older than three times BALANCER_POLL_INTERVAL.
+    The meeting is not ended. If its node comes back before that create, the meeting continues there; if the node comes
+    back later, `meeting twins` lists it. Refused if a poll no older than three times BALANCER_POLL_INTERVAL found the
+    node online.
     """
     snapshots = session.snapshots()
     with session.transaction() as connection:
@@ -78,39 +79,39 @@ def give_up(session: Session, meeting_id: str, tenant: str | None, form: str) ->
         session.announcer.announce(lost)
     except StorageUnavailableError as error:
         click.echo(f"balancer: {error}: joins may still be sent to {row['node']}", err=True)
-    lines = [f"{row['meeting_id']} on {row['node']} is given up: the next create places it anew"]
+    lines = [f"{row['meeting_id']} on {row['node']} is given up: the next create places it again"]
     if observed is ObservedState.STALE:
-        lines.append(f"- {row['node']} was online, but no fresh poll tells whether it is: the meeting may run on there")
+        lines.append(f"- no recent poll shows whether {row['node']} is still online: the meeting may continue there")
     show(form, {"changed": True, "meeting": _public(row), "observed_state": observed.value}, lines)
 
 
 def _observed(
     session: Session, connection: Connection, row: dict[str, Any], snapshots: Mapping[int, Snapshot]
 ) -> ObservedState:
-    """Of the meeting's node, by the snapshots that could be read."""
+    """The observed state of the meeting's node, by the snapshots that could be read."""
     observation, snapshot = nodes.observations(connection).get(row["node_id"]), snapshots.get(row["node_id"])
     return observed_state(observation, snapshot, clock.now(connection), session.settings.poll_interval)
 
 
 def _only(connection: Connection, meeting_id: str, tenant: str | None) -> dict[str, Any]:
-    """The one live meeting that is meant. Raises MeetingRefusedError."""
+    """The one live meeting with this ID. Raises MeetingRefusedError."""
     found = operator_queries.named(connection, meeting_id, tenant)
     if not found:
         raise MeetingRefusedError(f"no meeting {meeting_id!r} is running")
     if len(found) > 1:
         owners = ", ".join(row["tenant"] for row in found)
-        raise MeetingRefusedError(f"{meeting_id!r} is a meeting of {owners}: say which with --tenant")
+        raise MeetingRefusedError(f"{meeting_id!r} belongs to several tenants ({owners}): choose one with --tenant")
     return found[0]
 
 
 def _end_at(session: Session, node: Node, row: dict[str, Any]) -> bool:
-    """Whether the node ends it now; False where it has no such meeting. Raises MeetingRefusedError, NotEndedError."""
+    """Whether the node ends it now; False if it has no such meeting. Raises MeetingRefusedError, NotEndedError."""
     client = NodeClient(session.settings)
     try:
         return end_at(client, node, row["meeting_id"], row["internal_meeting_id"])
     except NodeError as error:
         raise MeetingRefusedError(
-            f"{node.name} does not answer ({error.reason}): end it when the node is back, or `balancer meeting give-up`"
+            f"{node.name} does not answer ({error.reason}): end it when it is back, or run `balancer meeting give-up`"
         ) from error
     finally:
         client.close()

@@ -1,4 +1,4 @@
-"""``balancer node``: registration, and what operators want of a node."""
+"""``balancer node``: registers nodes, sets their admin state and shows them."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import asdict
@@ -10,7 +10,7 @@ from balancer.cli.node_apply import apply
 from balancer.cli.node_options import declared_limits, declared_options, read_secret, secret_options
 from balancer.cli.output import format_option, show, table
 from balancer.cli.session import Session
-from balancer.core.nodes import AdminState, Limits, Node, ObservedState, api_url, checked_name
+from balancer.core.nodes import STALE_INTERVALS, AdminState, Limits, Node, ObservedState, api_url, checked_name
 from balancer.core.pools import Pool
 from balancer.core.selection import Candidate, full, unfit
 from balancer.errors import BalancerError, StorageUnavailableError
@@ -20,28 +20,28 @@ from balancer.storage.postgresql.database import Connection
 from balancer.storage.postgresql.node_views import NodeView, views
 from balancer.storage.postgresql.transitions import Change
 
-#: Meetings named in a refusal; `meeting list --node` names all.
+#: At most this many meetings are named in a refusal; `meeting list --node` lists all.
 _NAMED = 10
 _REMOVED = "its node was removed"
 STATES = [state.value for state in AdminState]
 
-force_option = click.option("--force", is_flag=True, help="Do it although meetings are there.")
+force_option = click.option("--force", is_flag=True, help="Do it even if the node has meetings.")
 
 
 class NodeBusyError(BalancerError):
-    """The node has meetings, and nobody said --force."""
+    """The node is enabled or has meetings, and --force was not given."""
 
 
 @click.group()
 def node() -> None:
-    """The nodes: BigBlueButton servers."""
+    """Nodes, which are BigBlueButton servers."""
 
 
 @node.command(name="list")
 @format_option
 @click.pass_obj
 def list_nodes(session: Session, form: str) -> None:
-    """List every node with what is wanted of it and what is seen of it."""
+    """List every node with its admin state, its observed state and its load."""
     found = _views(session)
     head = ("NAME", "WANTED", "OBSERVED", "REASON", "LOAD", "MEETINGS", "USERS", "AGE", "VERSION", "URL")
     names = ("name", "admin_state", "observed_state", "reason", "load", "meetings", "users")
@@ -67,17 +67,17 @@ def show_node(session: Session, name: str, form: str) -> None:
 @format_option
 @click.pass_obj
 def explain(session: Session, name: str, form: str) -> None:
-    """Tell whether a node takes new meetings, and if not, why and what helps."""
+    """Show whether a node takes new meetings; if not, why, and what to do about it."""
     found = _views(session)
     view = _named(found, name)
     reasons = _reasons(view, session.settings)
-    # Placement falls back to such a node where it knows of no better one.
+    # Placement falls back to such a node if there is none in a better state.
     last_resort = (
         bool(reasons) and not unfit(view.node, view.observed, Pool(view.node.tags)) and not full(view.load, view.node)
     )
     verdict = f"{name} takes new meetings"
     if last_resort:
-        verdict += " only while no other node is better known"
+        verdict += " only while no other node is in a better state"
     elif reasons:
         verdict = f"{name} takes no new meetings"
     notes = _notes(view) + _common_fault(view, found)
@@ -97,7 +97,7 @@ def explain(session: Session, name: str, form: str) -> None:
 @format_option
 @click.pass_obj
 def add(session: Session, /, name: str, url: str, state: str, form: str, **given: Any) -> None:
-    """Register a node that is not known yet."""
+    """Register a new node."""
     declared = nodes.Declaration(
         name=checked_name(name),
         url=api_url(url),
@@ -118,12 +118,12 @@ def add(session: Session, /, name: str, url: str, state: str, form: str, **given
 @format_option
 @click.pass_obj
 def remove(session: Session, name: str, force: bool, form: str) -> None:
-    """Forget a node; without --force only one that is drained or disabled and has no meetings."""
+    """Remove a node. Without --force it must be drained or disabled, and have no meetings."""
     with session.transaction() as connection:
         known = nodes.by_name(connection, name)
         if known.admin_state is AdminState.ENABLED and not force:
-            raise NodeBusyError(f"{name} is enabled: `balancer node drain {name}` first, or say --force")
-        # From here on no placement chooses it: whatever is placed there is seen below.
+            raise NodeBusyError(f"{name} is enabled: run `balancer node drain {name}` first, or add --force")
+        # From here on placement does not choose the node, so the check below sees all of its meetings.
         nodes.set_admin_state(connection, name, AdminState.DISABLED)
         _refuse_if_busy(connection, known, "remove", force)
         lost = transitions.lose_all(connection, known.id, _REMOVED)
@@ -134,32 +134,48 @@ def remove(session: Session, name: str, force: bool, form: str) -> None:
     show(form, {"changed": True, "lost_meetings": [change.meeting_id for change in lost]}, lines)
 
 
-def _state_command(verb: str, state: AdminState, help_text: str, *, asks: bool = False) -> None:
-    """Add ``balancer node VERB NAME``, which brings one admin state about."""
+@node.command()
+@click.argument("name")
+@format_option
+@click.pass_obj
+def enable(session: Session, name: str, form: str) -> None:
+    """Let a node take new meetings."""
+    _set_state(session, name, AdminState.ENABLED, form)
 
-    def command(session: Session, name: str, form: str, force: bool = True) -> None:
-        with session.transaction() as connection:
-            before = nodes.by_name(connection, name)
-            nodes.set_admin_state(connection, name, state)
-            if before.admin_state is not state:
-                _refuse_if_busy(connection, before, verb, force)
-        if before.admin_state is not state:
-            session.nodes_changed()
-        changed = before.admin_state is not state
-        line = f"{name} is {state.value}" if changed else f"{name} is {state.value} already"
-        show(form, {"changed": changed, "node": _view(session, name).public()}, [line])
 
-    command.__doc__ = help_text
-    wrapped = click.pass_obj(format_option(command))
-    node.command(name=verb)(click.argument("name")(force_option(wrapped) if asks else wrapped))
+@node.command()
+@click.argument("name")
+@format_option
+@click.pass_obj
+def drain(session: Session, name: str, form: str) -> None:
+    """Give a node no new meetings. Running meetings continue and can be joined."""
+    _set_state(session, name, AdminState.DRAINING, form)
+
+
+@node.command()
+@click.argument("name")
+@force_option
+@format_option
+@click.pass_obj
+def disable(session: Session, name: str, force: bool, form: str) -> None:
+    """Give a node neither new meetings nor joins. Running meetings are not ended."""
+    _set_state(session, name, AdminState.DISABLED, form, force=force)
 
 
 node.add_command(apply)
-_state_command("enable", AdminState.ENABLED, "Let a node take new meetings.")
-_state_command("drain", AdminState.DRAINING, "Give a node no new meetings; running ones go on and can be joined.")
-_state_command(
-    "disable", AdminState.DISABLED, "Give a node neither new meetings nor joins; nothing is ended.", asks=True
-)
+
+
+def _set_state(session: Session, name: str, state: AdminState, form: str, *, force: bool = True) -> None:
+    with session.transaction() as connection:
+        before = nodes.by_name(connection, name)
+        nodes.set_admin_state(connection, name, state)
+        changed = before.admin_state is not state
+        if changed:
+            _refuse_if_busy(connection, before, "disable", force)
+    if changed:
+        session.nodes_changed()
+    line = f"{name} is {state.value}" if changed else f"{name} is already {state.value}"
+    show(form, {"changed": changed, "node": _view(session, name).public()}, [line])
 
 
 def _views(session: Session) -> list[NodeView]:
@@ -188,8 +204,8 @@ def _refuse_if_busy(connection: Connection, known: Node, verb: str, force: bool)
         more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
         count = "1 meeting" if len(rows) == 1 else f"{len(rows)} meetings"
         raise NodeBusyError(
-            f"{known.name} has {count}: {named}{more}; wait until they ended"
-            f" (`balancer meeting list --node {known.name}`), or say `{verb} --force`"
+            f"{known.name} has {count}: {named}{more}; wait until they have ended"
+            f" (`balancer meeting list --node {known.name}`), or run `{verb} --force`"
         )
 
 
@@ -204,48 +220,47 @@ def _reasons(view: NodeView, settings: Settings) -> list[str]:
     found = []
     name = view.node.name
     if view.node.admin_state is not AdminState.ENABLED:
-        found.append(f"an operator wants it {view.node.admin_state.value}: `balancer node enable {name}`")
-    known = view.observation
-    if known is None:
+        found.append(f"its admin state is {view.node.admin_state.value}: run `balancer node enable {name}`")
+    observation = view.observation
+    if observation is None:
         found.append("it was never polled: is balancer-poller.service running on a balancer host?")
-    elif known.reason:
-        remedy = _HELP[known.reason]
+    elif observation.reason:
+        remedy = _REMEDIES[observation.reason]
         ours = settings.node_checksum_algorithm
-        # Where ours is among them they are from before the refusal, and tell nothing of it.
-        if known.reason == "checksum" and known.digests and ours not in known.digests:
-            remedy = _other_digest(ours, known.digests)
-        found.append(f"it is {known.state.value} since {known.since:%Y-%m-%d %H:%M:%S}: {remedy}")
+        # If ours is among the accepted digests, they were tried before the refusal and do not explain it.
+        if observation.reason == "checksum" and observation.digests and ours not in observation.digests:
+            remedy = _other_digest(ours, observation.digests)
+        found.append(f"it has been {observation.state.value} since {observation.since:%Y-%m-%d %H:%M:%S}: {remedy}")
     elif not view.fresh:
-        age = f"{view.age.total_seconds():.0f} s old" if view.age is not None else "missing"
-        found.append(
-            f"its figures are {age}, more than 3 times {settings.poll_interval:g} s: look at balancer-poller.service"
-        )
+        limit = f"{STALE_INTERVALS:g} poll intervals of {settings.poll_interval:g} s"
+        age = f"{view.age.total_seconds():.0f} s old, more than {limit}" if view.age is not None else "missing"
+        found.append(f"its figures are {age}: check balancer-poller.service")
     if reached := full(view.load, view.node):
         found.append(f"it is {reached}: {_held(view)}")
     return found
 
 
 def _notes(view: NodeView) -> list[str]:
-    """What else steers new meetings to or from it."""
+    """What else sends new meetings to the node or away from it."""
     node, notes = view.node, []
     if node.tags:
         notes.append(f"it is kept for creates with meta_server-tag {' or '.join(node.tags)}")
     if reached := Candidate(node, view.observed, view.load).avoided:
         notes.append(f"it is at its soft limit of {reached} and avoided while others are below theirs: {_held(view)}")
-    known = {name.replace("_", " "): limit for name, limit in asdict(node.limits).items() if limit is not None}
-    if known:
-        notes.append("limits: " + ", ".join(f"{limit} {name}" for name, limit in known.items()))
+    limits = {name.replace("_", " "): limit for name, limit in asdict(node.limits).items() if limit is not None}
+    if limits:
+        notes.append("limits: " + ", ".join(f"{limit} {name}" for name, limit in limits.items()))
     return notes
 
 
 def _common_fault(view: NodeView, found: Iterable[NodeView]) -> list[str]:
-    """Why it is not taken for unreachable, where that is so since most nodes fail (core.health)."""
+    """Why the node does not count as unreachable, if most nodes fail together (core.health)."""
     states = [each.observed for each in found if each.observed is not ObservedState.UNREACHABLE]
     failing = states.count(ObservedState.SUSPECT)
     if view.observed is not ObservedState.SUSPECT or len(states) < 2 or failing * 2 <= len(states):
         return []
-    told = f"{failing} of {len(states)} nodes fail together, which is taken for a fault of the balancer's own network"
-    return [f"{told}: joins of its meetings go there still"]
+    cause = f"{failing} of {len(states)} nodes fail together, so the balancer's own network is probably at fault"
+    return [f"{cause}: joins still go to this node"]
 
 
 def _held(view: NodeView) -> str:
@@ -253,21 +268,21 @@ def _held(view: NodeView) -> str:
     return f"it has {count} meeting{'' if count == 1 else 's'}, and {view.load.people:g} users there or expected"
 
 
-def _other_digest(ours: str, taken: Collection[str]) -> str:
-    """What helps where the secret is right and the digest is not; the balancer never takes a weaker one by itself."""
+def _other_digest(ours: str, accepted: Collection[str]) -> str:
+    """The remedy if the node accepts the secret but not the digest; the balancer never changes its digest by itself."""
     return (
-        f"it does not take {ours}, in which we sign, but {', '.join(taken)}: allow {ours} there"
-        f" (supportedChecksumAlgorithms of bbb-web), or set BALANCER_NODE_CHECKSUM_ALGORITHM to one that all nodes take"
+        f"it does not accept {ours}, which the balancer signs with, but {', '.join(accepted)}: allow {ours} there"
+        f" (bbb-web's supportedChecksumAlgorithms), or set BALANCER_NODE_CHECKSUM_ALGORITHM to one all nodes accept"
     )
 
 
-#: What helps, by the reason of an observed state.
-_HELP = {
+#: Remedies, by the reason of an observed state.
+_REMEDIES = {
     "dns": "its name does not resolve on the balancer host",
     "connect": "no connection: is it up, and does its firewall let the balancer hosts in?",
-    "tls": "no TLS: look at its certificate, its name in it, and BALANCER_NODE_CA_FILE",
-    "http": "it does not answer as BBB does: look at bbb-web and nginx there",
-    "checksum": "it refuses our signature: compare its secret and its digests (BALANCER_NODE_CHECKSUM_ALGORITHM)",
+    "tls": "TLS failed: check its certificate, the name in it, and BALANCER_NODE_CA_FILE",
+    "http": "it does not answer as BBB does: check bbb-web and nginx there",
+    "checksum": "it refuses the signature: compare its secret and its digests (BALANCER_NODE_CHECKSUM_ALGORITHM)",
     "version": "its API is not BBB's version 2",
     "slow": "it does not answer within BALANCER_POLL_TIMEOUT",
 }

@@ -1,4 +1,4 @@
-"""``balancer node apply``: create or update, for playbooks; safe to repeat."""
+"""``balancer node apply``: creates or updates a node, for playbooks; safe to repeat."""
 
 from dataclasses import asdict
 from typing import Any
@@ -15,42 +15,42 @@ from balancer.storage.postgresql.database import Connection
 
 @click.command()
 @click.argument("name")
-@click.option("--url", required=True, help="Of the node's API; every shape that BBB prints.")
+@click.option("--url", required=True, help="URL of the node's API, in any form that BBB prints.")
 @secret_options
 @declared_options
 @click.option(
     "--state",
     type=click.Choice([state.value for state in AdminState]),
-    help="Absent: a known node's state is left alone, a new node is disabled.",
+    help="Default: unchanged; a new node is disabled.",
 )
-@click.option("--check", is_flag=True, help="Only tell what would change.")
+@click.option("--check", is_flag=True, help="Only report what would change.")
 @format_option
 @click.pass_obj
 def apply(session: Session, /, name: str, url: str, state: str | None, check: bool, form: str, **given: Any) -> None:
-    """Register a node, or bring a known one in line; what is not given is left as it is."""
+    """Register a node, or update a registered one. Options that are not given leave its values unchanged."""
     secret = read_secret(given)
     with session.transaction() as connection:
-        before = _known(connection, checked_name(name))
-        wanted = _wanted(before, name, api_url(url), secret, state, given)
-        changed = before != wanted
+        before = _existing(connection, checked_name(name))
+        desired = _desired(before, name, api_url(url), secret, state, given)
+        changed = before != desired
         if changed and not check:
-            _write(connection, before, wanted)
+            _write(connection, before, desired)
     if changed and not check:
         session.nodes_changed()
     shown = _public(before, "set") if before else None
-    after = _public(wanted, _secret_word(before, wanted))
+    after = _public(desired, _secret_word(before, desired))
     verb = "would change" if changed and check else "changed" if changed else "unchanged"
     show(form, {"changed": changed, "before": shown, "after": after}, [f"{name} {verb}"])
 
 
-def _known(connection: Connection, name: str) -> Node | None:
+def _existing(connection: Connection, name: str) -> Node | None:
     try:
         return nodes.by_name(connection, name)
     except nodes.NodeUnknownError:
         return None
 
 
-def _wanted(before: Node | None, name: str, url: str, secret: str, state: str | None, given: dict[str, Any]) -> Node:
+def _desired(before: Node | None, name: str, url: str, secret: str, state: str | None, given: dict[str, Any]) -> Node:
     return Node(
         id=before.id if before else 0,
         name=name,
@@ -63,21 +63,21 @@ def _wanted(before: Node | None, name: str, url: str, secret: str, state: str | 
     )
 
 
-def _write(connection: Connection, before: Node | None, wanted: Node) -> None:
+def _write(connection: Connection, before: Node | None, desired: Node) -> None:
     declared = nodes.Declaration(
-        name=wanted.name,
-        url=wanted.url,
-        secret=wanted.secret,
-        weight=wanted.weight,
-        tags=wanted.tags,
-        limits=wanted.limits,
+        name=desired.name,
+        url=desired.url,
+        secret=desired.secret,
+        weight=desired.weight,
+        tags=desired.tags,
+        limits=desired.limits,
     )
     if before is None:
-        nodes.add(connection, declared, wanted.admin_state)
+        nodes.add(connection, declared, desired.admin_state)
         return
     nodes.change(connection, before, declared)
-    if wanted.admin_state is not before.admin_state:
-        nodes.set_admin_state(connection, wanted.name, wanted.admin_state)
+    if desired.admin_state is not before.admin_state:
+        nodes.set_admin_state(connection, desired.name, desired.admin_state)
 
 
 def _public(node: Node, secret: str) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def _public(node: Node, secret: str) -> dict[str, Any]:
     }
 
 
-def _secret_word(before: Node | None, wanted: Node) -> str:
+def _secret_word(before: Node | None, desired: Node) -> str:
     if before is None:
         return "set"
-    return "unchanged" if before.secret == wanted.secret else "changed"
+    return "unchanged" if before.secret == desired.secret else "changed"

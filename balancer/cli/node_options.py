@@ -1,4 +1,4 @@
-"""Options by which a node is declared. A secret is never an argument: every user of the host could read it."""
+"""Options that describe a node. A secret is never an argument, because every user of the host could read it."""
 
 import math
 import sys
@@ -16,11 +16,11 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 _LIMIT = click.IntRange(min=0, max=1_000_000)
 _LIMITS = [
-    click.option(f"--{kind}-{what}", type=_LIMIT, help=f"{verb} once it has so many {words}; 0: no limit.")
-    for what, words in (("meetings", "meetings"), ("users", "users, expected ones too"))
-    for kind, verb in (
-        ("soft", "Avoid it for new meetings while others are below theirs,"),
-        ("hard", "No new meeting for it"),
+    click.option(f"--{kind}-{what}", type=_LIMIT, help=f"Number of {words} at which the node {effect}; 0 is no limit.")
+    for what, words in (("meetings", "meetings"), ("users", "users, including expected ones,"))
+    for kind, effect in (
+        ("soft", "is avoided while others are below theirs"),
+        ("hard", "gets no new meetings"),
     )
 ]
 _TAG_CHARACTERS = "letters, digits, '.', '_' and '-'"
@@ -31,7 +31,7 @@ def secret_options(command: Command) -> Command:
     from_file = click.option(
         "--secret-file",
         type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
-        help="File that holds the node's secret alone.",
+        help="File that contains only the node's secret.",
     )
     return click.option("--secret-stdin", is_flag=True, help="Read the node's secret from standard input.")(
         from_file(command)
@@ -46,13 +46,13 @@ def declared_options(command: Command) -> Command:
         "tags",
         multiple=True,
         callback=_checked_tags,
-        help=f"A word that front ends may ask for; repeatable. {UNTAGGED}: no tags.",
+        help=f"Tag that front ends may ask for; repeatable. {UNTAGGED}: no tags.",
     )
     weigh = click.option(
         "--weight",
         type=weight,
         callback=_checked_weight,
-        help="Capacity against the others: 2 takes twice the users of 1.",
+        help="Capacity relative to other nodes: 2 takes twice the users of 1.",
     )
     for option in reversed(_LIMITS):
         command = option(command)
@@ -60,14 +60,14 @@ def declared_options(command: Command) -> Command:
 
 
 def _checked_weight(_context: click.Context, _option: click.Parameter, weight: float | None) -> float | None:
-    # Not a number is neither below nor above a range.
+    # A range check lets NaN pass.
     if weight is not None and math.isnan(weight):
-        raise click.BadParameter("it has to be a number")
+        raise click.BadParameter("it must be a number")
     return weight
 
 
 def declared_limits(given: Mapping[str, Any], before: Limits) -> Limits:
-    """What was declared, and where nothing was, what was there before. Raises NodeRefusedError."""
+    """The given limits; a limit that was not given stays as it was before. Raises NodeRefusedError."""
     values = {
         field.name: getattr(before, field.name) if given[field.name] is None else given[field.name] or None
         for field in fields(Limits)
@@ -80,7 +80,7 @@ def declared_limits(given: Mapping[str, Any], before: Limits) -> Limits:
 
 
 def read_secret(given: Mapping[str, Any]) -> str:
-    """The secret, from where the options say. Raises NodeRefusedError."""
+    """The secret from standard input or the given file. Raises NodeRefusedError."""
     if bool(given["secret_stdin"]) == bool(given["secret_file"]):
         raise NodeRefusedError("give the node's secret with --secret-stdin or with --secret-file PATH")
     if given["secret_file"]:
@@ -92,12 +92,12 @@ def read_secret(given: Mapping[str, Any]) -> str:
 
 
 def _checked_tags(_context: click.Context, _option: click.Parameter, tags: tuple[str, ...]) -> tuple[str, ...] | None:
-    """None where none was given."""
+    """The tags without duplicates; None if none was given."""
     if tags == (UNTAGGED,):
         return ()
     for tag in tags:
         if not tag or not all(character.isalnum() or character in "._-" for character in tag) or not tag.isascii():
-            raise click.BadParameter(f"{tag!r} is not a tag: {_TAG_CHARACTERS}")
+            raise click.BadParameter(f"{tag!r} is not a tag: use {_TAG_CHARACTERS}")
         if tag == UNTAGGED:
-            raise click.BadParameter(f"{tag!r} means a node without tags: it stands alone")
+            raise click.BadParameter(f"{tag!r} means a node without tags: do not combine it with tags")
     return tuple(dict.fromkeys(tags)) or None

@@ -24,13 +24,13 @@ def placement() -> None:
 
 
 @placement.command()
-@click.option("--tag", default="", help="As a front end's meta_server-tag: 'a', 'a;b', or with a '!' at the end.")
+@click.option("--tag", default="", help="As in meta_server-tag: 'a', 'a;b', or with a '!' at the end.")
 @format_option
 @click.pass_obj
 def explain(session: Session, tag: str, form: str) -> None:
     """Show where a new meeting would go: every node's score, its parts, and why it would be taken or not.
 
-    Nothing is written. A score is the users seen, the users expected in young meetings ("filling") and in meetings that
+    Nothing is changed. A score is the users seen, the users expected in young meetings ("filling") and in meetings that
     no poll has seen yet ("reserved"), what webcams weigh, and the users expected in the new meeting, all over the
     node's weight. The node with the lowest score is taken.
     """
@@ -72,7 +72,7 @@ def _reason(each: Candidate, chosen: str | None) -> str:
         return f"not taken: {each.refusal}"
     if each.avoided:
         return f"not taken: at its soft limit of {each.avoided}"
-    return "not taken: a better one is there"
+    return "not taken: another node ranks higher"
 
 
 def _lines(nodes: Iterable[dict[str, Any]]) -> list[str]:

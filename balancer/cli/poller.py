@@ -1,4 +1,4 @@
-"""``balancer poller``: the process that watches the nodes."""
+"""``balancer poller``: the process that polls the nodes."""
 
 from contextlib import suppress
 
@@ -10,17 +10,17 @@ from balancer.errors import StorageUnavailableError
 
 @click.group()
 def poller() -> None:
-    """The process that watches the nodes."""
+    """The process that polls the nodes."""
 
 
 @poller.command()
 @click.pass_obj
 def run(session: Session) -> None:
-    """Poll while this process holds the lease; SIGTERM ends it cleanly."""
-    # A database that is away is waited for; one without our tables would only be a traceback later.
+    """Poll while this process holds the lease. SIGTERM ends it cleanly."""
+    # Refuse a database without our tables here: later it would be a traceback. The loop waits for one that is away.
     with suppress(StorageUnavailableError), session.transaction():
         pass
-    # Only this command needs it: the others start faster without.
+    # Imported here so that the other commands start faster.
     from balancer.polling import loop as process
 
     process.main(session.settings)

@@ -1,4 +1,4 @@
-"""``balancer recording``: what was taken in, and what waits to be."""
+"""``balancer recording``: shows imported recordings and the queue of archives."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -11,29 +11,29 @@ from balancer.core.recordings import DEFAULT_STATES, STATES
 from balancer.errors import BalancerError
 from balancer.storage.postgresql import imports, operator_queries, recordings
 
-#: Columns of table recordings that only the program understands.
+#: Columns of table recordings that are not shown.
 _INTERNAL = ("id", "tenant_id", "imported_metadata", "edited_metadata")
 
 
 class RecordingUnknownError(BalancerError):
-    """No recording of this id was ever taken in."""
+    """No recording with this ID was ever imported."""
 
 
 @click.group()
 def recording() -> None:
-    """Recordings and the archives that bring them."""
+    """Recordings and the archives that contain them."""
 
 
 @recording.command(name="list")
-@click.option("--meeting-id", help="Only those of this meetingID.")
+@click.option("--meeting-id", help="List only recordings of this meetingID.")
 @click.option(
     "--state", "states", multiple=True, type=click.Choice(STATES), default=DEFAULT_STATES, help="Only in these states."
 )
-@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most so many.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Maximum number.")
 @format_option
 @click.pass_obj
 def list_recordings(session: Session, meeting_id: str | None, states: tuple[str, ...], limit: int, form: str) -> None:
-    """List recordings, the last taken in first."""
+    """List recordings, the most recently imported first."""
     with session.transaction() as connection:
         found = operator_queries.recordings(connection, states=states, meeting_id=meeting_id, limit=limit)
     head = ("RECORDING", "MEETING", "TENANT", "STATE", "FORMATS", "BEGAN", "NAME")
@@ -47,12 +47,12 @@ def list_recordings(session: Session, meeting_id: str | None, states: tuple[str,
 @format_option
 @click.pass_obj
 def show_recording(session: Session, record_id: str, form: str) -> None:
-    """Show one recording: state, formats, metadata, and every archive that was taken in for it."""
+    """Show one recording: state, formats, metadata, and every archive that was imported for it."""
     with session.transaction() as connection:
         row = recordings.get(connection, record_id)
         arrived = imports.of_recording(connection, record_id)
     if row is None:
-        raise RecordingUnknownError(f"no recording {record_id!r} is known; `balancer recording queue` shows what waits")
+        raise RecordingUnknownError(f"no recording {record_id!r}; `balancer recording queue` lists archives that wait")
     public = {name: value for name, value in row.items() if name not in _INTERNAL}
     show(form, {"recording": public | {"imports": arrived}}, _story(public, arrived))
 
@@ -61,14 +61,14 @@ def show_recording(session: Session, record_id: str, form: str) -> None:
 @format_option
 @click.pass_obj
 def queue(session: Session, form: str) -> None:
-    """List archives that are being taken in, that wait, or that were refused lately, with the reason."""
+    """List archives that are being imported, that wait, or that were refused recently, with the reason."""
     with session.transaction() as connection:
         found = imports.queue(connection)
     head = ("ARCHIVE", "STATE", "ATTEMPTS", "ARRIVED", "HOST", "REASON")
     rows = [
         (row["archive"], row["state"], row["attempts"], row["arrived_at"], row["host"], row["reason"]) for row in found
     ]
-    show(form, {"queue": found}, table(head, rows, "nothing waits"))
+    show(form, {"queue": found}, table(head, rows, "no archives"))
 
 
 def _began(row: dict[str, Any]) -> datetime | None:
@@ -83,8 +83,8 @@ def _story(public: dict[str, Any], arrived: list[dict[str, Any]]) -> list[str]:
         f"  meeting {printable(public['meeting_id'])}, tenant {tenant}",
         f"  {public['state']}{', protected' if public['protected'] else ''}; formats: {formats or 'none'}",
     ]
-    return lines + [f"  {each['arrived_at']:%Y-%m-%d %H:%M:%S}  {_fate(each)}" for each in arrived]
+    return lines + [f"  {each['arrived_at']:%Y-%m-%d %H:%M:%S}  {_import_line(each)}" for each in arrived]
 
 
-def _fate(arrived: dict[str, Any]) -> str:
+def _import_line(arrived: dict[str, Any]) -> str:
     return printable(f"{arrived['archive']}: {arrived['state']} {arrived['reason'] or ''}".rstrip())

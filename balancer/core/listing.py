@@ -24,7 +24,7 @@ _ANSWERED = (
     "meetingID", "internalMeetingID", "createTime", "createDate", "voiceBridge", "dialNumber", "attendeePW",
     "moderatorPW", "duration",
 )  # fmt: skip
-#: A ``<meeting>`` that nobody has entered yet, in BBB's order, with what holds where nothing else is known.
+#: A ``<meeting>`` that no user has entered yet, in BBB's order; the values are used for what is not known.
 _NEW = {
     "meetingName": "",
     "meetingID": "",

@@ -1,4 +1,4 @@
-"""What a node is, what the operator wants of it, and what was observed. The last two never mix."""
+"""A node, the state that the operator wants, and the state that was observed. These two are kept apart."""
 
 import re
 from collections.abc import Mapping

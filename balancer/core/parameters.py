@@ -1,8 +1,8 @@
-"""The parameters of a BBB call, kept as they were sent: in order, byte for byte, whatever they are called.
+"""The parameters of a BBB call, kept as they were sent: all of them, in order, byte for byte.
 
-A node strips control characters and blanks around names and values before it reads them (bbb-web's ParamsUtil and
-ValidationService, 2.5 to 3.0). We read them the same way, so that a node never sees another meetingID than we did:
-Java's trim takes away spaces alone, not what else Unicode calls blank.
+A node removes control characters, and spaces around names and values, before it reads them (bbb-web's ParamsUtil and
+ValidationService, 2.5 to 3.0). We read them the same way, so that a node never sees another meetingID than we did.
+Java's trim removes only spaces, not Unicode's other blanks.
 """
 
 import re
@@ -14,16 +14,16 @@ from balancer.errors import ValidationError
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _BROKEN = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-#: What may not stand in a URL as it is, so that a web server may answer 400 (Tomcat's relaxedQueryChars): a form may
-#: carry it, and some clients send UTF-8 unencoded. Brackets may not either, but go as they came.
+#: Bytes that a URL may not contain: a web server may answer 400 (Tomcat's relaxedQueryChars). A form may contain them,
+#: and some clients send UTF-8 unencoded. Brackets are not allowed either, but are sent as they came.
 _UNSENDABLE = re.compile(rb"[^\x21-\x7e]|[\"#<>\\^`{|}]")
-#: What means something in a query string, or may not stand in it.
+#: Bytes that have a meaning in a query string, or are not allowed in it.
 _RESERVED = re.compile(rb"[^A-Za-z0-9_.~-]")
 
 
 def clean(text: str) -> str:
     """The text as a node reads it."""
-    # Nothing of that is printable; asking that is quicker than looking for it.
+    # Control characters are not printable, and isprintable() is faster than the search for them.
     return (text if text.isprintable() else _CONTROL.sub("", text)).strip(" ")
 
 
@@ -34,7 +34,7 @@ class Parameter(NamedTuple):
 
 
 class Parameters:
-    """An ordered list of parameters. Nothing changes one; ``replaced`` and its like give a new list."""
+    """An ordered list of parameters. It is immutable; ``replaced``, ``without`` and ``+`` return a new one."""
 
     def __init__(self, items: Iterable[Parameter] = (), broken: str | None = None) -> None:
         self._items = tuple(items)
@@ -54,11 +54,11 @@ class Parameters:
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, str]]) -> "Parameters":
-        """Parameters of our own making."""
+        """Parameters from decoded names and values."""
         return cls(_make(name, value) for name, value in pairs)
 
     def check_encoding(self) -> None:
-        """Raises ValidationError where a parameter is not properly percent-encoded, or holds a NUL."""
+        """Raises ValidationError if a parameter is not properly percent-encoded, or holds a NUL."""
         if self._broken is not None:
             raise ValidationError(f"Param '{self._broken}' is not properly encoded")
 
@@ -76,14 +76,14 @@ class Parameters:
         return [clean(item.value) for item in self._items if item.name == name]
 
     def get(self, name: str) -> str | None:
-        """The first value of ``name``, cleaned; None where it is absent."""
+        """The first value of ``name``, cleaned; None if it is absent."""
         for item in self._items:
             if item.name == name:
                 return clean(item.value)
         return None
 
     def text(self, name: str, default: str = "") -> str:
-        """The first value of ``name``, cleaned; ``default`` where it is absent or empty."""
+        """The first value of ``name``, cleaned; ``default`` if it is absent or empty."""
         return self.get(name) or default
 
     def flag(self, name: str, *, default: bool = False) -> bool:
@@ -92,9 +92,9 @@ class Parameters:
         return value.lower() == "true" if value else default
 
     def single(self, name: str) -> str | None:
-        """As ``get``. Raises ValidationError where the name stands there twice with different values.
+        """As ``get``. Raises ValidationError if the name occurs with different values.
 
-        Which of them a node would take differs by release, so we may not decide on either.
+        Which of them a node uses depends on its release, so neither is safe to choose.
         """
         values = self.all(name)
         if len(set(values)) > 1:
@@ -106,7 +106,7 @@ class Parameters:
         return all(item.value == clean(item.value) for item in self._items if item.name == name)
 
     def prefixed(self, prefix: str) -> dict[str, str]:
-        """Names behind ``prefix`` and their first values, cleaned, in order."""
+        """Names without ``prefix`` and their first values, cleaned, in order."""
         found: dict[str, str] = {}
         for item in self._items:
             if item.name.startswith(prefix):
@@ -117,7 +117,7 @@ class Parameters:
         return Parameters((item for item in self._items if item.name not in names), self._broken)
 
     def replaced(self, name: str, value: str) -> "Parameters":
-        """``name`` once, with this value, where it first stood; at the end where it was absent."""
+        """With ``name`` once, at its first position, or at the end if it was absent."""
         new, items, placed = _make(name, value), [], False
         for item in self._items:
             if item.name != name:
@@ -128,12 +128,12 @@ class Parameters:
         return Parameters(items if placed else [*items, new], self._broken)
 
     def encode(self) -> bytes:
-        """As a query string or form: what was sent is sent again, what no URL can carry is percent-encoded."""
+        """The query string or form: as it was sent, except that bytes that no URL may contain are percent-encoded."""
         return _encoded(_UNSENDABLE, b"&".join([item.raw for item in self._items]))
 
 
 def _read(part: bytes) -> tuple[Parameter, bool]:
-    """A parameter, and whether its encoding is sound. What is not UTF-8 reads as U+FFFD, as on a node."""
+    """A parameter, and whether its encoding is valid. Bytes that are not UTF-8 read as U+FFFD, as on a node."""
     name, _, value = part.partition(b"=")
     decoded_name, name_sound = _decode(name)
     decoded_value, value_sound = _decode(value)

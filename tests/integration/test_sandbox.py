@@ -26,7 +26,7 @@ def call(sandbox: RunningSandbox, name: str, query: str) -> requests.Response:
 
 
 def test_a_meeting_can_be_created_and_joined_at_once(sandboxes: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Of whoever works on another balancer in this shell.
+    # A shell may have settings of another balancer.
     monkeypatch.setenv("BALANCER_SECRETS_FILE", "/nonexistent")
     sandbox = sandboxes("--nodes", "2")
     assert sandbox.url.endswith("/bigbluebutton/api")
@@ -80,8 +80,8 @@ def test_a_given_node_takes_the_place_of_simulated_ones(sandboxes: Start) -> Non
     assert "nodes" not in second.state()["pids"]
 
 
-def test_a_port_that_somebody_listens_on_is_refused_before_anything_starts() -> None:
-    """Whoever answers there would be taken for the balancer, and READY would be a lie."""
+def test_a_port_in_use_is_refused_before_anything_starts() -> None:
+    """Otherwise the other server would be taken for the balancer, and READY would be wrong."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         result = CliRunner().invoke(main, ["--nodes", "1", "--port", str(port)])

@@ -17,7 +17,7 @@ def test_reports_are_added_up(tmp_path: Path) -> None:
     assert count(tmp_path) == {"passed": 4, "failed": 4, "skipped": 2}
 
 
-def test_the_reasons_for_skipping_are_told_apart(tmp_path: Path) -> None:
+def test_the_reasons_for_skipping_are_distinguished(tmp_path: Path) -> None:
     (tmp_path / "one.xml").write_text(REPORT)
     (tmp_path / "two.xml").write_text(REPORT)
     (tmp_path / "three.xml").write_text(REPORT.replace(' message="no such kernel"', ""))

@@ -7,7 +7,7 @@ from benchmarks.placement import BASELINE, RULES, compare, measure, offline, rep
 from benchmarks.placement_days import Day, Meeting, days
 
 
-def test_a_tiny_run_is_the_same_each_time_and_tells_of_every_rule() -> None:
+def test_a_tiny_run_is_reproducible_and_reports_every_rule() -> None:
     figures = measure(scale=0.1, seeds=(1, 2))
     assert figures == measure(scale=0.1, seeds=(1, 2))
     assert figures.keys() == json.loads(BASELINE.read_text()).keys()
@@ -53,7 +53,7 @@ def test_nothing_is_placed_on_a_node_once_it_is_drained() -> None:
         assert found["most"] <= 360, found
 
 
-def test_a_figure_worse_than_the_baseline_is_told() -> None:
+def test_a_figure_worse_than_the_baseline_is_reported() -> None:
     baseline = json.loads(BASELINE.read_text())
     assert worse(baseline, baseline) == []
     figures = {name: dict(rules) for name, rules in baseline.items()}

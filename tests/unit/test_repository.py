@@ -18,7 +18,7 @@ def test_the_readme_can_be_read_in_one_go() -> None:
 
 
 @pytest.mark.parametrize("path", PINS, ids=lambda path: path.name)
-def test_every_requirement_is_pinned_with_hashes_and_comes_from_wherever_pip_is_told(path: Path) -> None:
+def test_every_requirement_is_pinned_with_hashes_and_names_no_index(path: Path) -> None:
     text = path.read_text()
     requirements = REQUIREMENT.findall(text)
     assert requirements

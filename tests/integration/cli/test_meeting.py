@@ -1,4 +1,4 @@
-"""``balancer meeting``: list, where, trace, and what is taken for a node that answers by give-up."""
+"""``balancer meeting``: list, where, trace, and which nodes count as online for give-up."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def two_nodes(commands: Commands) -> None:
 
 
 @pytest.mark.usefixtures("two_nodes")
-def test_the_list_holds_what_lives(commands: Commands, place: Place) -> None:
+def test_the_list_contains_live_meetings_only(commands: Commands, place: Place) -> None:
     place("bbb1", "over", "aaa-0", "ended")
     place("bbb1", "course-1", "aaa-1")
     place("bbb2", "course-2", "aaa-2")
@@ -40,7 +40,7 @@ def test_the_list_holds_what_lives(commands: Commands, place: Place) -> None:
 
 
 @pytest.mark.usefixtures("two_nodes")
-def test_users_are_told_of_nodes_that_are_online_alone(commands: Commands, place: Place, observe: Observe) -> None:
+def test_users_are_shown_only_for_nodes_that_are_online(commands: Commands, place: Place, observe: Observe) -> None:
     place("bbb1", "course-1", "aaa-1")
     for state, age, users in (
         (ObservedState.ONLINE, 100, None),
@@ -53,7 +53,7 @@ def test_users_are_told_of_nodes_that_are_online_alone(commands: Commands, place
 
 
 @pytest.mark.usefixtures("two_nodes")
-def test_a_node_without_meetings_is_told_from_one_that_nobody_knows(commands: Commands) -> None:
+def test_a_node_without_meetings_is_distinguished_from_an_unknown_one(commands: Commands) -> None:
     assert commands.ok("meeting", "list", "--node", "bbb1") == "no meetings\n"
     assert "no node is named bbb9" in commands.refused("meeting", "list", "--node", "bbb9")
 
@@ -74,14 +74,14 @@ def test_where_takes_either_id(commands: Commands, place: Place, asked: str) -> 
 
 
 @pytest.mark.usefixtures("two_nodes")
-def test_where_tells_a_past_meeting_from_an_unknown_one(commands: Commands, place: Place) -> None:
+def test_where_distinguishes_a_past_meeting_from_an_unknown_one(commands: Commands, place: Place) -> None:
     place("bbb1", "course-1", "aaa-1", "ended")
     assert "it was ended on bbb1" in commands.refused("meeting", "where", "course-1")
     assert commands.refused("meeting", "where", "nothing") == "balancer: no meeting 'nothing' is running\n"
 
 
 @pytest.mark.usefixtures("two_nodes")
-def test_trace_tells_every_transition_with_its_cause(commands: Commands, place: Place, rows: Connection) -> None:
+def test_trace_shows_every_transition_with_its_cause(commands: Commands, place: Place, rows: Connection) -> None:
     place("bbb1", "course-1", "aaa-1", "ended")
     newest = place("bbb2", "course-1", "aaa-2", "creating")
     rows.execute("UPDATE meetings SET state = 'running', cause = 'created' WHERE id = %s", [newest])
@@ -106,7 +106,7 @@ def _state(rows: Connection, number: int) -> str:
 
 
 @pytest.mark.usefixtures("two_nodes")
-def test_give_up_is_refused_where_a_fresh_poll_found_the_node_online(
+def test_give_up_is_refused_if_a_fresh_poll_found_the_node_online(
     commands: Commands, place: Place, rows: Connection, observe: Observe
 ) -> None:
     row = place("bbb1", "course-1", "aaa-1")
@@ -116,19 +116,19 @@ def test_give_up_is_refused_where_a_fresh_poll_found_the_node_online(
 
 
 @pytest.mark.usefixtures("two_nodes")
-def test_give_up_goes_on_where_nobody_has_polled_for_long_and_says_so(
+def test_give_up_proceeds_without_a_recent_poll_and_says_so(
     commands: Commands, place: Place, rows: Connection, observe: Observe
 ) -> None:
     row = place("bbb1", "course-1", "aaa-1")
     observe("bbb1", age=600)
     said = commands.ok("meeting", "give-up", "course-1")
     assert "course-1 on bbb1 is given up" in said
-    assert "no fresh poll tells" in said
+    assert "no recent poll shows" in said
     assert _state(rows, row) == "lost"
 
 
 @pytest.mark.usefixtures("two_nodes")
-def test_give_up_goes_on_where_redis_cannot_tell_of_any_poll(
+def test_give_up_proceeds_if_redis_is_away(
     commands: Commands, place: Place, rows: Connection, observe: Observe
 ) -> None:
     row = place("bbb1", "course-1", "aaa-1")
@@ -136,17 +136,17 @@ def test_give_up_goes_on_where_redis_cannot_tell_of_any_poll(
     commands.environment["BALANCER_REDIS_URL"] = "unix:///nowhere.sock"
     result = commands.run("meeting", "give-up", "course-1")
     assert result.exit_code == 0, result.output
-    assert "no fresh poll tells" in result.stdout
+    assert "no recent poll shows" in result.stdout
     assert "the nodes' load is unknown" in result.stderr
     assert "joins may still be sent to bbb1" in result.stderr
     assert _state(rows, row) == "lost"
 
 
 @pytest.mark.usefixtures("two_nodes")
-def test_give_up_tells_machines_what_was_known_of_the_node(commands: Commands, place: Place, observe: Observe) -> None:
-    for number, (state, age, told) in enumerate(
+def test_give_up_reports_the_observed_state_as_json(commands: Commands, place: Place, observe: Observe) -> None:
+    for number, (state, age, expected) in enumerate(
         [(ObservedState.ONLINE, 600.0, "stale"), (ObservedState.UNREACHABLE, 1.0, "unreachable")]
     ):
         place("bbb1", f"course-{number}", f"aaa-{number}")
         observe("bbb1", state, age=age)
-        assert commands.json("meeting", "give-up", f"course-{number}")["observed_state"] == told
+        assert commands.json("meeting", "give-up", f"course-{number}")["observed_state"] == expected

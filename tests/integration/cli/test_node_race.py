@@ -22,7 +22,7 @@ def settings(environment: dict[str, str]) -> Settings:
     return load(environment)
 
 
-def test_a_meeting_being_placed_is_seen_by_whoever_waits_for_it(
+def test_a_meeting_being_placed_is_seen_by_a_command_that_waits_for_it(
     commands: Commands, rows: Connection, observe: Observe, settings: Settings
 ) -> None:
     commands.add("bbb1", "--state", "enabled")

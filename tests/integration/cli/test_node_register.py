@@ -136,7 +136,7 @@ def test_two_nodes_may_share_a_secret_and_a_host(commands: Commands) -> None:
     ]
 
 
-def test_the_registry_file_follows_and_the_poller_is_told(
+def test_the_registry_file_follows_and_a_poll_is_requested(
     commands: Commands, client: redis_client.Redis, tmp_path: Path
 ) -> None:
     commands.add("bbb1")
@@ -228,7 +228,7 @@ class TestApply:
         assert rows.execute("SELECT id FROM nodes").fetchone() == number
         assert secret_of(rows, "bbb1") == "another-secret"
 
-    def test_check_tells_and_changes_nothing(self, commands: Commands, rows: Connection) -> None:
+    def test_check_reports_and_changes_nothing(self, commands: Commands, rows: Connection) -> None:
         answer = commands.json(*self.WORDS, "--check", given=NODE_SECRET)
         assert (answer["changed"], answer["before"]) == (True, None)
         assert rows.execute("SELECT FROM nodes").rowcount == 0

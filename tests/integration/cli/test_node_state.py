@@ -1,4 +1,4 @@
-"""What operators want of nodes, and how nodes are shown."""
+"""Admin states of nodes, and how nodes are shown."""
 
 from datetime import UTC, datetime
 
@@ -12,20 +12,20 @@ from balancer.storage.redis.whereabouts import Location, Whereabouts
 from tests.integration.cli.conftest import Commands, Observe, Place
 
 TAKES, TAKES_NONE = "takes new meetings", "takes no new meetings"
-LAST_RESORT = f"{TAKES} only while no other node is better known"
+LAST_RESORT = f"{TAKES} only while no other node is in a better state"
 
 
 @pytest.mark.parametrize(("verb", "state"), [("enable", "enabled"), ("drain", "draining"), ("disable", "disabled")])
-def test_a_state_is_brought_about_once(commands: Commands, verb: str, state: str) -> None:
+def test_a_state_is_set_once(commands: Commands, verb: str, state: str) -> None:
     commands.add("bbb1", "--state", "enabled" if state != "enabled" else "draining")
     assert commands.json("node", verb, "bbb1")["changed"] is True
     again = commands.json("node", verb, "bbb1")
     assert (again["changed"], again["node"]["admin_state"]) == (False, state)
-    assert commands.ok("node", verb, "bbb1") == f"bbb1 is {state} already\n"
+    assert commands.ok("node", verb, "bbb1") == f"bbb1 is already {state}\n"
 
 
 @pytest.mark.parametrize("verb", ["enable", "drain", "disable", "remove", "show", "explain"])
-def test_an_unknown_node_is_told(commands: Commands, verb: str) -> None:
+def test_an_unknown_node_is_reported(commands: Commands, verb: str) -> None:
     assert "no node is named bbb9" in commands.refused("node", verb, "bbb9")
 
 
@@ -49,7 +49,7 @@ def test_draining_a_busy_node_asks_for_nothing(commands: Commands, place: Place)
     assert commands.json("node", "drain", "bbb1")["node"]["admin_state"] == "draining"
 
 
-def test_removing_wants_a_node_out_of_service_and_empty(commands: Commands, place: Place, rows: Connection) -> None:
+def test_removal_requires_an_empty_node_out_of_service(commands: Commands, place: Place, rows: Connection) -> None:
     commands.add("bbb1", "--state", "enabled")
     assert "is enabled" in commands.refused("node", "remove", "bbb1")
     commands.ok("node", "drain", "bbb1")
@@ -122,7 +122,7 @@ def test_a_stale_state_has_a_reason_and_its_own_time(commands: Commands, observe
     assert went == pytest.approx(30, abs=5)
 
 
-def test_no_nodes_is_said_with_the_remedy(commands: Commands) -> None:
+def test_an_empty_list_names_the_remedy(commands: Commands) -> None:
     assert "balancer node add" in commands.ok("node", "list")
 
 
@@ -160,7 +160,7 @@ def test_explain_says_why_not_and_what_helps(
     assert (commands.json("placement", "explain")["chosen"] == "bbb1") is (verdict != TAKES_NONE)
 
 
-def test_explain_says_where_most_nodes_fail_together(commands: Commands, observe: Observe) -> None:
+def test_explain_says_if_most_nodes_fail_together(commands: Commands, observe: Observe) -> None:
     said = []
     for name in ("bbb1", "bbb2", "bbb3"):
         commands.add(name, "--state", "enabled")
@@ -172,11 +172,11 @@ def test_explain_says_where_most_nodes_fail_together(commands: Commands, observe
     assert said[1][0].startswith("2 of 3 nodes fail together")
 
 
-def test_a_refused_digest_is_told_from_a_wrong_secret(commands: Commands, observe: Observe) -> None:
+def test_a_refused_digest_is_distinguished_from_a_wrong_secret(commands: Commands, observe: Observe) -> None:
     commands.add("bbb1", "--state", "enabled")
     observe("bbb1", ObservedState.UNREACHABLE, "checksum", digests=("sha1", "sha512"))
     (said,) = commands.json("node", "explain", "bbb1")["reasons"]
-    assert "does not take sha256, in which we sign, but sha1, sha512" in said
+    assert "does not accept sha256, which the balancer signs with, but sha1, sha512" in said
     assert "BALANCER_NODE_CHECKSUM_ALGORITHM" in said
     assert "digests: sha1 sha512" in commands.ok("node", "show", "bbb1").splitlines()
 
@@ -186,10 +186,10 @@ def test_digests_from_before_the_refusal_explain_nothing(commands: Commands, obs
     observe("bbb1", ObservedState.UNREACHABLE, "checksum", digests=("sha1", "sha256"))
     (said,) = commands.json("node", "explain", "bbb1")["reasons"]
     assert "secret" in said
-    assert "does not take" not in said
+    assert "does not accept" not in said
 
 
-def test_explain_tells_of_limits_and_tags(commands: Commands, observe: Observe, place: Place) -> None:
+def test_explain_shows_limits_and_tags(commands: Commands, observe: Observe, place: Place) -> None:
     commands.add("bbb1", "--state", "enabled", "--tag", "exam", "--soft-users", "30", "--hard-meetings", "2")
     observe("bbb1", participants={"aaa-1": 35})
     answer = commands.json("node", "explain", "bbb1")

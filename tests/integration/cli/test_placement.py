@@ -47,7 +47,7 @@ def test_it_shows_every_node_s_score_its_parts_and_why(
     }
     assert list(found)[:3] == ["bbb1", "bbb2", "bbb3"]
     assert {name: node["reason"] for name, node in found.items() if not node["taken"]} == {
-        "bbb2": "not taken: a better one is there",
+        "bbb2": "not taken: another node ranks higher",
         "bbb3": "not taken: at its soft limit of meetings",
         "bbb4": "not taken: draining",
         "bbb5": "not taken: kept for other tags",

@@ -43,21 +43,21 @@ def test_one_recording_is_shown_whole(commands: Commands) -> None:
 
 
 @pytest.mark.usefixtures("recorded")
-def test_a_tenant_that_is_only_assumed_is_told(commands: Commands, rows: Connection) -> None:
+def test_an_assumed_tenant_is_marked(commands: Commands, rows: Connection) -> None:
     rows.execute("UPDATE recordings SET tenant_assumed = true")
     assert "tenant default (assumed)" in commands.ok("recording", "show", RECORD)
 
 
-def test_an_unknown_recording_is_told(commands: Commands) -> None:
+def test_an_unknown_recording_is_reported(commands: Commands) -> None:
     assert "recording queue" in commands.refused("recording", "show", RECORD)
 
 
 def test_an_empty_queue_says_so(commands: Commands) -> None:
-    assert commands.ok("recording", "queue") == "nothing waits\n"
+    assert commands.ok("recording", "queue") == "no archives\n"
     assert commands.json("recording", "queue") == {"version": 1, "queue": []}
 
 
-def test_the_queue_tells_what_was_refused_and_why(commands: Commands, rows: Connection) -> None:
+def test_the_queue_shows_what_was_refused_and_why(commands: Commands, rows: Connection) -> None:
     rows.execute(
         "INSERT INTO imports (archive, state, worker, host, attempts, reason, lease_until, finished_at)"
         " VALUES ('broken.tar', 'refused', 'lb1:1', 'lb1', 1, 'it is truncated', now(), now())"

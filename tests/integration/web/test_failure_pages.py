@@ -36,7 +36,7 @@ def origin(full: Cluster) -> Iterator[str]:
     server.server_close()
 
 
-def test_a_create_that_finds_no_node_tells_people_why(full: Cluster) -> None:
+def test_a_create_that_finds_no_node_says_why(full: Cluster) -> None:
     target = path("create", meetingID="course-1", logoutURL="https://lms.example.org/?a=1&b=2")
     answer = full.app.test_client().get(target, headers=BROWSER)
     assert (answer.status_code, answer.mimetype) == (200, "text/html")

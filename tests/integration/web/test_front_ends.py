@@ -50,7 +50,7 @@ class FrontEnd:
     encode: Callable[[str], str] = rfc3986
     digest: str = "sha256"
     base: str = "/bigbluebutton/api/"
-    with_checksum: str = "{query}&checksum={checksum}"  #: where the checksum stands
+    with_checksum: str = "{query}&checksum={checksum}"  #: the position of the checksum
     is_sorted: bool = False
     is_upper: bool = False
     slides_label: str | None = None  #: Content-Type of the XML that create carries; None: no XML
@@ -114,7 +114,7 @@ def test_a_class_from_create_to_end(cluster: Cluster, front_end: FrontEnd) -> No
 
 
 def _join(cluster: Cluster, front_end: FrontEnd) -> str:
-    """What the node says to whoever follows the redirect."""
+    """What the node answers to a client that follows the redirect."""
     given = {"meetingID": MEETING, "fullName": NAME, "role": "VIEWER", "userdata-a": "[1]", "redirect": "false"}
     answer = front_end.send(cluster, "join", **given)
     assert answer.status_code == 302

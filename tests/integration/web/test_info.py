@@ -30,7 +30,7 @@ def test_a_form_that_fits_no_url_stays_a_form(cluster: Cluster, call: str) -> No
     assert (seen.method, seen.body_bytes > 50_000) == ("POST", True)
 
 
-def test_what_bbb_takes_no_form_for_fails_readably_where_it_is_too_long(cluster: Cluster) -> None:
+def test_what_bbb_takes_no_form_for_fails_readably_if_it_is_too_long(cluster: Cluster) -> None:
     cluster.create("course-1")
     chat = cluster.call("sendChatMessage", meetingID="course-1", message="x" * 6000)
     target = path("insertDocument", meetingID="course-1", more="x" * 6000)
@@ -58,7 +58,7 @@ def test_the_internal_id_serves_too(cluster: Cluster) -> None:
         ("isMeetingRunning", {"meetingID": ""}, "sizeError"),
         ("isMeetingRunning", {"meetingID": "x"}, "sizeError"),
         ("isMeetingRunning", {"meetingID": "x" * 257}, "sizeError"),
-        # Of all that a node finds wrong it tells one thing.
+        # If several things are wrong, a node reports one of them.
         ("getMeetingInfo", {"meetingID": "x"}, "notFound"),
         ("end", {"meetingID": "x"}, "notFound"),
         ("join", {"meetingID": "x", "fullName": "Ann"}, "meetingForciblyEnded"),

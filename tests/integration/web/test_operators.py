@@ -34,8 +34,8 @@ def test_a_meeting_is_ended_at_its_node_and_forgotten_once_that_confirms(
     named = f"meetingID={created['internalMeetingID']}&password=the-moderators-password&"
     assert cluster.requests(home, "end")[0].query.startswith(named)
     assert cluster.states("course-1") == [(home, "running")]
-    assert "an operator had its node end it" in cluster.causes("course-1")
-    # The poller is asked to look at once.
+    assert "an operator requested its end" in cluster.causes("course-1")
+    # The poller is asked to poll at once.
     assert PollRequests(cluster.services.redis).take(0.1) == cluster.nodes[home].id
     while "course-1" in cluster.meetings(home) or cluster.states("course-1") != [(home, "ended")]:
         cluster.poll()
@@ -59,7 +59,7 @@ def test_a_meeting_that_its_node_does_not_know_is_over(cluster: Cluster, command
     cluster.create("course-1")
     home = cluster.home("course-1")
     cluster.restart(home)
-    assert "was over already" in commands.ok("meeting", "end", "course-1")
+    assert "had already ended" in commands.ok("meeting", "end", "course-1")
     cluster.poll()
     assert cluster.states("course-1") == [(home, "ended")]
 
@@ -68,9 +68,9 @@ def test_a_meeting_on_a_node_that_does_not_answer_is_not_ended(cluster: Cluster,
     cluster.create("course-1")
     home = cluster.home("course-1")
     cluster.misbehave(home, "hang", calls=["getMeetingInfo"])
-    told = commands.refused("meeting", "end", "course-1")
-    assert f"{home} does not answer (slow)" in told
-    assert NODE_SECRET not in told
+    refusal = commands.refused("meeting", "end", "course-1")
+    assert f"{home} does not answer (slow)" in refusal
+    assert NODE_SECRET not in refusal
     assert cluster.states("course-1") == [(home, "running")]
 
 
@@ -79,7 +79,7 @@ def test_an_unknown_meeting_is_neither_ended_nor_given_up(commands: Commands) ->
         assert commands.refused("meeting", verb, "nothing") == "balancer: no meeting 'nothing' is running\n"
 
 
-def test_where_two_tenants_have_the_id_one_must_be_named(cluster: Cluster, commands: Commands) -> None:
+def test_if_two_tenants_have_the_id_one_must_be_named(cluster: Cluster, commands: Commands) -> None:
     cluster.create("course-1")
     home = cluster.home("course-1")
     cluster.execute("INSERT INTO tenants (name) VALUES ('other')")
@@ -90,7 +90,7 @@ def test_where_two_tenants_have_the_id_one_must_be_named(cluster: Cluster, comma
         cluster.nodes[elsewhere(cluster, home)].id,
         elsewhere(cluster, home),
     )
-    assert "say which with --tenant" in commands.refused("meeting", "end", "course-1")
+    assert "choose one with --tenant" in commands.refused("meeting", "end", "course-1")
     commands.ok("meeting", "end", "course-1", "--tenant", "default")
     assert not cluster.requests(elsewhere(cluster, home), "end")
 
@@ -101,14 +101,14 @@ def test_a_meeting_whose_node_answers_is_not_given_up(cluster: Cluster, commands
     assert [state for _, state in cluster.states("course-1")] == ["running"]
 
 
-def test_a_meeting_that_is_given_up_is_placed_anew_at_once_and_its_twin_is_reported(
+def test_a_meeting_that_is_given_up_is_placed_again_at_once_and_its_twin_is_reported(
     cluster: Cluster, commands: Commands
 ) -> None:
     first = cluster.create("course-1")
     home = cluster.home("course-1")
     cluster.observe(home, ObservedState.UNREACHABLE)
     assert cluster.create("course-1").key == "internalError"
-    assert "the next create places it anew" in commands.ok("meeting", "give-up", "course-1")
+    assert "the next create places it again" in commands.ok("meeting", "give-up", "course-1")
     assert cluster.join("course-1").status_code == 200  # no redirect to a node that is away
     second = cluster.create("course-1")
     other = elsewhere(cluster, home)
@@ -123,12 +123,12 @@ def test_a_meeting_that_is_given_up_is_placed_anew_at_once_and_its_twin_is_repor
     assert twin["users"] == 0
     assert "course-1" in commands.ok("meeting", "twins")
     assert "an operator gave it up" in commands.ok("meeting", "trace", "course-1")
-    # Both run on: nobody ends either.
+    # Both continue: the balancer ends neither.
     assert "course-1" in cluster.meetings(home) & cluster.meetings(other)
     assert not cluster.requests(home, "end")
 
 
-def test_what_was_given_up_goes_on_where_its_node_is_back_first(cluster: Cluster, commands: Commands) -> None:
+def test_what_was_given_up_continues_if_its_node_is_back_first(cluster: Cluster, commands: Commands) -> None:
     cluster.create("course-1")
     home = cluster.home("course-1")
     cluster.observe(home, ObservedState.SUSPECT)

@@ -31,7 +31,7 @@ def test_vectors_are_signed_and_accepted(call: str, query: bytes, digest: str) -
 
 
 @pytest.mark.parametrize("algorithm", ALL)
-def test_all_four_digests_are_told_by_length_in_either_case(algorithm: str) -> None:
+def test_all_four_digests_are_distinguished_by_length_in_either_case(algorithm: str) -> None:
     digest = hashlib.new(algorithm, b"enda=1" + SECRET.encode()).hexdigest()
     assert checksum.matches("end", b"a=1", digest, [SECRET], ALL)
     assert checksum.matches("end", b"a=1", digest.upper(), [SECRET], [algorithm])
@@ -70,5 +70,5 @@ def test_what_is_no_digest_is_refused(given: str) -> None:
         (b"checksum[]=X&checksum=", b"checksum[]=X", [b""]),
     ],
 )
-def test_the_checksum_is_taken_out_wherever_it_stands(query: bytes, rest: bytes, values: list[bytes]) -> None:
+def test_the_checksum_is_removed_at_any_position(query: bytes, rest: bytes, values: list[bytes]) -> None:
     assert checksum.split(query) == (rest, values)

@@ -1,4 +1,4 @@
-"""Which meetingIDs are taken, and what makes an answer tell a meeting's identity."""
+"""Which meetingIDs are accepted, and which answers identify a meeting."""
 
 import pytest
 from defusedxml.ElementTree import fromstring

@@ -145,7 +145,7 @@ def test_broken_text_is_repaired(content: bytes) -> None:
     assert name.endswith(" b")
 
 
-def test_the_declared_encoding_is_used_where_there_is_such_a_one() -> None:
+def test_the_declared_encoding_is_used_if_it_exists() -> None:
     latin = presentation_xml(name="über").decode().replace("UTF-8", "ISO-8859-1").encode("latin-1")
     assert parse(latin, RECORD_ID, "presentation").name == "über"
     odd = presentation_xml(name="über").replace(b'"UTF-8"', b'"x-no-such"')

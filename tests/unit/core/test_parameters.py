@@ -43,7 +43,7 @@ def test_a_value_is_what_a_node_would_take(query: bytes, value: str | None) -> N
 
 
 @pytest.mark.parametrize("query", [b"a=%", b"a=%4", b"a=%zz", b"%a%=1", b"a=%u0041", b"a=%00", b"a=\0"])
-def test_a_broken_encoding_is_told_once_it_is_asked_for(query: bytes) -> None:
+def test_a_broken_encoding_is_reported_once_it_is_checked(query: bytes) -> None:
     parameters = Parameters.parse(b"x=1&" + query)
     with pytest.raises(ValidationError, match="is not properly encoded"):
         parameters.check_encoding()

@@ -9,7 +9,7 @@ from flask import Flask
     "path", ["/bigbluebutton/api", "/bigbluebutton/api/", "/bigbluebutton/", "/api/?checksum=anything"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_it_needs_no_checksum_and_redirects_nobody(app: Flask, path: str, method: str) -> None:
+def test_it_needs_no_checksum_and_never_redirects(app: Flask, path: str, method: str) -> None:
     answer = app.test_client().open(path, method=method)
     assert answer.status_code == 200
     root = fromstring(answer.text)
@@ -17,7 +17,7 @@ def test_it_needs_no_checksum_and_redirects_nobody(app: Flask, path: str, method
     assert (root.findtext("returncode"), root.findtext("version")) == ("SUCCESS", "2.0")
 
 
-def test_json_is_given_to_whoever_speaks_it(app: Flask) -> None:
+def test_json_is_given_to_clients_that_accept_it(app: Flask) -> None:
     answer = app.test_client().get("/bigbluebutton/api", content_type="application/json")
     assert answer.json
     assert answer.json["response"]["version"] == "2.0"

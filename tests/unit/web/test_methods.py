@@ -1,4 +1,4 @@
-"""Which calls there are, by which methods, and how a failure is told: as in BBB 3.0's UrlMappings."""
+"""Which calls there are, by which methods, and how a failure is reported: as in BBB 3.0's UrlMappings."""
 
 import hashlib
 import json
@@ -58,7 +58,7 @@ def test_a_call_is_taken_by_bbb_s_methods_and_by_no_other(app: Flask, call: str)
 
 
 @pytest.mark.parametrize("call", NO_CALLS)
-def test_what_is_not_there_is_told_before_the_checksum(app: Flask, call: str) -> None:
+def test_a_missing_call_is_reported_before_the_checksum(app: Flask, call: str) -> None:
     for method in METHODS:
         assert unsupported(ask(app, method, call, signed=False))
         assert unsupported(ask(app, method, call))

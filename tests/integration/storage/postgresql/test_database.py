@@ -89,7 +89,7 @@ def closed_by_a_timeout(database: Database, *, pipelined: bool) -> bool:
     """Whether a connection is closed as soon as a statement on it has timed out."""
     with suppress(StorageUnavailableError), database.transaction() as connection:
         try:
-            with committing(connection) if pipelined else nullcontext():
+            with connection.pipeline() if pipelined else nullcontext():
                 connection.execute("SELECT 1")
         finally:
             closed = connection.closed

@@ -1,6 +1,6 @@
-"""What really happened in one schedule, told by the nodes, by PostgreSQL and by the clients; and what must not have.
+"""What happened in one schedule, as nodes, PostgreSQL and clients recorded it, checked against what must never happen.
 
-The nevers are those of docs/explanation/design.md. Times are seconds since 1970, by the one clock that they all read.
+The rules are those of docs/explanation/design.md. Times are seconds since 1970, by the one clock that all of them read.
 """
 
 from collections import defaultdict
@@ -12,8 +12,8 @@ from urllib.parse import parse_qs
 from balancer.storage.postgresql.database import Connection
 from tests.integration.web.kills.workers import Meant, Report
 
-#: Every change of an operator, numbered in one row with the changes of meetings. Both lock the node's row before they
-#: draw their number, so that the numbers tell what PostgreSQL did first.
+#: Every change by an operator, numbered in one sequence with the changes of meetings. Both lock the node's row before
+#: they draw their number, so the numbers are in the order in which PostgreSQL made the changes.
 OPERATOR_LOG = """
 CREATE TABLE operator_log (id bigint PRIMARY KEY, node bigint NOT NULL, admin_state text NOT NULL);
 CREATE FUNCTION log_operator() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -58,7 +58,7 @@ class End:
 
     node: str
     query: str
-    looked: float  #: when whoever asks had last asked the node for the meeting, by the same ID
+    looked: float  #: when the caller had last asked the node for the meeting, by the same ID
 
 
 @dataclass
@@ -74,9 +74,9 @@ class Chronicle:
     story: list[str] = field(default_factory=list)
 
     def judge(self, connection: Connection) -> None:
-        """Raises AssertionError where something happened that must never happen."""
+        """Raises AssertionError if something happened that must never happen."""
         if len({life.internal for life in self.lives}) < len(self.lives):
-            # Two nodes created rooms of one name in one millisecond: BBB gave both one id, and nobody tells them apart.
+            # Two nodes created rooms of one name in one millisecond. BBB gave both one id, so they look the same.
             return
         events = connection.execute(_EVENTS).fetchall()
         operator = connection.execute("SELECT * FROM operator_log ORDER BY id").fetchall()
@@ -90,8 +90,8 @@ class Chronicle:
         assert not _unfinished(events), f"a create is left half-done: {_unfinished(events)}"
 
     def _nothing_ended_unasked(self, events: list[Event]) -> None:
-        """What nobody asked for is an end by a poller, by internalMeetingID: of something left over."""
-        told = {report.internal for report in self.reports} | {
+        """An end without a request is a poller's, by internalMeetingID, and its meeting was left over by a create."""
+        handed_out = {report.internal for report in self.reports} | {
             e["internal_meeting_id"] for e in events if e["handed_out"]
         }
         ordered = {str(report.order.number) for report in self.reports if report.order.kind == "end"}
@@ -107,10 +107,10 @@ class Chronicle:
             lives = [life for life in self.lives if (life.node, life.internal) == (end.node, named)]
             assert lives, f"ended by its meetingID, whichever meeting that is by now: {end}"
             (life,) = lives
-            assert named not in told, f"ended although a client was told of it: {life}"
-            # Whoever comes between the last look and the end is sent out: BBB knows no end on a condition.
+            assert named not in handed_out, f"ended although a client knew it: {life}"
+            # A user who joins between the last check and the end is logged out, because BBB has no conditional end.
             empty = life.joined is None or life.joined > end.looked
-            assert empty, f"ended although somebody was in: {life}, {end}"
+            assert empty, f"ended although a user was in it: {life}, {end}"
             assert any(e["internal_meeting_id"] == named for e in events), f"ended although no create was ours: {life}"
         for life in self.lives:
             if life.died is not None and not life.lost_in_restart:

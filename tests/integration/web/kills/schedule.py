@@ -107,7 +107,7 @@ class Ground:
         ]
 
     def _looked(self, name: str, end: LoggedRequest) -> float:
-        """When the node was last asked for what it is to end; the time of the end itself where it never was."""
+        """When the node was last asked for the meeting that it is to end; the time of the end if it never was."""
         named = parse_qs(end.query or "")["meetingID"]
         looks = [
             seen.at
@@ -117,7 +117,7 @@ class Ground:
         return max(looks, default=end.at)
 
     def age(self) -> None:
-        """Nothing is under way any more: let creates that were cut off be old enough for a poll to look after."""
+        """No request is under way any more: make creates that were cut off old enough for a poll to handle."""
         self.connection.execute(
             "UPDATE meetings SET placed_at = placed_at - make_interval(secs => %s) WHERE state = 'creating'", [_AGE]
         )
@@ -132,13 +132,13 @@ class Schedule:
         self._rooms = [f"room-{seed}-{letter}" for letter in "xy"]
         self._busy: dict[Worker, Report | None] = {}  #: web workers and operators with orders, and what each is doing
         self._polling: set[Worker] = set()  #: pollers that try to
-        self._rounds = 0  #: of polls that are still to be done, by whoever has the lease
+        self._rounds = 0  #: polls still to be done by the process with the lease
         self._restarted: list[Worker] = []  #: those that may not be ready yet
         self._silent: dict[str, float] = {}
         self._numbers = iter(range(1, 1000))
 
     def play(self) -> None:
-        """Raises AssertionError where something happened that must never happen."""
+        """Raises AssertionError if something happened that must never happen."""
         self._note("begins")
         self._begin_poll(self._random.randint(2, 4))
         for worker in self._ground.web:
@@ -174,7 +174,7 @@ class Schedule:
     # What the processes say.
 
     def _listen(self, seconds: float) -> None:
-        """Take reports for a while, or until nobody is at work."""
+        """Take reports for some seconds, or until no process is at work."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and (self._busy or self._polling):
             pipes: dict[Any, Worker] = {worker.pipe: worker for worker in (*self._busy, *self._polling)}
@@ -221,7 +221,7 @@ class Schedule:
             self._kill_a_poller: 1,
             self._operate: 4,
             self._end_or_give_up: 5,
-            self._give_up_what_nobody_watches: 1,
+            self._give_up_unwatched: 1,
             self._silence: 2,
             self._away_for_long: 1,
             self._return: 2,
@@ -234,7 +234,7 @@ class Schedule:
         return self._random.choices(list(kinds), list(kinds.values()))[0]
 
     def _kill_in_a_create(self) -> None:
-        """A worker that is in the middle of one, at some moment of it; where none is, any."""
+        """Kill a worker in the middle of a create, at any point of it; if there is none, any worker."""
         self._listen(0.001)
         ready = [worker for worker in self._ground.web if worker not in self._restarted]
         doing = {worker: doing for worker in ready if (doing := self._busy.get(worker))}
@@ -250,7 +250,7 @@ class Schedule:
         self._restarted.append(worker)
 
     def _last_words(self, worker: Worker) -> None:
-        """What it had said and nobody had heard."""
+        """Take the reports that it had sent and that were not read yet."""
         try:
             while worker.pipe.poll():
                 said = worker.pipe.recv()
@@ -283,8 +283,8 @@ class Schedule:
     def _end_or_give_up(self) -> None:
         self._command(self._random.choice(("end", "give-up")))
 
-    def _give_up_what_nobody_watches(self) -> None:
-        """Nodes may well be there; what is known of them is too old to tell."""
+    def _give_up_unwatched(self) -> None:
+        """Give up meetings whose nodes may be online: what is known of the nodes is too old to rely on."""
         pause = 4 * self._cluster.settings.poll_interval
         self._listen(pause)
         if not self._busy and not self._polling:
@@ -309,7 +309,7 @@ class Schedule:
         self._note(f"{name} is silent")
 
     def _away_for_long(self) -> None:
-        """A node is silent until its meetings may be placed anew, and some are."""
+        """A node is silent until its meetings may be placed elsewhere, and some are."""
         self._silence()
         self._begin_poll(3)
         self._listen(self._cluster.settings.move_after + 0.15)
@@ -358,7 +358,7 @@ class Schedule:
     # The end.
 
     def _settle(self) -> None:
-        """All is well again, everybody has finished, and two polls have seen it."""
+        """All nodes answer again, all processes have finished, and two polls have seen it."""
         self._return()
         for worker in self._restarted:
             worker.ready()

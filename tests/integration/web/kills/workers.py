@@ -94,7 +94,7 @@ class Worker:
         theirs.close()
 
     def ready(self) -> None:
-        """Wait until it has what it needs. Raises EOFError where it failed."""
+        """Wait until it has what it needs. Raises EOFError if it failed."""
         self.pipe.recv()
 
     def kill(self) -> None:
@@ -165,7 +165,7 @@ def _create(services: Services, order: Order) -> str:
 
 
 def _come(join_url: str, meeting_id: str) -> None:
-    """A browser gets there, where the node answers and still has the meeting."""
+    """A browser joins, if the node answers and still has the meeting."""
     origin = join_url.partition("/bigbluebutton/")[0]
     wish = {"meetingID": meeting_id, "count": 1}
     headers = {"Authorization": f"Bearer {NODE_SECRET}"}
