@@ -1,8 +1,8 @@
-"""Nodes, tenants and secrets as this process knows them: from PostgreSQL, or from this host's copy of it in a file.
+"""Nodes, tenants and secrets as this process knows them: from PostgreSQL, or from this host's registry file.
 
-Requests never wait for it: a thread rereads PostgreSQL every few seconds, and whatever is new goes to the file, so that
-a process can start and send users to their meetings while PostgreSQL is away. That thread also asks Redis whether
-somebody polls. Placement does not look here.
+Requests do not wait for PostgreSQL: a thread reads it every few seconds and writes changes to the file, so that a
+process can start and send users to their meetings while PostgreSQL is away. The thread also asks Redis whether a poller
+runs. Placement does not use this copy.
 """
 
 import json
@@ -20,19 +20,14 @@ from balancer.core.nodes import AdminState, Node, Observation, ObservedState
 from balancer.core.tenants import DEFAULT, Tenant
 from balancer.errors import StorageUnavailableError
 from balancer.settings import Settings
-from balancer.storage.lease import POLLER, LeaseWatch
+from balancer.storage.lease import POLLER
 from balancer.storage.postgresql import nodes, tenants
 from balancer.storage.postgresql.database import POOL_TIMEOUT, Database
 from balancer.storage.redis.client import Redis
+from balancer.storage.redis.lease_watch import LeaseWatch
 
-#: Seconds between two looks at PostgreSQL: how late a process learns of a new node or a changed state.
-REFRESH = 2.0
-#: Seconds for which a refusal relies on the last look: a crowd that is refused asks PostgreSQL no more often.
-_AT_ONCE = 0.2
-#: Seconds after which what was observed of a node is no longer believed.
-_BELIEVED = 15.0
-#: Poll intervals in which another process polls once the one that did has died.
-_TAKEN_OVER = 3.0
+#: Poll intervals after which another process polls, if the poller has died.
+_TAKEOVER = 3.0
 _FILE_NAME = "registry.json"
 _VERSION = 1
 
@@ -40,16 +35,16 @@ logger = log.get(__name__)
 
 
 @dataclass(frozen=True)
-class _Known:
-    """One state of the registry; replaced as a whole, so that readers need no lock."""
+class RegistrySnapshot:
+    """The registry at one time. It is replaced as a whole, so readers need no lock."""
 
     nodes: Mapping[int, Node]
     tenant_names: Mapping[int, str]
     observations: Mapping[int, Observation] = field(default_factory=dict)
-    read: float = float("-inf")  #: time.monotonic() when PostgreSQL was asked
+    read_at: float = float("-inf")  #: time.monotonic() when PostgreSQL was asked
 
     def to_json(self) -> str:
-        """What is kept in the file: observations are news, and not kept."""
+        """The file's content. Observations are not kept, since they are soon out of date."""
         node_fields = [
             {
                 "id": node.id,
@@ -66,44 +61,59 @@ class _Known:
         return json.dumps({"version": _VERSION, "nodes": node_fields, "tenants": tenant_fields}, indent=1) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> "_Known":
-        """Raises ValueError, KeyError or TypeError where the file is not one of ours."""
+    def from_json(cls, text: str) -> "RegistrySnapshot":
+        """Raises ValueError, KeyError or TypeError if the file is not one of ours."""
         content: dict[str, Any] = json.loads(text)
         if content["version"] != _VERSION:
             raise ValueError(f"version {content['version']}")
-        found = [
+        nodes_read = [
             Node(**{**entry, "admin_state": AdminState(entry["admin_state"]), "tags": tuple(entry["tags"])})
             for entry in content["nodes"]
         ]
-        return cls({node.id: node for node in found}, {entry["id"]: entry["name"] for entry in content["tenants"]})
+        return cls({node.id: node for node in nodes_read}, {entry["id"]: entry["name"] for entry in content["tenants"]})
 
 
 class Directory:
-    """The registry of one process."""
+    """The registry in one process. Threads share it."""
 
-    def __init__(self, settings: Settings, database: Database, redis: Redis) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        redis: Redis,
+        *,
+        refresh_interval: float = 2.0,
+        refusal_max_age: float = 0.2,
+        observation_max_age: float = 15.0,
+    ) -> None:
+        """refresh_interval: seconds between two reads of PostgreSQL, and so the delay of changes.
+        refusal_max_age: seconds for which a read is good enough to refuse a user, so that a crowd causes few reads.
+        observation_max_age: seconds for which a read of the nodes' observed states counts."""
         self._settings = settings
         self._database = database
-        self._poller = LeaseWatch(POLLER, redis, patience=_TAKEN_OVER * settings.poll_interval + REFRESH)
+        self._refresh_interval = refresh_interval
+        self._refusal_max_age = refusal_max_age
+        self._observation_max_age = observation_max_age
+        self._poller = LeaseWatch(POLLER, redis, valid_for=_TAKEOVER * settings.poll_interval + refresh_interval)
         self._path = settings.state_directory / _FILE_NAME
-        self._known: _Known | None = None
+        self._snapshot: RegistrySnapshot | None = None
         self._tenants: tuple[Tenant, ...] = ()
         self._refreshing = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def read_file(self) -> None:
-        """Begin with this host's copy, where there is one."""
+        """Start with this host's registry file, if there is one."""
         try:
-            self._take(_Known.from_json(self._path.read_text(encoding="utf-8")))
+            self._use(RegistrySnapshot.from_json(self._path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, TypeError) as error:
             logger.warning("registry file not used", path=str(self._path), reason=error.__class__.__name__)
 
     def follow(self) -> None:
-        """Follow both stores from now on, in a thread."""
-        self._thread = threading.Thread(target=self._follow, name="registry", daemon=True)
+        """Start the thread that reads both stores regularly."""
+        self._thread = threading.Thread(target=self._follow, name="directory", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -112,22 +122,22 @@ class Directory:
             self._thread.join()
 
     def refresh(self) -> None:
-        """Read PostgreSQL now. Raises StorageUnavailableError, with everything as it was."""
+        """Read PostgreSQL now. Raises StorageUnavailableError, and then changes nothing."""
         self._refreshed()
 
-    def look_for_poller(self) -> None:
-        """Learn whether somebody polls; with Redis away for a moment, what was known goes on."""
+    def check_poller(self) -> None:
+        """Ask Redis whether a poller runs; if Redis is away for a moment, the last answer counts."""
         try:
-            self._poller.look()
+            self._poller.check()
         except StorageUnavailableError as error:
-            logger.debug("poller not looked for", reason=str(error))
+            logger.debug("poller not checked", reason=str(error))
 
     def nodes(self) -> Mapping[int, Node]:
-        """Every node, by id. Raises StorageUnavailableError where nothing was ever read."""
+        """Every node, by id. Raises StorageUnavailableError if nothing was ever read."""
         return self._current().nodes
 
     def node(self, node_id: int) -> Node | None:
-        """One node; PostgreSQL is asked where it is unknown, since it may be newer than our last look."""
+        """A node. If it is unknown, PostgreSQL is asked, since it may be newer than our last read."""
         node = self._current().nodes.get(node_id)
         if node is None:
             self.refresh()
@@ -135,70 +145,71 @@ class Directory:
         return node
 
     def node_now(self, node_id: int) -> Node | None:
-        """As ``node``, but PostgreSQL is asked where it can be: for a refusal that may be out of date by now."""
-        if time.monotonic() - self._current().read > _AT_ONCE:
+        """As ``node``, but read from PostgreSQL if possible: before a refusal that may be out of date."""
+        if time.monotonic() - self._current().read_at > self._refusal_max_age:
             try:
                 self.refresh()
             except StorageUnavailableError:
-                logger.debug("node not looked up afresh", node=node_id)
+                logger.debug("node not read again", node=node_id)
         return self._current().nodes.get(node_id)
 
     def tenants(self) -> Sequence[Tenant]:
-        """Every tenant with its secrets. Raises StorageUnavailableError where nothing was ever read."""
+        """Every tenant with its secrets. Raises StorageUnavailableError if nothing was ever read."""
         self._current()
         return self._tenants
 
     def unreachable(self, node_id: int) -> Observation | None:
-        """The news that a node cannot be reached, where there is such news and it is fresh.
+        """The observation that a node is unreachable, or None if there is none that is fresh.
 
-        Only a change of state is ever written: where nobody polls the node may have been back for hours.
+        The poller writes changes of state only: while no poller runs, the node may have been back for hours.
         """
-        known = self._current()
-        observation = known.observations.get(node_id)
+        snapshot = self._current()
+        observation = snapshot.observations.get(node_id)
         if observation is None or observation.state is not ObservedState.UNREACHABLE:
             return None
-        return observation if self._poller.held and time.monotonic() - known.read < _BELIEVED else None
+        fresh = time.monotonic() - snapshot.read_at < self._observation_max_age
+        return observation if fresh and self._poller.held else None
 
-    def _current(self) -> _Known:
-        # A process that has only just begun waits here: it would otherwise turn its first callers away.
-        return self._known or self._refreshed()
+    def _current(self) -> RegistrySnapshot:
+        # A process that has just started waits here, so that it does not refuse its first callers.
+        return self._snapshot or self._refreshed()
 
-    def _refreshed(self) -> _Known:
+    def _refreshed(self) -> RegistrySnapshot:
         asked = time.monotonic()
-        # In turns: of two that read at one time the one that read earlier might speak last.
+        # One at a time: otherwise the older of two concurrent reads might be stored last.
         if not self._refreshing.acquire(timeout=POOL_TIMEOUT):
-            raise StorageUnavailableError("PostgreSQL: another look at it is still under way")
+            raise StorageUnavailableError("PostgreSQL: another thread still reads the nodes")
         try:
-            # Whoever waited for a look that began after it asked needs none of its own.
-            if self._known is None or self._known.read < asked:
-                known = self._read()
-                self._take(known)
-                self._write_file(known.to_json())
-                return known
-            return self._known
+            # A thread that waited for a read that began after its own request needs no other.
+            if self._snapshot is None or self._snapshot.read_at < asked:
+                snapshot = self._read()
+                self._use(snapshot)
+                self._write_file(snapshot.to_json())
+                return snapshot
+            return self._snapshot
         finally:
             self._refreshing.release()
 
-    def _read(self) -> _Known:
+    def _read(self) -> RegistrySnapshot:
         began = time.monotonic()
         with self._database.transaction() as connection:
-            return _Known(
+            return RegistrySnapshot(
                 {node.id: node for node in nodes.all_nodes(connection)},
                 tenants.names(connection),
                 nodes.observations(connection),
                 began,
             )
 
-    def _take(self, known: _Known) -> None:
+    def _use(self, snapshot: RegistrySnapshot) -> None:
         self._tenants = tuple(
-            # Other tenants' secrets will be rows; the default tenant's are settings.
+            # The default tenant's secrets are settings; other tenants' secrets will be rows.
             Tenant(number, name, self._settings.secrets if name == DEFAULT else (), self._settings.checksum_algorithms)
-            for number, name in known.tenant_names.items()
+            for number, name in snapshot.tenant_names.items()
         )
-        self._known = known
+        self._snapshot = snapshot
 
     def _follow(self) -> None:
-        # A process that began after the last poller died says so too.
+        # Starts with True, so that a process that starts without a poller logs it too.
         away, polled = False, True
         while True:
             try:
@@ -208,15 +219,15 @@ class Directory:
                 if not away:
                     logger.warning("registry not refreshed", reason=str(error))
                 away = True
-            self.look_for_poller()
+            self.check_poller()
             if polled and not self._poller.held:
-                logger.warning("nobody polls: what is known of unreachable nodes is believed no more")
+                logger.warning("no poller runs: unreachable nodes are no longer left out")
             polled = self._poller.held
-            if self._stopping.wait(REFRESH):
+            if self._stopping.wait(self._refresh_interval):
                 return
 
     def _write_file(self, text: str) -> None:
-        """Replace the file where it says something else. Several processes may do so at once: all write the same."""
+        """Replace the file if its content differs. Several processes may do so at once; all write the same."""
         try:
             if self._path.exists() and self._path.read_text(encoding="utf-8") == text:
                 return
@@ -226,7 +237,7 @@ class Directory:
 
 
 def replace_private(path: Path, text: str) -> None:
-    """Write a file that only we may read, whole or not at all. Raises OSError."""
+    """Write a file that only its owner may read, completely or not at all. Raises OSError."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:  # mkstemp made it 0600

@@ -1,12 +1,13 @@
-"""Everything that the balancer raises on purpose.
+"""All errors that the balancer raises.
 
-A subclass of BBBError is an answer: its class carries BBB's ``messageKey`` and the HTTP status (BBB answers failures
-with 200), its text is the ``message``. Sources: bbb-web's ApiController and RecordingController of 2.5 to 3.0.
+A subclass of BBBError is also the answer: the class holds BBB's ``messageKey`` and the HTTP status (BBB answers
+failures with 200), the error's text is the ``message``. Sources: bbb-web's ApiController and RecordingController, 2.5
+to 3.0.
 """
 
 
 class BalancerError(Exception):
-    """Base of all errors raised here."""
+    """Base of all these errors."""
 
 
 class SettingsError(BalancerError):
@@ -18,11 +19,11 @@ class StorageUnavailableError(BalancerError):
 
 
 class NodeError(BalancerError):
-    """A call to a node gave no usable BBB answer."""
+    """A node gave no usable BBB answer to a call."""
 
-    #: One of the reasons that an observed state carries: dns connect tls http checksum version slow.
+    #: One of the reasons of an observed state: dns connect tls http checksum version slow.
     reason = "http"
-    node = ""  #: its name, where the caller cannot know it
+    node = ""  #: its name, if the caller cannot know it
 
     def __init__(self, message: str, reason: str | None = None) -> None:
         super().__init__(message)
@@ -50,7 +51,7 @@ class NodeStatusError(NodeError):
 
 
 class BBBError(BalancerError):
-    """A failure as a BBB server answers it."""
+    """A failure, as a BBB server answers it."""
 
     message_key = "internalError"
     status = 200
@@ -67,7 +68,7 @@ class ChecksumError(BBBError):
 
 
 class RecordingChecksumError(ChecksumError):
-    """The recording calls word it differently (RecordingController)."""
+    """The recording calls use another message (RecordingController)."""
 
     default_message = "You did not pass the checksum security check"
 
@@ -83,13 +84,13 @@ class UnsupportedContentTypeError(BBBError):
 
 
 class ValidationError(BBBError):
-    """A parameter that BBB refuses; the key differs by parameter (see core.parameters)."""
+    """A parameter that BBB refuses; the key depends on the parameter (see core.parameters)."""
 
     message_key = "validationError"
 
 
 class NoRoomError(BBBError):
-    """A body that is too large for memory, while the disk is full."""
+    """A body is too large for memory, and the disk is full."""
 
     default_message = "The balancer has no room for this request at the moment. Please try again later."
 
@@ -100,7 +101,7 @@ class MeetingNotFoundError(BBBError):
 
 
 class MeetingEndedError(BBBError):
-    """Join of a meeting that is not there, or no more: bbb-web 2.5 to 3.0 tells the two not apart."""
+    """Join of a meeting that never existed or has ended; bbb-web 2.5 to 3.0 does not distinguish the two."""
 
     message_key = "meetingForciblyEnded"
     default_message = "You can not join a meeting that has already been forcibly ended"
@@ -123,6 +124,6 @@ class NoNodeAvailableError(BBBError):
 
 
 class ServerTagUnavailableError(NoNodeAvailableError):
-    """No node with the tag that a create requires takes it (Scalelite's key)."""
+    """No node with the tag that a create requires accepts it (Scalelite's key)."""
 
     message_key = "serverTagUnavailable"

@@ -1,25 +1,23 @@
-"""Structured logs: one JSON object a line on standard error, which systemd keeps. Never a secret, never a checksum."""
+"""Structured logs: one JSON object for each line on standard error, for systemd's journal. No secrets, no checksums."""
 
 import io
-import json
 import logging
 import re
 import sys
 from collections.abc import MutableMapping
-from datetime import UTC, datetime
 from typing import Any, TextIO, cast
 
 import structlog
+from structlog.processors import JSONRenderer, TimeStamper, add_log_level, format_exc_info
+from structlog.stdlib import ProcessorFormatter
+from structlog.typing import FilteringBoundLogger, Processor
 
-#: What could let a reader of the log act as somebody else, wherever it turns up in a text.
+#: Parameters with which a reader of the log could act as another user, wherever they occur in a text.
 _SENSITIVE = re.compile(r"(?i)((?:checksum|secret|password|attendeePW|moderatorPW|sessionToken)=)[^&\s\"']*")
-#: Made once: structlog's JSONRenderer makes one for each line.
-_JSON = json.JSONEncoder(default=repr)
-_TEXT = structlog.dev.ConsoleRenderer(colors=False)
 
 
 class _StandardError(io.TextIOBase):
-    """Whatever is the process's standard error at the moment of writing: tests and daemons exchange it."""
+    """The process's standard error at the time of writing: tests and daemons replace it."""
 
     def write(self, text: str) -> int:
         return sys.stderr.write(text)
@@ -33,58 +31,29 @@ _STANDARD_ERROR = cast(TextIO, _StandardError())
 
 def configure(level: str, form: str) -> None:
     """level: debug info warning error. form: "json" for machines, "text" for a terminal."""
-    # One processor for all: a create writes two lines, and each step of a chain would cost as much as its work.
-    finish = _as_json if form == "json" else _as_text
+    text = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    renderer = JSONRenderer(default=repr) if form == "json" else text
+    processors: list[Processor] = [add_log_level, TimeStamper("iso", key="time"), format_exc_info, _blank, renderer]
     structlog.configure(
-        processors=[finish],
+        processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(_STANDARD_ERROR),
-        # Loggers that were used before follow: what is cached would keep the settings of its first line.
-        cache_logger_on_first_use=False,
     )
-    _configure_libraries(finish)
-
-
-def keep_loggers() -> None:
-    """From now on each is made once, at its first line, and keeps the settings of that moment."""
-    structlog.configure(cache_logger_on_first_use=True)
-
-
-def _configure_libraries(finish: structlog.typing.Processor) -> None:
-    """What psycopg's pool and others say through the standard library comes out in the same form."""
+    # Libraries such as psycopg's pool log through the standard library; their lines get the same form.
     handler = _LibraryHandler(_STANDARD_ERROR)
-    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[remove_meta, finish]))
+    handler.setFormatter(ProcessorFormatter(processors=[ProcessorFormatter.remove_processors_meta, *processors]))
     root = logging.getLogger()
     root.handlers = [each for each in root.handlers if not isinstance(each, _LibraryHandler)]
     root.addHandler(handler)
 
 
-def _as_json(logger: object, level: str, event: MutableMapping[str, Any]) -> str:
-    event = _completed(logger, level, event)
-    line = _JSON.encode(event)
-    # What is sensitive follows a "=", which few lines have.
-    return _JSON.encode(_blanked(event)) if "=" in line else line
-
-
-def _as_text(logger: object, level: str, event: MutableMapping[str, Any]) -> str:
-    return _TEXT(logger, level, _blanked(_completed(logger, level, event)))
-
-
-def _completed(logger: object, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """With level, time and traceback."""
-    event["level"] = level
-    event["time"] = datetime.now(UTC).isoformat().removesuffix("+00:00") + "Z"
-    return structlog.processors.format_exc_info(logger, level, event) if "exc_info" in event else event
-
-
-def _blanked(event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Without what follows ``checksum=`` and its like in any text, in tracebacks too."""
+def _blank(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Blank what follows ``checksum=`` and the like in every text, also in tracebacks."""
     return {key: without_sensitive(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 class HidesSensitive(logging.Filter):
-    """For a library that writes its log by itself, and quotes what it was sent."""
+    """For a library that writes its own log and quotes requests."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = without_sensitive(record.getMessage()), None
@@ -94,14 +63,14 @@ class HidesSensitive(logging.Filter):
 
 
 class _LibraryHandler(logging.StreamHandler[TextIO]):
-    """Told apart from others' handlers when ``configure`` runs again."""
+    """A class of its own, so that ``configure`` replaces only its own handler."""
 
 
-def get(name: str) -> structlog.typing.FilteringBoundLogger:
-    """The logger of a module."""
-    return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger(module=name))
+def get(name: str) -> FilteringBoundLogger:
+    """A module's logger."""
+    return cast(FilteringBoundLogger, structlog.get_logger(module=name))
 
 
 def without_sensitive(text: str) -> str:
-    """The text, with what follows ``checksum=`` and its like blanked."""
+    """The text, with what follows ``checksum=`` and the like blanked."""
     return _SENSITIVE.sub(r"\1…", text)

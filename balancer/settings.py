@@ -1,7 +1,7 @@
-"""The balancer's settings: one frozen table, read from ``BALANCER_*`` and from one file of such lines.
+"""The balancer's settings: one frozen table, read from ``BALANCER_*`` variables and from a file of such lines.
 
-The process environment wins over the file, the file over the defaults. A secret may stand in a file of its own,
-named by ``BALANCER_X_FILE``. Unknown names are refused, so that a misspelt setting never passes for its default.
+The process environment overrides the file, the file overrides the defaults. A secret may be in a file of its own, named
+by ``BALANCER_X_FILE``. Unknown names are refused, so that a misspelt setting does not silently keep its default.
 """
 
 import dataclasses
@@ -104,20 +104,20 @@ def _setting(
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Every setting, by the name that Ansible (``balancer_x``) and the environment (``BALANCER_X``) give it too."""
+    """All settings, by the name that Ansible (``balancer_x``) and the environment (``BALANCER_X``) also use."""
 
     database_url: str = _setting(_text, "PostgreSQL as a libpq URI.", secret=True)
     redis_url: str = _setting(_text, "Redis as a redis://, rediss:// or unix:// URL.", secret=True)
     secrets: tuple[str, ...] = _setting(
-        _secrets, "Shared secrets of the default tenant, separated by blanks; all of them are accepted.", secret=True
+        _secrets, "Shared secrets of the default tenant, separated by blanks. All of them are accepted.", secret=True
     )
     public_url: str = _setting(
-        _origin, "Origin under which front ends reach the balancer, and nodes too, to tell that a meeting has ended."
+        _origin, "Origin at which front ends reach the balancer. Nodes use it too, to report the end of a meeting."
     )
     checksum_algorithms: tuple[str, ...] = _setting(_algorithms, "Digests accepted from front ends.", ALGORITHMS)
-    node_checksum_algorithm: str = _setting(_algorithm, "Digest used towards nodes.", "sha256")
+    node_checksum_algorithm: str = _setting(_algorithm, "Digest in calls to nodes.", "sha256")
     node_ca_file: Path | None = _setting(
-        _path, "CA bundle that signed the nodes' certificates; unset: the system's.", None
+        _path, "CA bundle that signed the nodes' certificates. Unset: the system's.", None
     )
     node_connect_timeout: float = _setting(_seconds, "Seconds to wait for a connection to a node.", 3.0)
     node_read_timeout: float = _setting(_seconds, "Seconds to wait for a node's answer.", 10.0)
@@ -126,57 +126,57 @@ class Settings:
     )
     create_timeout: float = _setting(_seconds, "Seconds to wait for a node's answer to create.", 20.0)
     node_url_limit_bytes: int = _setting(
-        _count, "Longest request line sent to a node; what is longer is sent as a form, where BBB takes that.", 6000
+        _count, "Longest request line sent to a node. Longer calls are sent as a form, if BBB accepts that.", 6000
     )
     poll_interval: float = _setting(_seconds, "Seconds between two polls of a node.", 10.0)
     poll_timeout: float = _setting(_seconds, "Seconds that one poll of a node may take.", 5.0)
-    poll_fail_threshold: int = _setting(_count, "Failed polls in a row until a node is unreachable.", 2)
-    poll_pass_threshold: int = _setting(_count, "Good polls in a row until a node is online again.", 1)
+    poll_fail_threshold: int = _setting(_count, "Failed polls in a row after which a node is unreachable.", 2)
+    poll_pass_threshold: int = _setting(_count, "Successful polls in a row after which a node is online again.", 1)
     move_after: float = _setting(
-        _seconds, "Seconds a node must be unreachable before a create places its meeting anew.", 180.0
+        _seconds, "Seconds that a node must be unreachable before a create moves its meeting to another node.", 180.0
     )
     expected_users: int = _setting(
-        _count, "Users expected in a new meeting where neither the front end nor the room's last meetings tell.", 10
+        _count, "Users expected in a new meeting, if neither the front end nor the room's last meetings say.", 10
     )
     young_meeting_seconds: float = _setting(
-        _seconds, "Seconds in which a new meeting is still expected to fill.", 900.0
+        _seconds, "Seconds for which more users are expected in a new meeting.", 900.0
     )
     video_weight: float = _setting(
-        _weight, "Users that one webcam weighs as much as where nodes are compared, besides its own user.", 0.5
+        _weight, "Load of a webcam, in users, when nodes are compared. Its user is counted separately.", 0.5
     )
-    body_limit_bytes: int = _setting(_count, "Largest request body taken.", 100_000_000)
+    body_limit_bytes: int = _setting(_count, "Largest request body accepted.", 100_000_000)
     recordings_root: Path = _setting(_path, "Where the recordings' share is mounted.", Path("/var/bigbluebutton"))
     share_marker: str = _setting(
         _one_of("required", "off"), "Whether .bbb-fleet-share must prove that the share is mounted.", "required"
     )
-    import_interval: float = _setting(_seconds, "Seconds between two looks into the spool.", 10.0)
-    import_limit_bytes: int = _setting(_count, "Largest size of an archive when unpacked.", 50_000_000_000)
-    import_attempts: int = _setting(_count, "Failed attempts after which an archive is set aside in failed/.", 5)
-    state_directory: Path = _setting(_path, "Where this host keeps its registry file.", Path("/var/lib/bbb-fleet"))
+    import_interval: float = _setting(_seconds, "Seconds between two checks of the spool.", 10.0)
+    import_limit_bytes: int = _setting(_count, "Largest unpacked size of an archive.", 50_000_000_000)
+    import_attempts: int = _setting(_count, "Failed attempts after which an archive is moved to failed/.", 5)
+    state_directory: Path = _setting(_path, "Directory of this host's registry file.", Path("/var/lib/bbb-fleet"))
     web_bind: str = _setting(
         _text, "Where gunicorn listens: unix:PATH or ADDRESS:PORT.", "unix:/run/bbb-fleet/web.sock"
     )
     web_workers: int = _setting(_count, "gunicorn's worker processes.", 2)
     web_threads: int = _setting(_count, "Threads in each worker process.", 32)
-    log_level: str = _setting(_one_of("debug", "info", "warning", "error"), "Least severity that is logged.", "info")
+    log_level: str = _setting(_one_of("debug", "info", "warning", "error"), "Lowest severity that is logged.", "info")
     log_format: str = _setting(_one_of("json", "text"), "json for machines, text for a terminal.", "json")
 
-    #: Where each value came from: "default", "environment" or "FILE:LINE".
+    #: The source of each value: "default", "environment" or "FILE:LINE".
     sources: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
 
 def fields() -> list[dataclasses.Field[Any]]:
-    """The fields that are settings, in the order of the reference page."""
+    """The fields that are settings, in the reference page's order."""
     return [field for field in dataclasses.fields(Settings) if "parse" in field.metadata]
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings.
 
-    Raises SettingsError, which names every bad, missing or unknown setting and where it stands, never its value.
+    Raises SettingsError, which names every bad, missing or unknown setting and its source, never its value.
     """
     environ = os.environ if environ is None else environ
-    found = _read_env_file(environ) | {
+    assigned = _read_env_file(environ) | {
         name: (value, "environment") for name, value in environ.items() if name.startswith(PREFIX) and name != ENV_FILE
     }
     values: dict[str, Any] = {}
@@ -184,20 +184,20 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     problems: list[str] = []
     for field in fields():
         try:
-            taken = _take(field, found)
+            taken = _pop_value(field, assigned)
             if taken is not None:
                 values[field.name], sources[field.name] = taken
         except ValueError as error:
             problems.append(str(error))
-    problems += [_unknown(name, source) for name, (_, source) in sorted(found.items())]
+    problems += [_unknown(name, source) for name, (_, source) in sorted(assigned.items())]
     if problems:
-        where = environ.get(ENV_FILE, DEFAULT_ENV_FILE)
-        raise SettingsError(f"{'; '.join(problems)}. Settings stand in {where}, one NAME=value a line")
+        path = environ.get(ENV_FILE, DEFAULT_ENV_FILE)
+        raise SettingsError(f"{'; '.join(problems)}. Settings are read from {path}, one NAME=value on each line")
     return Settings(**values, sources={field.name: sources.get(field.name, "default") for field in fields()})
 
 
 def _read_env_file(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """NAME -> (value, FILE:LINE) of the settings file; a file that the operator named must be there."""
+    """NAME -> (value, FILE:LINE) of the settings file. If the operator named the file, it must exist."""
     path = Path(environ.get(ENV_FILE, DEFAULT_ENV_FILE))
     try:
         text = path.read_text(encoding="utf-8")
@@ -205,34 +205,34 @@ def _read_env_file(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
         if ENV_FILE not in environ and isinstance(error, FileNotFoundError):
             return {}
         raise SettingsError(f"settings file {path} cannot be read: {error}") from error
-    found: dict[str, tuple[str, str]] = {}
+    assigned: dict[str, tuple[str, str]] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, equals, value = line.partition("=")
-        if not equals or not name.strip().startswith(PREFIX) or name.strip() in found:
+        if not equals or not name.strip().startswith(PREFIX) or name.strip() in assigned:
             raise SettingsError(f"{path}:{number} is not a new {PREFIX}NAME=value line")
-        found[name.strip()] = (value.strip(), f"{path}:{number}")
-    return found
+        assigned[name.strip()] = (value.strip(), f"{path}:{number}")
+    return assigned
 
 
 def _unknown(name: str, source: str) -> str:
     known = [field.name.upper() for field in fields()]
     known += [field.name.upper() + FILE_SUFFIX for field in fields() if field.metadata["secret"]]
-    # Without the prefix: it would make all names alike.
+    # Without the prefix, which would make all names similar.
     like = get_close_matches(name.removeprefix(PREFIX), known, n=1, cutoff=0.75)
-    remedy = f"is {PREFIX}{like[0]} meant?" if like else "take it out"
+    remedy = f"did you mean {PREFIX}{like[0]}?" if like else "remove it"
     return f"{name} ({source}) is not a setting of the balancer: {remedy}"
 
 
-def _take(field: dataclasses.Field[Any], found: dict[str, tuple[str, str]]) -> tuple[Any, str] | None:
-    """Move a field's value out of what was found; None leaves its default."""
+def _pop_value(field: dataclasses.Field[Any], assigned: dict[str, tuple[str, str]]) -> tuple[Any, str] | None:
+    """Remove a field's value from what was assigned. Returns None if it has its default."""
     name = PREFIX + field.name.upper()
-    given = found.pop(name, None)
-    # node_ca_file is itself a file's name: only secrets have the _FILE form.
-    from_file = found.pop(name + FILE_SUFFIX, None) if field.metadata["secret"] else None
+    given = assigned.pop(name, None)
+    # node_ca_file is a file's name itself: only secrets have the _FILE form.
+    from_file = assigned.pop(name + FILE_SUFFIX, None) if field.metadata["secret"] else None
     if given and from_file:
-        raise ValueError(f"{name} and {name}{FILE_SUFFIX} are both set: keep one")
+        raise ValueError(f"{name} and {name}{FILE_SUFFIX} are both set: remove one")
     if from_file:
         given = _read_secret(name + FILE_SUFFIX, *from_file)
     if given is None:

@@ -30,7 +30,7 @@ from redis.utils import HIREDIS_AVAILABLE
 from balancer.core import node_call
 from balancer.nodes.connection import NodeConnection
 from balancer.storage.redis import client as redis_client
-from balancer.storage.redis.whereabouts import Place, Whereabouts
+from balancer.storage.redis.whereabouts import Location, Whereabouts
 from benchmarks.figures import Figure, answer
 from benchmarks.listing_nodes import listing
 from lab.services import Redis
@@ -196,7 +196,7 @@ def placements() -> Iterator[dict[str, Whereabouts]]:
             "command_packer": PythonRespSerializer(6000, encoder.encode),
         }
         for number in range(100):
-            Whereabouts(fast).note(1, f"room-{number}", Place(number, 1, "0" * 40 + "-1748000000000"))
+            Whereabouts(fast).note(1, f"room-{number}", Location(number, 1, "0" * 40 + "-1748000000000"))
         yield {"hiredis": Whereabouts(fast), "Python's": Whereabouts(plain)}
         fast.close()
         plain.close()

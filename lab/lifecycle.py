@@ -62,7 +62,7 @@ def down(name: str, report: Report) -> None:
 
 
 def status(name: str) -> dict[str, Any]:
-    """What `lab status` shows, as data; `hosts` is empty if the lab is not up."""
+    """The data that `lab status` shows; `hosts` is empty if the lab is not up."""
     lab = state.load(name)
     if lab is None:
         return {"version": 1, "lab": name, "subnet": None, "share": None, "hosts": []}

@@ -99,7 +99,7 @@ def process_of(lab: Lab, host: Host) -> int | None:
 
 
 def _last_words(lab: Lab, host: Host) -> str:
-    """The end of a host's console and the path of the whole, for a message."""
+    """The end of a host's console for an error message, with the path of the whole console."""
     console = lab.host_directory(host) / "console.log"
     lines = console.read_text(errors="replace").splitlines()[-LAST_LINES:] if console.exists() else []
     return f"{' / '.join(lines)} ({console})"
@@ -110,7 +110,7 @@ def _driver(host: Host) -> ModuleType:
 
 
 def _end_now(lab_name: str, directory: Path) -> None:
-    # Kill the host's init if it has one, because its runner then notices, clears up and ends by itself.
+    # Kill the host's init, if it has one: its runner then cleans up and ends by itself.
     processes.signal_all(processes.inits(directory) or processes.runners(directory), signal.SIGKILL)
     try:
         processes.await_end(directory, within=CLEAR_UP_DEADLINE)

@@ -24,7 +24,7 @@ class Kind:
     uml: str
 
     def runs_in_uml(self, number: int) -> bool:
-        """Whether User Mode Linux runs this kind's host of that number if hosts need a kernel with NFS."""
+        """Whether the host of that number runs in User Mode Linux if hosts need a kernel with NFS."""
         return self.uml == "all" or (self.uml == "first" and number == 1)
 
 

@@ -1,4 +1,4 @@
-"""Hosts as User Mode Linux machines: a kernel of their own, with NFS, if the machine's kernel has none.
+"""Hosts as User Mode Linux machines, which have their own kernel with NFS if the machine's kernel has none.
 
 System calls are some ten times slower than on the machine itself, so these hosts' images have the roles'
 packages installed beforehand.

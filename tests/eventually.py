@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(observe: Callable[[], T], within: float = 30.0, every: float = 0.05) -> T:
+def until(observe: Callable[[], T], within: float = 40.0, every: float = 0.05) -> T:
     """Return the first true observation; AssertionError with the last one after `within` seconds."""
     deadline = time.monotonic() + within
     while not (seen := observe()):
@@ -19,7 +19,7 @@ def until(observe: Callable[[], T], within: float = 30.0, every: float = 0.05) -
 
 
 async def until_async(
-    observe: Callable[[], Awaitable[T]] | Callable[[], T], within: float = 30.0, every: float = 0.02
+    observe: Callable[[], Awaitable[T]] | Callable[[], T], within: float = 40.0, every: float = 0.02
 ) -> T:
     """The same in an event loop, which goes on between two observations; `observe` may be a coroutine function."""
     deadline = time.monotonic() + within

@@ -16,7 +16,7 @@ def database() -> None:
 @format_option
 @click.pass_obj
 def migrate(session: Session, form: str) -> None:
-    """Apply the pending migrations, each in a transaction of its own; safe to repeat, also on several hosts at once."""
+    """Apply pending migrations and changed functions, each in a transaction; safe to repeat, even on several hosts."""
     with session.bare_connection() as connection:
         names = schema.migrate(connection)
     show(form, {"changed": bool(names), "applied": names}, [f"applied {name}" for name in names] or ["up to date"])
@@ -26,7 +26,7 @@ def migrate(session: Session, form: str) -> None:
 @format_option
 @click.pass_context
 def check(context: click.Context, form: str) -> None:
-    """Tell which migrations are applied and which are pending; exit code 1 where any is."""
+    """Show which migrations and functions are applied and which are pending; exit code 1 if any is pending."""
     session: Session = context.obj
     with session.bare_connection() as connection:
         pending = [migration.name for migration in schema.pending(connection)]

@@ -9,13 +9,13 @@ from balancer import log
 from balancer.cli.output import format_option, show
 from balancer.cli.session import Session
 from balancer.core.ending import end_at
+from balancer.core.meetings import State
 from balancer.core.nodes import Node, ObservedState, Snapshot, observed_state
 from balancer.errors import BalancerError, NodeError, StorageUnavailableError
 from balancer.nodes.client import NodeClient
-from balancer.storage.postgresql import clock, nodes, operator_queries
+from balancer.storage.postgresql import clock, nodes, operator_queries, transitions
 from balancer.storage.postgresql.database import Connection
 from balancer.storage.redis.poll_requests import PollRequests
-from balancer.storage.redis.whereabouts import Whereabouts
 
 _CAUSE = "an operator gave it up"
 _END_CAUSE = "an operator requested its end"
@@ -46,7 +46,7 @@ def end(session: Session, meeting_id: str, tenant: str | None, form: str) -> Non
     ended = _end_at(session, node, row)
     if ended:
         with session.transaction() as connection:
-            operator_queries.note_end(connection, row["id"], _END_CAUSE)
+            transitions.request_end(connection, row["id"], _END_CAUSE)
     _poll(session, node.id)
     about = {"tenant_id": row["tenant_id"], "meeting_id": row["meeting_id"], "row": row["id"]}
     logger.info("meeting end by an operator", **about, node=node.name, ended=ended)
@@ -74,11 +74,9 @@ def give_up(session: Session, meeting_id: str, tenant: str | None, form: str) ->
             raise MeetingRefusedError(
                 f"{row['node']} answers, so {row['meeting_id']} is not lost: `balancer meeting end` ends it"
             )
-        operator_queries.give_up(connection, row["id"], _CAUSE)
-    about = {"tenant_id": row["tenant_id"], "meeting_id": row["meeting_id"], "row": row["id"]}
-    logger.info("meeting changed", **about, to_state="lost", cause=_CAUSE)
+        lost = transitions.finish(connection, [row["id"]], State(row["state"]), State.LOST, _CAUSE)
     try:
-        Whereabouts(session.redis).forget(row["tenant_id"], row["meeting_id"], row["id"])
+        session.announcer.announce(lost)
     except StorageUnavailableError as error:
         click.echo(f"balancer: {error}: joins may still be sent to {row['node']}", err=True)
     lines = [f"{row['meeting_id']} on {row['node']} is given up: the next create places it again"]

@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from balancer import log
 from balancer.cli.node_apply import apply
 from balancer.cli.node_options import declared_limits, declared_options, read_secret, secret_options
 from balancer.cli.output import format_option, show, table
@@ -16,17 +15,15 @@ from balancer.core.pools import Pool
 from balancer.core.selection import Candidate, full, unfit
 from balancer.errors import BalancerError, StorageUnavailableError
 from balancer.settings import Settings
-from balancer.storage.postgresql import nodes, operator_queries
+from balancer.storage.postgresql import nodes, operator_queries, transitions
 from balancer.storage.postgresql.database import Connection
 from balancer.storage.postgresql.node_views import NodeView, views
-from balancer.storage.redis.whereabouts import Whereabouts
+from balancer.storage.postgresql.transitions import Change
 
 #: At most this many meetings are named in a refusal; `meeting list --node` lists all.
 _NAMED = 10
 _REMOVED = "its node was removed"
 STATES = [state.value for state in AdminState]
-
-logger = log.get(__name__)
 
 force_option = click.option("--force", is_flag=True, help="Do it even if the node has meetings.")
 
@@ -129,15 +126,12 @@ def remove(session: Session, name: str, force: bool, form: str) -> None:
         # From here on placement does not choose the node, so the check below sees all of its meetings.
         nodes.set_admin_state(connection, name, AdminState.DISABLED)
         _refuse_if_busy(connection, known, "remove", force)
-        lost = operator_queries.lose_all(connection, known.id, _REMOVED)
+        lost = transitions.lose_all(connection, known.id, _REMOVED)
         nodes.remove(connection, known)
-    for row in lost:
-        about = {"tenant_id": row["tenant_id"], "meeting_id": row["meeting_id"], "row": row["id"]}
-        logger.info("meeting changed", **about, to_state="lost", cause=_REMOVED)
+    _announce(session, lost)
     session.nodes_changed()
-    _forget_copies(session, lost)
-    lines = [f"{name} removed", *(f"- {row['meeting_id']} is given up" for row in lost)]
-    show(form, {"changed": True, "lost_meetings": [row["meeting_id"] for row in lost]}, lines)
+    lines = [f"{name} removed", *(f"- {change.meeting_id} is given up" for change in lost)]
+    show(form, {"changed": True, "lost_meetings": [change.meeting_id for change in lost]}, lines)
 
 
 @node.command()
@@ -215,11 +209,9 @@ def _refuse_if_busy(connection: Connection, known: Node, verb: str, force: bool)
         )
 
 
-def _forget_copies(session: Session, lost: list[dict[str, Any]]) -> None:
+def _announce(session: Session, lost: list[Change]) -> None:
     try:
-        placements = Whereabouts(session.redis)
-        for row in lost:
-            placements.forget(row["tenant_id"], row["meeting_id"], row["id"])
+        session.announcer.announce(lost)
     except StorageUnavailableError as error:
         click.echo(f"balancer: {error}: joins of these meetings may still be sent there", err=True)
 

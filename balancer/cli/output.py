@@ -1,4 +1,4 @@
-"""Text for people, JSON for machines."""
+"""Output as text for people, or as JSON for machines."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -7,21 +7,21 @@ from typing import Any, TypeVar
 
 import click
 
-#: First key of every machine answer; a change of shape that could break a reader raises it.
+#: The first key of all JSON output. It is raised if a change of shape could break a reader.
 FORMAT_VERSION = 1
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def format_option(command: Command) -> Command:
-    """``--format text|json`` for a command; it gets it as ``form``."""
+    """``--format text|json``, which the command gets as ``form``."""
     return click.option(
         "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to print."
     )(command)
 
 
 def show(form: str, content: dict[str, Any], text: Iterable[str]) -> None:
-    """Print the content as JSON, or the lines of text."""
+    """Print the content as JSON, or else the lines of text."""
     if form == "json":
         click.echo(json.dumps({"version": FORMAT_VERSION, **content}, default=_plain, indent=2, ensure_ascii=False))
         return
@@ -30,7 +30,7 @@ def show(form: str, content: dict[str, Any], text: Iterable[str]) -> None:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> list[str]:
-    """Lines of a table whose columns line up; ``empty`` stands alone where there is no row."""
+    """The lines of a table with aligned columns, or only ``empty`` if there are no rows."""
     cells = [[_cell(value) for value in row] for row in rows]
     if not cells:
         return [empty]
@@ -43,7 +43,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> 
 def _plain(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
-    raise TypeError(f"{value!r} is not for JSON")
+    raise TypeError(f"{value!r} has no JSON form")
 
 
 def _cell(value: object) -> str:
@@ -59,5 +59,5 @@ def _cell(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """The text on one line; what a front end or a node named must not steer the terminal."""
+    """The text on one line: names that front ends and nodes chose must not control the terminal."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

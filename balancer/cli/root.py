@@ -1,4 +1,4 @@
-"""The command group, and the one place where errors become exit codes."""
+"""The command group, and the one place that turns errors into exit codes."""
 
 from typing import IO, Any
 
@@ -19,10 +19,10 @@ from balancer.errors import BalancerError, SettingsError, StorageUnavailableErro
 
 EPILOG = """\b
 Exit codes:
-  0  done, or already so
+  0  done, or nothing to do
   1  refused, or not found; for `database check`: migrations are pending
   2  wrong usage
-  3  the settings are incomplete, malformed or unknown
+  3  settings are missing, malformed or unknown
   4  PostgreSQL or Redis cannot be used right now
 """
 
@@ -45,7 +45,7 @@ class StoresAway(Refusal):
 
 
 class Root(click.Group):
-    """Every error of ours ends as one line and an exit code; anything else is a mistake and shows where it is."""
+    """Turns our own errors into one line and an exit code. Any other error is a bug and shows its traceback."""
 
     def invoke(self, context: click.Context) -> object:
         try:
@@ -59,7 +59,7 @@ class Root(click.Group):
 
 
 def _cause(error: StorageUnavailableError) -> str:
-    """The driver's own first line: it names host, database and user, never a password."""
+    """The first line of the driver's message: it names host, database and user, never a password."""
     lines = str(error.__cause__ or "").strip().splitlines()
     return f": {lines[0]}" if lines else ""
 
@@ -67,7 +67,7 @@ def _cause(error: StorageUnavailableError) -> str:
 def _remedy(error: StorageUnavailableError) -> str:
     store, _, _ = str(error).partition(":")
     setting = {"PostgreSQL": "BALANCER_DATABASE_URL", "Redis": "BALANCER_REDIS_URL"}.get(store)
-    return f". See that {store} runs, has room on its disk, and is where {setting} says" if setting else ""
+    return f". Check that {store} runs, has free disk space, and is where {setting} says" if setting else ""
 
 
 @click.group(cls=Root, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -76,7 +76,7 @@ def _remedy(error: StorageUnavailableError) -> str:
 def balancer(context: click.Context) -> None:
     """Run a pool of BigBlueButton servers as if it were one.
 
-    Every command takes --format text (for people) or json (for machines: an object whose first key is "version").
+    Every command accepts --format text (for people) or json (for machines: an object whose first key is "version").
     """
     context.obj = Session()
     context.call_on_close(context.obj.close)

@@ -1,4 +1,4 @@
-"""What commands need of the outside world, made when it is first asked for."""
+"""The settings and connections of a command, created when first used."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,19 +11,21 @@ from balancer.core.nodes import Snapshot
 from balancer.directory import Directory
 from balancer.errors import BalancerError, StorageUnavailableError
 from balancer.settings import Settings, load
+from balancer.storage.announcer import Announcer
 from balancer.storage.postgresql import schema
 from balancer.storage.postgresql.database import Connection, Database, connect, unavailable_as_ours
 from balancer.storage.redis import client as redis_client
 from balancer.storage.redis.poll_requests import PollRequests
 from balancer.storage.redis.snapshots import Snapshots
+from balancer.storage.redis.whereabouts import Whereabouts
 
 
 class SchemaPendingError(BalancerError):
-    """The database is older than this release."""
+    """The database lacks migrations of this release."""
 
 
 class Session:
-    """One command's settings and connections."""
+    """The settings and connections of one command."""
 
     @cached_property
     def settings(self) -> Settings:
@@ -42,7 +44,7 @@ class Session:
 
     @contextmanager
     def bare_connection(self) -> Iterator[Connection]:
-        """A connection to a database of any age; commits at the end. Raises StorageUnavailableError."""
+        """A connection to a database with any schema version; commits at the end. Raises StorageUnavailableError."""
         with unavailable_as_ours(), connect(self.settings.database_url, options="-c timezone=UTC") as connection:
             yield connection
 
@@ -60,17 +62,21 @@ class Session:
             yield connection
 
     def snapshots(self) -> dict[int, Snapshot]:
-        """The nodes' snapshots; none, and a word on standard error, where Redis is away."""
+        """The nodes' snapshots. If Redis is away, none, and a warning on standard error."""
         try:
             return Snapshots(self.redis).all()
         except StorageUnavailableError as error:
-            click.echo(f"balancer: {error}: no figures of the nodes are known", err=True)
+            click.echo(f"balancer: {error}: the nodes' load is unknown", err=True)
             return {}
 
-    def nodes_changed(self) -> None:
-        """Have this host's registry file rewritten, and changed nodes polled at once; the change itself stands already.
+    @property
+    def announcer(self) -> Announcer:
+        return Announcer(Whereabouts(self.redis), PollRequests(self.redis))
 
-        Raises StorageUnavailableError where PostgreSQL went away meanwhile.
+    def nodes_changed(self) -> None:
+        """After a change to nodes is committed: rewrite this host's registry file and request a poll of changed nodes.
+
+        Raises StorageUnavailableError if PostgreSQL is away by now.
         """
         database = Database(self.settings.database_url, application_name="balancer-cli", size=1)
         database.open()

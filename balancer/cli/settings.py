@@ -1,4 +1,4 @@
-"""``balancer settings``: what is in force, and why."""
+"""``balancer settings``: the values in force, and their sources."""
 
 import dataclasses
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from balancer import settings as known
+from balancer import settings as definitions
 from balancer.cli.output import format_option, show, table
 from balancer.cli.session import Session
 
@@ -22,17 +22,17 @@ def settings() -> None:
 @format_option
 @click.pass_obj
 def show_settings(session: Session, form: str) -> None:
-    """List every setting with its value and where that came from; a secret's value is never shown."""
-    found = [_entry(session.settings, field) for field in known.fields()]
+    """List every setting with its value and source. Values of secrets are never shown."""
+    entries = [_entry(session.settings, field) for field in definitions.fields()]
     head = ("NAME", "VALUE", "FROM")
-    rows = [(entry["name"], _words(entry["value"]), entry["source"]) for entry in found]
-    show(form, {"settings": found}, table(head, rows, ""))
+    rows = [(entry["name"], _words(entry["value"]), entry["source"]) for entry in entries]
+    show(form, {"settings": entries}, table(head, rows, ""))
 
 
-def _entry(values: known.Settings, field: "dataclasses.Field[Any]") -> dict[str, Any]:
+def _entry(values: definitions.Settings, field: "dataclasses.Field[Any]") -> dict[str, Any]:
     value = HIDDEN if field.metadata["secret"] else getattr(values, field.name)
     return {
-        "name": known.PREFIX + field.name.upper(),
+        "name": definitions.PREFIX + field.name.upper(),
         "value": str(value) if isinstance(value, Path) else value,
         "source": values.sources[field.name],
     }

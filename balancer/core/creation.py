@@ -1,28 +1,21 @@
-"""create = get or create: exactly one meeting for a tenant's meetingID, whatever nodes, rivals and operators do.
+"""create = get or create: exactly one meeting for a tenant's meetingID, despite failing nodes and concurrent changes.
 
-Each step is one call to the store or to a node, and after each the world may have changed; so every step states what it
-relies on, and where that no longer holds the whole is looked at afresh.
+Each step is one call to the store or to a node, and after each the situation may have changed. So every step states
+what it relies on, and if that no longer holds the create starts over.
 """
 
 from dataclasses import dataclass, field
 
-from balancer.core.listing import birth
-from balancer.core.meetings import (
-    MeetingStore,
-    NodeCalls,
-    Placement,
-    State,
-    Wanted,
-    identity,
-)
+from balancer.core.listing import initial_listing
+from balancer.core.meetings import LiveMeeting, MeetingStore, NodeCalls, State, Wanted, identity
 from balancer.core.node_call import Answer
 from balancer.core.nodes import AdminState, Node
 from balancer.core.parameters import Parameters
 from balancer.errors import BBBError, NodeError, NodeTimeoutError, NodeUnreachableError, NoNodeAvailableError
 
-#: Looks at the world before a create gives up; a rival or a dead node costs one each.
-_LOOKS = 8
-#: Nodes that one create waits for in vain.
+#: Attempts before a create gives up; a concurrent create or a dead node costs one each.
+_ATTEMPTS = 8
+#: Nodes that one create lets time out.
 _TIMEOUTS = 2
 
 
@@ -32,134 +25,134 @@ class Creation:
 
     store: MeetingStore
     nodes: NodeCalls
-    move_after: float  #: seconds that a node must be unreachable before its meetings may be placed anew
+    move_after: float  #: seconds that a node must be unreachable before its meetings may be placed on another one
 
     def create(self, wanted: Wanted) -> Answer:
-        """The answer of the node that has the meeting, success or BBB's own failure.
+        """The answer of the node that has the meeting: success, or BBB's own failure.
 
-        Raises BBBError where there is none, NodeError where the meeting's node gives none, StorageUnavailableError.
+        Raises BBBError if no node can have it, NodeError if its node does not answer, and StorageUnavailableError.
         """
-        attempt = _Attempt(wanted)
-        for _ in range(_LOOKS):
-            answer = self._look(attempt)
+        request = _Request(wanted)
+        for _ in range(_ATTEMPTS):
+            answer = self._try_once(request)
             if answer is not None:
                 return answer
-            if attempt.timeouts >= _TIMEOUTS:
+            if request.timeouts >= _TIMEOUTS:
                 break
         raise NoNodeAvailableError("No server took the meeting. Please try again in a moment.")
 
-    def _look(self, attempt: "_Attempt") -> Answer | None:
-        placement, fresh = self.store.place(attempt.wanted, attempt.refused)
-        if placement.node is None:
-            self.store.finish(placement, State.LOST, "its node was removed")
+    def _try_once(self, request: "_Request") -> Answer | None:
+        meeting, new = self.store.place(request.wanted, request.refused)
+        if meeting.node is None:
+            self.store.finish(meeting, State.LOST, "its node was removed")
             return None
-        if placement.state is State.CREATING:
-            return self._bear(attempt, placement, placement.node, fresh)
-        if placement.unreachable_for is not None:
-            return self._ask_or_move(attempt, placement, placement.node, placement.unreachable_for)
-        if placement.node.admin_state is AdminState.ENABLED:
-            return self._repeat(attempt.wanted, placement, placement.node)
-        return self._repeat_without_birth(attempt.wanted, placement, placement.node)
+        if meeting.state is State.CREATING:
+            return self._create_on_node(request, meeting, meeting.node, new)
+        if meeting.unreachable_for is not None:
+            return self._ask_or_move(request, meeting, meeting.node, meeting.unreachable_for)
+        if meeting.node.admin_state is AdminState.ENABLED:
+            return self._repeat(request.wanted, meeting, meeting.node)
+        return self._repeat_if_still_there(request.wanted, meeting, meeting.node)
 
-    def _bear(self, attempt: "_Attempt", placement: Placement, node: Node, fresh: bool) -> Answer | None:
-        """Have the node of a row in state creating create the meeting; rivals with the same row do the same."""
-        if node.admin_state is not AdminState.ENABLED or placement.unreachable_for is not None:
-            self.store.finish(placement, State.LOST, "its create was left unfinished on a node that is out of service")
+    def _create_on_node(self, request: "_Request", meeting: LiveMeeting, node: Node, new: bool) -> Answer | None:
+        """Create the meeting of a row in state creating; concurrent creates that find the same row do so too."""
+        if node.admin_state is not AdminState.ENABLED or meeting.unreachable_for is not None:
+            self.store.finish(meeting, State.LOST, "its create was left unfinished on a node that is out of service")
             return None
-        if node.id in attempt.refused:
-            self.store.finish(placement, State.LOST, "its node did not answer another create either")
+        if node.id in request.refused:
+            self.store.finish(meeting, State.LOST, "its node did not answer another create either")
             return None
         try:
-            answer = self.nodes.create(node, attempt.wanted.parameters, attempt.wanted.upload)
-            confirmed = answer.success and self._settle(attempt.wanted, placement, answer)
+            answer = self.nodes.create(node, request.wanted.parameters, request.wanted.upload)
+            confirmed = answer.success and self._settle(request.wanted, meeting, answer)
         except NodeError as error:
-            # Only this row's maker knows that nobody else's call may have had an effect there.
-            harmless = fresh and isinstance(error, NodeUnreachableError)
-            self.store.finish(placement, State.ENDED if harmless else State.LOST, f"create failed: {error}")
-            attempt.failed(node, error)
+            # Only the create that added the row knows that no other call can have had an effect on the node.
+            harmless = new and isinstance(error, NodeUnreachableError)
+            self.store.finish(meeting, State.ENDED if harmless else State.LOST, f"create failed: {error}")
+            request.failed(node, error)
             return None
         if not answer.success:
-            return self._refused(attempt, placement, node, answer, fresh)
+            return self._refused(request, meeting, node, answer, new)
         if not confirmed:
-            attempt.refused.add(node.id)
+            request.refused.add(node.id)
         return answer if confirmed else None
 
-    def _settle(self, wanted: Wanted, placement: Placement, answer: Answer) -> bool:
-        """Of a meeting that was there before, a rival's create or a poll tells how it is listed."""
-        told = "" if answer.message_key == "duplicateWarning" else birth(wanted.parameters, answer)
-        return self.store.settle(placement, identity(answer), told)
+    def _settle(self, wanted: Wanted, meeting: LiveMeeting, answer: Answer) -> bool:
+        """If the meeting existed already, its initial listing comes from the create that made it, or from a poll."""
+        listing = "" if answer.message_key == "duplicateWarning" else initial_listing(wanted.parameters, answer)
+        return self.store.settle(meeting, identity(answer), listing)
 
     def _refused(
-        self, attempt: "_Attempt", placement: Placement, node: Node, answer: Answer, fresh: bool
+        self, request: "_Request", meeting: LiveMeeting, node: Node, answer: Answer, new: bool
     ) -> Answer | None:
-        """The node said FAILED: the front end is told so, word for word."""
+        """The node answered FAILED: the front end gets that answer, word for word."""
         if answer.message_key != "idNotUnique":
-            if fresh:
-                self.store.finish(placement, State.ENDED, f"its node refused: {answer.message_key}")
+            if new:
+                self.store.finish(meeting, State.ENDED, f"its node refused: {answer.message_key}")
             return answer
-        # It is there already, made by a rival with other passwords: the row is true, and nothing was refused to it.
-        info = self.nodes.call(node, "getMeetingInfo", _only(placement.meeting_id))
-        if info.success and not self.store.settle(placement, identity(info)):
-            attempt.refused.add(node.id)
+        # A concurrent create made it with other passwords, so the row is right although this create is refused.
+        info = self.nodes.call(node, "getMeetingInfo", _only(meeting.meeting_id))
+        if info.success and not self.store.settle(meeting, identity(info)):
+            request.refused.add(node.id)
             return None
         return answer
 
-    def _repeat(self, wanted: Wanted, placement: Placement, node: Node) -> Answer | None:
-        """The meeting runs: its node answers, or bears it anew where it had ended."""
+    def _repeat(self, wanted: Wanted, meeting: LiveMeeting, node: Node) -> Answer | None:
+        """The meeting is running: its node answers, or creates it again if it has ended there."""
         answer = self.nodes.create(node, wanted.parameters, wanted.upload)
         if not answer.success:
             return answer
-        if identity(answer).internal_meeting_id == placement.internal_meeting_id:
+        if identity(answer).internal_meeting_id == meeting.internal_meeting_id:
             return answer
-        return answer if self._settle(wanted, placement, answer) else None
+        return answer if self._settle(wanted, meeting, answer) else None
 
-    def _repeat_without_birth(self, wanted: Wanted, placement: Placement, node: Node) -> Answer | None:
-        """As _repeat, on a node that takes no new meetings: it is asked first whether it still has this one."""
-        info = self.nodes.call(node, "getMeetingInfo", _only(placement.meeting_id))
-        return self._repeat_as_told(wanted, placement, node, info)
+    def _repeat_if_still_there(self, wanted: Wanted, meeting: LiveMeeting, node: Node) -> Answer | None:
+        """The meeting is running on a node that is being drained: repeat the create only if that creates nothing."""
+        info = self.nodes.call(node, "getMeetingInfo", _only(meeting.meeting_id))
+        return self._repeat_by_info(wanted, meeting, node, info)
 
-    def _repeat_as_told(self, wanted: Wanted, placement: Placement, node: Node, info: Answer) -> Answer | None:
-        """The meeting ran: what its node says of it decides whether it is asked for it."""
+    def _repeat_by_info(self, wanted: Wanted, meeting: LiveMeeting, node: Node, info: Answer) -> Answer | None:
+        """The meeting was running: its node's answer to getMeetingInfo decides whether the create is repeated."""
         if not info.success:
             if info.message_key != "notFound":
                 raise NodeError(f"{node.name} answered getMeetingInfo with {info.message_key}")
-            self.store.finish(placement, State.ENDED, "its node does not know it")
+            self.store.finish(meeting, State.ENDED, "its node does not know it")
             return None
-        if identity(info).internal_meeting_id != placement.internal_meeting_id:
-            self.store.settle(placement, identity(info))
+        if identity(info).internal_meeting_id != meeting.internal_meeting_id:
+            self.store.settle(meeting, identity(info))
             return None
-        return self._repeat(wanted, placement, node)
+        return self._repeat(wanted, meeting, node)
 
     def _ask_or_move(
-        self, attempt: "_Attempt", placement: Placement, node: Node, unreachable_for: float
+        self, request: "_Request", meeting: LiveMeeting, node: Node, unreachable_for: float
     ) -> Answer | None:
-        """Place a meeting anew whose node has been away for long enough. Raises BBBError where it has not.
+        """Move a meeting whose node has been unreachable for long enough. Raises BBBError if it has not been.
 
-        The node is asked first: what is known of it is as old as its last poll, and maybe nobody polls.
+        The node is asked first, because our knowledge is as old as its last poll, and perhaps no poller is running.
         """
         if unreachable_for < self.move_after or self.store.mostly_unreachable():
             raise BBBError(
                 "The server of this meeting cannot be reached at the moment. Please try again in a few minutes."
             )
         try:
-            info = self.nodes.call(node, "getMeetingInfo", _only(placement.meeting_id))
+            info = self.nodes.call(node, "getMeetingInfo", _only(meeting.meeting_id))
         except NodeError as error:
-            attempt.failed(node, error)
-            return self._move(attempt, placement, f"its node was unreachable for {unreachable_for:.0f} s")
-        return self._repeat_as_told(attempt.wanted, placement, node, info)
+            request.failed(node, error)
+            return self._move(request, meeting, f"its node was unreachable for {unreachable_for:.0f} s")
+        return self._repeat_by_info(request.wanted, meeting, node, info)
 
-    def _move(self, attempt: "_Attempt", placement: Placement, cause: str) -> Answer | None:
-        moved, fresh = self.store.move(placement, attempt.wanted, attempt.refused, cause)
-        # Only what this very call reserved is this create's to bear; of anything else the next look tells more.
-        return self._bear(attempt, moved, moved.node, fresh) if fresh and moved.node else None
+    def _move(self, request: "_Request", meeting: LiveMeeting, cause: str) -> Answer | None:
+        moved, new = self.store.move(meeting, request.wanted, request.refused, cause)
+        # Only create on a row that this call reserved; for any other row, start over.
+        return self._create_on_node(request, moved, moved.node, new) if new and moved.node else None
 
 
 @dataclass
-class _Attempt:
-    """What one create has learnt on its way."""
+class _Request:
+    """One create, and what it has learnt so far."""
 
     wanted: Wanted
-    refused: set[int] = field(default_factory=set)
+    refused: set[int] = field(default_factory=set)  #: ids of nodes
     timeouts: int = 0
 
     def failed(self, node: Node, error: NodeError) -> None:

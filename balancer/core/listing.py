@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from html import unescape
 from typing import NamedTuple
 from xml.sax.saxutils import escape
@@ -17,10 +17,6 @@ from balancer.core.parameters import Parameters
 
 #: BBB's rule for names of metadata; others are dropped by the node.
 _METADATA = re.compile(r"[a-z][a-z0-9-]*")
-#: Young meetings that a process remembers how to list, 8 MB at most: each getMeetings until the next poll lists them.
-_REMEMBERED = 1024
-#: Characters of a birth; a longer one is read each time.
-_ORDINARY = 4000
 #: What XML cannot hold.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 #: Elements that a node answers create with, too.
@@ -55,7 +51,7 @@ _NEW = {
 }
 
 
-class Listed(NamedTuple):
+class TenantMeeting(NamedTuple):
     """A running meeting of a tenant, which nobody is ending."""
 
     node_id: int
@@ -83,7 +79,7 @@ class Part:
         ]
 
 
-def merge(rows: Iterable[Listed], parts: Mapping[int, Part], young: Mapping[str, str]) -> list[str]:
+def merge(rows: Iterable[TenantMeeting], parts: Mapping[int, Part], young: Mapping[str, str]) -> list[str]:
     """A tenant's ``<meeting>`` elements: those of its rows, and their breakout rooms.
 
     A meeting that no poll can have seen is listed as young says, else with what its row knows.
@@ -111,7 +107,7 @@ def merge(rows: Iterable[Listed], parts: Mapping[int, Part], young: Mapping[str,
     return found
 
 
-def unseen(rows: Iterable[Listed], parts: Mapping[int, Part]) -> list[str]:
+def unseen(rows: Iterable[TenantMeeting], parts: Mapping[int, Part]) -> list[str]:
     """internalMeetingIDs of rows that no poll has listed."""
     return [
         row.internal_meeting_id
@@ -130,7 +126,7 @@ def _text(xml: str, tag: str) -> str:
     return unescape(xml.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0])
 
 
-def birth(parameters: Parameters, answer: Answer) -> str:
+def initial_listing(parameters: Parameters, answer: Answer) -> str:
     """What was asked of a node and what it answered, when it created a meeting: one text, for ``young_meeting``.
 
     Every create writes it, and few are ever read.
@@ -139,16 +135,7 @@ def birth(parameters: Parameters, answer: Answer) -> str:
 
 
 def young_meeting(told: str) -> str:
-    """How a node lists a meeting right after its ``birth``, which is told. Raises NodeError where that is none."""
-    return _remembered(told) if len(told) <= _ORDINARY else _born(told)
-
-
-@lru_cache(_REMEMBERED)
-def _remembered(told: str) -> str:
-    return _born(told)
-
-
-def _born(told: str) -> str:
+    """How a node lists a meeting right after its ``initial_listing``. Raises NodeError if that is none."""
     query, _, body = told.partition("\n")
     parameters, answer = Parameters.parse(query.encode("ascii")), parse(body.encode("latin-1"))
     name, recorded, breakout = parameters.text("name"), parameters.flag("record"), parameters.flag("isBreakout")
@@ -173,7 +160,7 @@ def _born(told: str) -> str:
     return _meeting({tag: answer.text(tag) for tag in _ANSWERED} | known, metadata, room if breakout else {})
 
 
-def _known_meeting(row: Listed) -> str:
+def _known_meeting(row: TenantMeeting) -> str:
     """How a meeting is listed of which its row alone is known, which tells neither its name nor its users."""
     created = datetime.fromtimestamp(row.create_time // 1000, UTC)
     known = {

@@ -1,4 +1,4 @@
-"""A meeting's life: creating, running, then ended or lost; and what its rules need from stores and nodes."""
+"""The life of a meeting (creating, running, then ended or lost), and what its rules need from the stores and nodes."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from balancer.errors import NodeError, ValidationError
 
 
 class State(StrEnum):
-    """The life of a row in table meetings. The first two are live: one of them at most for a tenant's meetingID."""
+    """The state of a row in table meetings. The first two are live: a tenant's meetingID has at most one live row."""
 
-    CREATING = "creating"  #: its node is being asked; nobody was told of it yet
+    CREATING = "creating"  #: its node is being asked; no client knows of it yet
     RUNNING = "running"
     ENDED = "ended"  #: its node said so
     LOST = "lost"  #: its node may still have it
@@ -24,13 +24,13 @@ class State(StrEnum):
 class Upload:
     """An XML body, which can be sent more than once."""
 
-    open: Callable[[], IO[bytes]]  #: from its first byte
+    open: Callable[[], IO[bytes]]  #: reads from the first byte
     size: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class Placement:
-    """A live meeting's row, and its node as PostgreSQL knows it at that moment."""
+class LiveMeeting:
+    """A live row of table meetings, and its node as PostgreSQL knew it at that moment."""
 
     id: int
     tenant_id: int
@@ -38,12 +38,12 @@ class Placement:
     state: State
     node: Node | None  #: None: the node was removed
     internal_meeting_id: str | None = None
-    unreachable_for: float | None = None  #: seconds for which the node is known to be unreachable
+    unreachable_for: float | None = None  #: seconds since the node became unreachable; None: it is not
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """A meeting that somebody wants to have."""
+    """The meeting that a create asks for."""
 
     tenant_id: int
     meeting_id: str
@@ -53,12 +53,12 @@ class Wanted:
 
     @property
     def parent(self) -> str:
-        """Either ID of the meeting that it is to be a breakout room of; "" where it is none."""
+        """Either ID of its parent meeting; "" unless it is a breakout room."""
         return self.parameters.text("parentMeetingID") if self.parameters.flag("isBreakout") else ""
 
 
 class Identity(NamedTuple):
-    """What makes a meeting on a node this one and no other."""
+    """What distinguishes a meeting from all others on its node."""
 
     internal_meeting_id: str
     create_time: int  #: milliseconds since 1970, the node's clock
@@ -67,36 +67,36 @@ class Identity(NamedTuple):
 class MeetingStore(Protocol):
     """What the rules need of table meetings. Every method raises StorageUnavailableError."""
 
-    def place(self, wanted: Wanted, refused: Collection[int]) -> tuple[Placement, bool]:
-        """The live row, or a new one in state creating on the best node, and whether it is new.
+    def place(self, wanted: Wanted, refused: Collection[int]) -> tuple[LiveMeeting, bool]:
+        """The live row, or a new one in state creating on the best node; whether it is new.
 
-        refused: node ids that will not do. Raises NoNodeAvailableError.
+        refused: ids of nodes that may not be chosen. Raises NoNodeAvailableError.
         """
 
     def move(
-        self, placement: Placement, wanted: Wanted, refused: Collection[int], cause: str
-    ) -> tuple[Placement, bool]:
-        """As ``place``, and in the same transaction the row that is there is lost.
+        self, meeting: LiveMeeting, wanted: Wanted, refused: Collection[int], cause: str
+    ) -> tuple[LiveMeeting, bool]:
+        """As ``place``, and in the same transaction the existing row becomes lost.
 
-        Where no node is fit NoNodeAvailableError is raised, and that row stays as it is.
+        Raises NoNodeAvailableError if no node is fit; the row then stays as it is.
         """
 
-    def settle(self, placement: Placement, found: Identity, birth: str = "") -> bool:
-        """Its node answered with this meeting: make the rows say so, in one transaction (core.settlement).
+    def settle(self, meeting: LiveMeeting, reported: Identity, initial_listing: str = "") -> bool:
+        """Make the rows agree with the meeting that the node reported, in one transaction (core.settlement).
 
-        birth: core.listing's, where it was created a moment ago: getMeetings lists it by that until a poll tells more.
-        False where the meeting may not be handed out, or the rows have moved on.
+        initial_listing: core.listing's, if the node created the meeting just now; for getMeetings until the next poll.
+        False if the meeting may not be handed out, or if the rows have changed since.
         """
 
-    def finish(self, placement: Placement, state: State, cause: str) -> bool:
-        """The row is live no more; False where it had already changed."""
+    def finish(self, meeting: LiveMeeting, state: State, cause: str) -> bool:
+        """End or lose the row. False if it had already changed."""
 
     def mostly_unreachable(self) -> bool:
-        """Whether so many nodes are unreachable that the fault is rather ours."""
+        """Whether so many nodes are unreachable that our own network is probably at fault."""
 
 
 class NodeCalls(Protocol):
-    """What the rules need of nodes. Errors as balancer.node_client's."""
+    """What the rules need of nodes. Raises what balancer.nodes.client raises."""
 
     def create(self, node: Node, parameters: Parameters, upload: Upload | None) -> Answer: ...
 
@@ -104,7 +104,7 @@ class NodeCalls(Protocol):
 
 
 def identity(answer: Answer) -> Identity:
-    """Of a create or getMeetingInfo answer. Raises NodeError where it has none."""
+    """The meeting in an answer to create or getMeetingInfo. Raises NodeError if the answer names none."""
     internal, created = answer.text("internalMeetingID").strip(), answer.text("createTime").strip()
     if not internal or not (created.isascii() and created.isdigit()) or int(created[:18]) not in CREATE_TIMES:
         raise NodeError("the node's answer has no internalMeetingID or no createTime")
@@ -112,7 +112,7 @@ def identity(answer: Answer) -> Identity:
 
 
 def meeting_id(parameters: Parameters) -> str:
-    """The meetingID that a call other than create names. Raises ValidationError, as BBB's MeetingIDConstraint."""
+    """The meetingID in a call other than create. Raises ValidationError, as BBB's MeetingIDConstraint does."""
     named = parameters.single("meetingID")
     if not named:
         raise ValidationError("You must provide a meeting ID", "missingParamMeetingID")
@@ -120,13 +120,13 @@ def meeting_id(parameters: Parameters) -> str:
 
 
 def check_size(named: str) -> None:
-    """Raises ValidationError for a meetingID that BBB finds too short or too long: Java counts in units of UTF-16."""
+    """Raises ValidationError if BBB would find the meetingID too short or too long. Java counts UTF-16 units."""
     if not 2 <= len(named.encode("utf-16-le")) // 2 <= 256:
         raise ValidationError("Meeting ID must be between 2 and 256 characters", "sizeError")
 
 
 def new_meeting_id(parameters: Parameters) -> str:
-    """The meetingID of a create. Raises ValidationError (bbb-web's CreateMeeting; it refuses what it would clean)."""
+    """The meetingID in a create. Raises ValidationError, as bbb-web's CreateMeeting, which cleans no ID."""
     named = meeting_id(parameters)
     if not parameters.untouched("meetingID") or "\N{REPLACEMENT CHARACTER}" in named:
         raise ValidationError("Invalid meeting ID")

@@ -42,17 +42,10 @@ class Parameters:
 
     @classmethod
     def parse(cls, raw: bytes) -> "Parameters":
-        """Read a query string or a form. Never fails: what cannot be decoded is told by ``check_encoding``."""
+        """Read a query string or a form. Never fails: ``check_encoding`` reports what cannot be decoded."""
         items, broken = [], None
-        plain = raw.isascii() and b"\0" not in raw
-        # Most parts of most calls read as they stand: decoded all at once, that costs least.
-        readable = raw.replace(b"+", b" ").decode("latin-1").split("&")
-        for part, text in zip(raw.split(b"&"), readable, strict=True):
-            if plain and "%" not in text:
-                name, _, value = text.partition("=")
-                item, sound = Parameter(part, clean(name), value), True
-            else:
-                item, sound = _read(part)
+        for part in raw.split(b"&"):
+            item, sound = _read(part)
             if part:
                 items.append(item)
             if not sound and broken is None:

@@ -1,7 +1,7 @@
-"""What becomes of a meeting's row once its node has answered create with a meeting: the table of all cases.
+"""What happens to a meeting's row after its node has answered create with a meeting: the table of all cases.
 
-Between the call and its answer a rival, the poller, an end or an operator may have changed everything. A meeting is
-handed out only if afterwards exactly one live row says that it is the one.
+Between the call and its answer a concurrent create, the poller, an end or an operator may have changed everything. A
+meeting is handed out only if exactly one live row says afterwards that it is the one.
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from balancer.core.meetings import Identity, State
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """A row of table meetings, locked."""
+class LockedRow:
+    """A row of table meetings that the transaction has locked."""
 
     id: int
     tenant_id: int
@@ -20,7 +20,7 @@ class Row:
     state: State
     internal_meeting_id: str | None
     create_time: int | None
-    handed_out: bool  #: it ran once: clients may know it
+    handed_out: bool  #: it has been running: clients may know it
 
     @property
     def live(self) -> bool:
@@ -28,7 +28,7 @@ class Row:
 
 
 class Step(Enum):
-    """What is done to the rows, and whether the meeting may be handed out then; in words for the log."""
+    """What is done to the rows, and whether the meeting may be handed out; the values are for the log."""
 
     KEEP = "nothing was left to do: handed out"
     BEGIN = "its node created it, the row is running: handed out"
@@ -37,39 +37,39 @@ class Step(Enum):
     DISOWN = "its node takes no new meetings: lost, so that the poller closes it"
     DISOWN_SUCCESSOR = "its node takes no new meetings, or the row had ended: a new row is lost, as before"
     REFUSE = "its node answered with a meeting that is not its own: the row ended"
-    LOOK_AGAIN = "the rows had moved on: nothing was done"
+    TRY_AGAIN = "the rows had changed: nothing was done"
 
     @property
     def hands_out(self) -> bool:
         return self in (Step.KEEP, Step.BEGIN, Step.SUCCEED, Step.TAKE_BACK)
 
 
-def settle(row: Row, namesake: Row | None, found: Identity, *, enabled: bool) -> Step:
-    """The step that ``found`` on the row's node means.
+def settle(row: LockedRow, namesake: LockedRow | None, reported: Identity, *, enabled: bool) -> Step:
+    """The step to take after the row's node ``reported`` a meeting.
 
-    namesake: the other row that has this internalMeetingID on the same node, or on one that was removed where it is
-    another tenant's or was never handed out. enabled: whether the node takes new meetings.
+    namesake: the other row with this internalMeetingID on the same node, or on a removed node if it is another tenant's
+    or was never handed out. enabled: whether the node accepts new meetings.
     """
-    ours = row.internal_meeting_id == found.internal_meeting_id
-    if row.handed_out and not ours and found.create_time <= (row.create_time or 0):
-        # An answer that was long under way is older than what the row says by now.
-        return Step.LOOK_AGAIN
-    if ours:
-        # Whatever a namesake says: no node gives two rows one meeting, so that one is from a node that was removed.
-        return Step.KEEP if row.state is State.RUNNING else Step.LOOK_AGAIN
+    same = row.internal_meeting_id == reported.internal_meeting_id
+    if row.handed_out and not same and reported.create_time <= (row.create_time or 0):
+        # The answer was delayed and is older than what the row says by now.
+        return Step.TRY_AGAIN
+    if same:
+        # A namesake does not matter: no node gives two rows one meeting, so that one is from a node that was removed.
+        return Step.KEEP if row.state is State.RUNNING else Step.TRY_AGAIN
     if namesake is not None:
-        return _known_elsewhere(row, namesake)
+        return _owned_by_namesake(row, namesake)
     if row.handed_out:
-        # Where the poller noted the end while the node bore it anew, the next look decides where the meeting is.
+        # If the poller recorded the end while the node re-created the meeting, the next attempt finds out where it is.
         return Step.SUCCEED if enabled and row.state is State.RUNNING else Step.DISOWN_SUCCESSOR
     return Step.BEGIN if enabled else Step.DISOWN
 
 
-def _known_elsewhere(row: Row, namesake: Row) -> Step:
+def _owned_by_namesake(row: LockedRow, namesake: LockedRow) -> Step:
     if (namesake.tenant_id, namesake.meeting_id) != (row.tenant_id, row.meeting_id) or not namesake.handed_out:
-        # Another tenant's, or left over from a create that timed out and about to be closed.
+        # Another tenant's, or left over from a create that timed out and about to be ended.
         return Step.REFUSE
     if namesake.state is State.RUNNING:
         return Step.KEEP
     # It had been given up, and its node had it all the time.
-    return Step.TAKE_BACK if row.live else Step.LOOK_AGAIN
+    return Step.TAKE_BACK if row.live else Step.TRY_AGAIN

@@ -298,7 +298,7 @@ class Importer:
                 tree = trees[metadata.format]
                 stored = StoredFormat(state, tree.files, tree.unpacked_bytes, tree.sha256)
                 recordings.save_format(connection, recording, metadata, stored, job.id)
-            recordings.settle(connection, recording)
+            recordings.update_move_due(connection, recording)
             names = " ".join(each.format for each in changed)
             return self._finish(connection, job, f"imported {names}" if names else "nothing new in it")
 

@@ -12,13 +12,17 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from balancer import log
-from balancer.core.circuit import FAILURES, Circuit
+from balancer.core.breaker import Breaker
 from balancer.errors import NodeError, NodeUnreachableError
 
 #: Seconds after which a call counts as waiting; a healthy node answers well within.
 WAITING = 1.0
 #: Calls under way to one node, as a multiple of the limit, at which further calls queue for up to ``WAITING`` seconds.
 _QUEUE_FROM = 2
+#: Calls in a row without an answer after which a node's circuit opens.
+FAILURES = 3
+#: Seconds without calls after such a failure; also the time that a trial call has to itself.
+PAUSE = 2.0
 #: Reasons of errors that came without an answer. With any other reason the node did answer.
 _NO_ANSWER = frozenset({"dns", "connect", "tls", "slow"})
 
@@ -40,8 +44,8 @@ class NodeLimits:
         self._waiting = waiting
         self._changed = threading.Condition()
         self._under_way: dict[str, list[_CallUnderWay]] = defaultdict(list)
-        #: By node and read_only; present if the last call failed.
-        self._circuits: dict[tuple[str, bool], Circuit] = {}
+        #: By node and read_only; present once a call failed.
+        self._circuits: dict[tuple[str, bool], Breaker] = {}
 
     @contextmanager
     def call(self, node: str, *, read_only: bool = False) -> Iterator[None]:
@@ -85,10 +89,6 @@ class NodeLimits:
                 lambda: len(self._under_way.get(node, ())) < _QUEUE_FROM * self._limit, self._waiting
             )
             began = self._clock()
-            circuit = self._circuits.get((node, read_only))
-            if circuit and not circuit.admits(began):
-                message = f"the last {circuit.failures} calls went without an answer"
-                raise NodeUnreachableError(message, circuit.reason)
             waiting = sum(
                 began - call.began > self._waiting
                 for call in self._under_way.get(node, ())
@@ -96,22 +96,25 @@ class NodeLimits:
             )
             if waiting >= self._limit:
                 raise NodeUnreachableError(f"{waiting} calls already wait for its answer", "slow")
-            if circuit:
-                self._circuits[node, read_only] = circuit.tried(began)
+            # Last, because admitting a call to an open circuit makes it the trial call.
+            circuit = self._circuits.get((node, read_only))
+            if circuit and not circuit.admit():
+                message = f"the last {circuit.failures} calls went without an answer"
+                raise NodeUnreachableError(message, circuit.reason)
             call = _CallUnderWay(began, read_only)
             self._under_way[node].append(call)
         return call
 
     def _record(self, key: tuple[str, bool], reason: str) -> None:
         """reason: why there was no answer; "" if there was one."""
-        with self._changed:
-            before = self._circuits.get(key, Circuit())
-            if reason:
-                self._circuits[key] = before.failed(self._clock(), reason)
-            else:
-                self._circuits.pop(key, None)
         node, read_only = key
-        if reason and before.failures == FAILURES - 1:
+        with self._changed:
+            if reason and key not in self._circuits:
+                self._circuits[key] = Breaker(PAUSE, self._clock, failures=FAILURES)
+            circuit = self._circuits.get(key)
+        if circuit is None:
+            return
+        if reason and circuit.failed(reason):
             logger.warning("circuit opened", url=node, read_only=read_only, failures=FAILURES, reason=reason)
-        elif not reason and before.failures >= FAILURES:
+        elif not reason and circuit.answered():
             logger.info("circuit closed", url=node, read_only=read_only)

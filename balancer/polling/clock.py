@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from balancer.core.breaker import Breaker
 from balancer.errors import StorageUnavailableError
 
-#: Seconds without another query after PostgreSQL did not answer; otherwise every poll would wait for it.
+#: Seconds after a failure before PostgreSQL is asked again; otherwise every poll would wait for it.
 PAUSE = 5.0
 #: Seconds for which an answer is used again; otherwise hundreds of nodes would cause fifty queries a second.
 LIFE = 1.0
@@ -31,14 +32,14 @@ class ClusterClock:
         self._clock = clock
         self._asking: asyncio.Task[datetime] | None = None
         self._last: tuple[datetime, float] | None = None
-        self._away_until = 0.0
+        self._breaker = Breaker(PAUSE, clock)
 
     async def now(self) -> Moment:
         """Never later than the true time when the call returns.
 
         Raises StorageUnavailableError if PostgreSQL has never answered this process.
         """
-        if self._clock() < self._away_until and self._last is not None:
+        if self._last is not None and not self._breaker.admit():
             return self._reckoned(exact=False)
         if self._last is not None and self._clock() - self._last[1] < LIFE:
             return self._reckoned(exact=True)
@@ -48,10 +49,11 @@ class ClusterClock:
             # The answer to an earlier query is an earlier time, which errs on the safe side.
             at = await asyncio.shield(self._asking)
         except StorageUnavailableError:
-            self._away_until = self._clock() + PAUSE
+            self._breaker.failed()
             if self._last is None:
                 raise
             return self._reckoned(exact=False)
+        self._breaker.answered()
         self._last = (at, self._clock())  # later than the answer was made, so estimates from it err on the safe side
         return Moment(at, exact=True)
 

@@ -217,7 +217,7 @@ async def opened(settings: Settings, *, renew_after: float = RENEW_AFTER) -> Asy
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(RESOLVER_THREADS, "resolver"))
     with ExitStack() as stack:
         database = Database(
-            settings.database_url, application_name="balancer-poller", size=STORE_THREADS + 1, patience=STORE_TIMEOUT
+            settings.database_url, application_name="balancer-poller", size=STORE_THREADS + 1, time_limit=STORE_TIMEOUT
         )
         database.open()
         stack.callback(database.close)

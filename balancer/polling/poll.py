@@ -13,7 +13,7 @@ from balancer import log
 from balancer.core.ending import NotEndedError
 from balancer.core.health import Health, Thresholds, after_failure, after_pass, held_back, reconsidered
 from balancer.core.nodes import Node, Observation, ObservedState, Snapshot
-from balancer.core.reconciliation import Listing, Placed
+from balancer.core.reconciliation import MeetingRow, NodeListing
 from balancer.errors import NodeError, StorageUnavailableError
 from balancer.polling.client import AsyncNodeClient, PollAnswer
 from balancer.polling.clock import ClusterClock, Moment
@@ -21,7 +21,7 @@ from balancer.polling.probes import Probes
 from balancer.settings import Settings
 from balancer.storage.poll_stores import PollStores
 from balancer.storage.postgresql import clock, nodes, reconciliation
-from balancer.storage.postgresql.reconciliation import Change
+from balancer.storage.postgresql.transitions import Change
 
 T = TypeVar("T")
 logger = log.get(__name__)
@@ -261,7 +261,7 @@ class Watch:
         """Change the rows of meetings as the node's list requires."""
         if not poll.started.exact:
             return
-        listing = Listing(
+        listing = NodeListing(
             node_id=poll.node.id,
             poll_started=poll.started.at,
             meetings=answer.meetings,
@@ -272,11 +272,11 @@ class Watch:
         try:
             reconcile = partial(reconciliation.reconcile, database, listing, create_grace=self._create_grace)
             outcome = await self._stored(reconcile)
-            await self._announce(poll.node, outcome.changes)
+            await self._announce(outcome.changes)
             gone = await self._missing(poll.node, outcome.doubtful[:QUESTIONS_PER_POLL])
             if gone:
                 ended = await self._stored(reconciliation.confirm_ended, database, gone, poll.started.at)
-                await self._announce(poll.node, ended)
+                await self._announce(ended)
         except StorageUnavailableError as error:
             self._note_away("postgresql", error)
             return
@@ -287,7 +287,7 @@ class Watch:
                 # If it is still there, the next poll lists it and tries again.
                 logger.warning("left-over meeting not ended", node=poll.node.name, reason=str(error))
 
-    async def _missing(self, node: Node, rows: Collection[Placed]) -> list[Placed]:
+    async def _missing(self, node: Node, rows: Collection[MeetingRow]) -> list[MeetingRow]:
         """Those of the rows whose meeting the node does not have, as it says itself."""
         missing = []
         for row in rows:
@@ -300,21 +300,9 @@ class Watch:
                 missing.append(row)
         return missing
 
-    async def _announce(self, node: Node, changes: Collection[Change]) -> None:
-        """Log changes, and apply them to the copy in Redis that joins are answered from."""
-        for change in changes:
-            logger.info(
-                "meeting changed",
-                node=node.name,
-                tenant_id=change.row.tenant_id,
-                meeting_id=change.row.meeting_id,
-                row=change.row.id,
-                from_state=change.row.state,
-                to_state=change.to_state,
-                cause=change.cause,
-            )
+    async def _announce(self, changes: Collection[Change]) -> None:
         try:
-            await self._stored(self._stores.copy, node.id, changes)
+            await self._stored(self._stores.announcer.announce, changes)
         except StorageUnavailableError as error:
             self._note_away("redis", error)
 

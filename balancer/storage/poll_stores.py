@@ -1,16 +1,17 @@
 """Access to both stores for the poller: blocking calls, to be made in its threads."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 from psycopg.rows import args_row
 
+from balancer.storage.announcer import Announcer
 from balancer.storage.postgresql.database import Connection, Database
-from balancer.storage.postgresql.reconciliation import Change
 from balancer.storage.postgresql.sql import queries
 from balancer.storage.redis.client import Redis
+from balancer.storage.redis.poll_requests import PollRequests
 from balancer.storage.redis.snapshots import Snapshots
-from balancer.storage.redis.whereabouts import Place, Running, Whereabouts
+from balancer.storage.redis.whereabouts import LocatedMeeting, Whereabouts
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,31 +24,23 @@ class PollStores:
         self.database = database
         self.snapshots = Snapshots(client)
         self._whereabouts = Whereabouts(client)
+        self.announcer = Announcer(self._whereabouts, PollRequests(client))
 
     def transact(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function with a connection in a transaction."""
         with self.database.transaction() as connection:
             return function(connection, *args, **kwargs)
 
-    def copy(self, node_id: int, changes: Collection[Change]) -> None:
-        """Apply changes to the copy in Redis that joins are answered from."""
-        for change in changes:
-            row = change.row
-            if change.to_state == "running" and change.internal_meeting_id:
-                place = Place(row.id, node_id, change.internal_meeting_id)
-                self._whereabouts.note(row.tenant_id, row.meeting_id, place)
-            else:
-                self._whereabouts.forget(row.tenant_id, row.meeting_id, row.id)
-
     def copy_running(self) -> int:
-        """Copy the place of every running meeting, for the whole life of a copy; returns how many there are."""
+        """Renew the location of every running meeting in Redis; returns how many there are."""
         copied = self._running()
         self._whereabouts.note_all(list(copied))
-        # A request that ended one of them since may have removed its copy before it was made.
-        for tenant_id, meeting_id, place in copied - self._running():
-            self._whereabouts.forget(tenant_id, meeting_id, place.row)
+        # A request that ended one of them since may have removed its location before it was written.
+        for tenant_id, meeting_id, location in copied - self._running():
+            self._whereabouts.forget(tenant_id, meeting_id, location.row)
         return len(copied)
 
-    def _running(self) -> set[Running]:
-        with self.database.single() as connection, connection.cursor(row_factory=args_row(Running.read)) as cursor:
+    def _running(self) -> set[LocatedMeeting]:
+        with self.database.single() as connection:
+            cursor = connection.cursor(row_factory=args_row(LocatedMeeting.read))
             return set(cursor.execute(queries("meetings")["all_running"]))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from flask import Blueprint, Response
 
 from balancer import log
-from balancer.core.listing import Listed, Part, external_ids, merge, unseen, young_meeting
+from balancer.core.listing import Part, TenantMeeting, external_ids, merge, unseen, young_meeting
 from balancer.errors import StorageUnavailableError
 from balancer.storage.postgresql import clock
 from balancer.web import xml
@@ -30,8 +30,8 @@ def get_meetings(call: Call) -> Response:
     if call.parameters.flag("live"):
         parts |= _live()
     rows = _rows(call.tenant.id, parts)
-    births = services().placements.births(call.tenant.id, unseen(rows, parts))
-    answer = _answer(merge(rows, parts, {internal: young_meeting(told) for internal, told in births.items()}))
+    listings = services().placements.initial_listings(call.tenant.id, unseen(rows, parts))
+    answer = _answer(merge(rows, parts, {internal: young_meeting(text) for internal, text in listings.items()}))
     if parts:
         oldest = min(part.poll_started for part in parts.values())
         answer.headers[AGE_HEADER] = f"{max(0.0, (datetime.now(UTC) - oldest).total_seconds()):.0f}"
@@ -63,10 +63,10 @@ def _answer(meetings: list[str]) -> Response:
     )
 
 
-def _rows(tenant_id: int, parts: Mapping[int, Part]) -> list[Listed]:
+def _rows(tenant_id: int, parts: Mapping[int, Part]) -> list[TenantMeeting]:
     """The tenant's meetings. If PostgreSQL is away: the polled meetings that are the tenant's by Redis."""
     try:
-        return services().meetings.listed(tenant_id)
+        return services().meetings.of_tenant(tenant_id)
     except StorageUnavailableError as error:
         rows = _polled(tenant_id, parts)
         if not rows:
@@ -75,7 +75,7 @@ def _rows(tenant_id: int, parts: Mapping[int, Part]) -> list[Listed]:
         return rows
 
 
-def _polled(tenant_id: int, parts: Mapping[int, Part]) -> list[Listed]:
+def _polled(tenant_id: int, parts: Mapping[int, Part]) -> list[TenantMeeting]:
     ids = [
         (node_id, internal, meeting_id)
         for node_id, part in parts.items()
@@ -83,7 +83,7 @@ def _polled(tenant_id: int, parts: Mapping[int, Part]) -> list[Listed]:
     ]
     places = services().placements.find_all(tenant_id, [meeting_id for _, _, meeting_id in ids])
     return [
-        Listed(
+        TenantMeeting(
             node_id=node_id,
             meeting_id=meeting_id,
             internal_meeting_id=internal,

@@ -4,14 +4,14 @@ from typing import NamedTuple
 
 from balancer.core.nodes import Node
 from balancer.errors import ServerUnavailableError
-from balancer.storage.redis.whereabouts import Place
+from balancer.storage.redis.whereabouts import Location
 from balancer.web.services import services
 
 
 class Located(NamedTuple):
     """A running meeting's whereabouts and its node."""
 
-    place: Place
+    place: Location
     node: Node
 
 

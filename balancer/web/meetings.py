@@ -77,11 +77,11 @@ def end(call: Call) -> Response:
     answer = services().nodes.call(_reachable(node), call.name, call.parameters)
     try:
         if answer.success:
-            services().meetings.end_requested(place)
+            services().ends.requested(place)
             logger.info("end taken", tenant_id=call.tenant.id, meeting_id=named, row=place.row)
         elif answer.message_key == MeetingNotFoundError.message_key and call.parameters.untouched("meetingID"):
             # If the ID needs cleaning, the node may have looked up another one; leave it to the next poll.
-            services().meetings.end_confirmed(place, "its node did not know it at an end")
+            services().ends.confirmed(place, "its node did not know it at an end")
     except StorageUnavailableError as error:
         # The node's answer is passed on. The poller finds out what became of the meeting.
         logger.warning("end not noted", tenant_id=call.tenant.id, meeting_id=named, reason=str(error))

@@ -43,7 +43,6 @@ proc_name = "bbb-fleet-web"
 
 def post_worker_init(worker: Any) -> None:
     """Runs in each worker after the fork, because connections and threads must not exist before it."""
-    log.keep_loggers()
     of(worker.wsgi).open()
 
 

@@ -12,18 +12,21 @@ from balancer.directory import Directory
 from balancer.nodes.client import NodeClient
 from balancer.nodes.live_listings import LiveListings
 from balancer.settings import Settings
-from balancer.storage.meeting_store import Meetings
+from balancer.storage.announcer import Announcer
+from balancer.storage.meeting_ends import MeetingEnds
+from balancer.storage.meeting_store import DatabaseMeetingStore
 from balancer.storage.outlook import OutlookCache
 from balancer.storage.postgresql.database import Database
-from balancer.storage.recording_counts import RecordingCounts
+from balancer.storage.postgresql.recording_counts import RecordingCounts
 from balancer.storage.redis import client as redis_client
 from balancer.storage.redis.poll_requests import PollRequests
 from balancer.storage.redis.snapshots import Snapshots
 from balancer.storage.redis.whereabouts import Whereabouts
+from balancer.storage.running_meetings import RunningMeetings
 
 EXTENSION = "balancer"
 #: Seconds that a request waits for a PostgreSQL that hangs: longer than any statement may take (statement_timeout).
-_PATIENCE = 12.0
+_TIME_LIMIT = 12.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +41,8 @@ class Services:
     snapshots: Snapshots
     recent: OutlookCache  #: for placement
     polls: PollRequests
-    meetings: Meetings
+    meetings: RunningMeetings
+    ends: MeetingEnds
     nodes: NodeClient
     live: LiveListings
     creation: Creation
@@ -52,13 +56,14 @@ class Services:
             application_name="bbb-fleet web",
             # So that at most half of the threads wait for a PostgreSQL that hangs, after the first seconds.
             size=max(1, min(settings.web_threads // 2, 16)),
-            patience=_PATIENCE,
+            time_limit=_TIME_LIMIT,
         )
         redis = redis_client.connect(settings.redis_url)
         placements, snapshots = Whereabouts(redis), Snapshots(redis)
         recent = OutlookCache(settings, snapshots, database)
         polls = PollRequests(redis)
-        meetings = Meetings(settings, database, placements, recent, polls)
+        meetings, announcer = RunningMeetings(database, placements), Announcer(placements, polls)
+        store = DatabaseMeetingStore(settings, database, recent, meetings, announcer)
         nodes = NodeClient(settings)
         return cls(
             settings=settings,
@@ -70,9 +75,10 @@ class Services:
             recent=recent,
             polls=polls,
             meetings=meetings,
+            ends=MeetingEnds(database, meetings, announcer),
             nodes=nodes,
             live=LiveListings(settings, nodes),
-            creation=Creation(store=meetings, nodes=nodes, move_after=settings.move_after),
+            creation=Creation(store=store, nodes=nodes, move_after=settings.move_after),
             recording_counts=RecordingCounts(),
         )
 

@@ -33,7 +33,7 @@ class Outcome:
 
 @pytest.fixture(scope="module")
 def broken_cluster(cluster: DeployedCluster) -> Iterator[DeployedCluster]:
-    """A deployed cluster in which nothing is broken yet."""
+    """A deployed cluster without faults."""
     cluster.lab("mend")
     yield cluster
     cluster.lab("mend")
@@ -74,7 +74,7 @@ def scenarios() -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_the_right_scenario_fails(broken_cluster: DeployedCluster, fault: Fault, tmp_path: Path) -> None:
-    """One scenario fails with cause and host in its message, the blocked ones prove nothing, all others pass."""
+    """One scenario fails, naming cause and host. Only blocked scenarios may be not proved; all others pass."""
     broken_cluster.lab("break", fault.name)
     try:
         results = accept(broken_cluster, fault, tmp_path)
@@ -91,7 +91,7 @@ def test_the_right_scenario_fails(broken_cluster: DeployedCluster, fault: Fault,
 
 
 def accept(cluster: DeployedCluster, fault: Fault, report: Path) -> list[Outcome]:
-    """Runs the part of the suite that the fault names; a run that is accepted although something is broken fails."""
+    """Runs the parts of the suite that the fault names; AssertionError if the run is accepted despite the fault."""
     done = cluster.accept(*parts(fault), "-q", "-k", "not restart", environment=environment(cluster), report=report)
     assert done.returncode == 1, done.stdout + done.stderr
     results = json.loads((report / "results.json").read_text())["results"]
@@ -104,7 +104,7 @@ def parts(fault: Fault) -> list[str]:
 
 
 def environment(cluster: DeployedCluster) -> Path:
-    """The lab's environment with a shorter deadline for recordings; beside the other, since paths are relative."""
+    """The lab's environment with a shorter deadline for recordings, beside the original as paths are relative."""
     content = yaml.safe_load((cluster.directory / "acceptance.yml").read_text())
     path = cluster.directory / "acceptance-faults.yml"
     path.write_text(yaml.safe_dump({**content, "publishing_deadline": PUBLISHING_DEADLINE, "record_seconds": 4}))

@@ -1,4 +1,4 @@
-"""What a process knows of nodes and tenants: from PostgreSQL, else from its host's file."""
+"""A process's copy of nodes and tenants: from PostgreSQL, or else from its host's file."""
 
 import json
 import stat
@@ -22,8 +22,8 @@ from balancer.storage.postgresql import nodes
 from balancer.storage.postgresql.database import Database, connect
 from balancer.storage.postgresql.nodes import Declaration
 from balancer.storage.redis import client as redis_client
+from tests.eventually import until
 from tests.integration.web.conftest import settings_for
-from tests.integration.web.site import until
 
 NODE = Declaration(
     name="bbb1", url="https://bbb1.example.org/bigbluebutton/api/", secret="secret-of-bbb1", weight=2.5, tags=("gpu",)
@@ -37,7 +37,7 @@ def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def poller(settings: Settings) -> Iterator[Lease]:
-    """Whoever polls has it."""
+    """The lease of a running poller."""
     with (
         redis_client.connect(settings.redis_url) as redis,
         closing(Database(settings.database_url, application_name="test")) as database,
@@ -53,11 +53,11 @@ def registry(settings: Settings) -> Iterator[Directory]:
     yield from opened(settings)
 
 
-def opened(settings: Settings) -> Iterator[Directory]:
+def opened(settings: Settings, **intervals: float) -> Iterator[Directory]:
     database = Database(settings.database_url, application_name="test", size=2)
     database.open()
     with redis_client.connect(settings.redis_url) as redis:
-        registry = Directory(settings, database, redis)
+        registry = Directory(settings, database, redis, **intervals)
         yield registry
         registry.close()
     database.close()
@@ -101,7 +101,7 @@ def test_the_file_is_written_only_when_something_changed(settings: Settings, reg
     assert not list(settings.state_directory.glob(".registry*"))
 
 
-def test_without_postgresql_the_file_serves(settings: Settings, registry: Directory, tmp_path: Path) -> None:
+def test_without_postgresql_the_file_is_used(settings: Settings, registry: Directory, tmp_path: Path) -> None:
     number = add(settings)
     registry.refresh()
     away = settings_for("postgresql:///x?host=/nowhere", settings.redis_url, tmp_path)
@@ -124,7 +124,7 @@ def test_without_either_the_error_is_clear(tmp_path: Path, content: str | None) 
             registry.tenants()
 
 
-def test_a_node_that_is_newer_than_the_last_look_is_found(settings: Settings, registry: Directory) -> None:
+def test_a_node_that_is_newer_than_the_last_read_is_found(settings: Settings, registry: Directory) -> None:
     registry.refresh()
     number = add(settings)
     found = registry.node(number)
@@ -133,38 +133,39 @@ def test_a_node_that_is_newer_than_the_last_look_is_found(settings: Settings, re
     assert registry.node(number + 1) is None
 
 
-def test_changes_are_followed(settings: Settings, registry: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("balancer.directory.REFRESH", 0.05)
-    registry.follow()
-    number = add(settings)
-    deadline = time.monotonic() + 10
-    while number not in registry.nodes():
-        assert time.monotonic() < deadline
+def test_changes_are_followed(settings: Settings) -> None:
+    for registry in opened(settings, refresh_interval=0.05):
+        registry.follow()
+        number = add(settings)
+        until(lambda number=number, registry=registry: number in registry.nodes())
 
 
-def test_nobody_waits_for_the_looks_of_others_one_after_the_other(settings: Settings, registry: Directory) -> None:
+@pytest.fixture
+def refusing(settings: Settings) -> Iterator[Directory]:
+    """Reads again before every refusal."""
+    yield from opened(settings, refusal_max_age=0)
+
+
+def test_threads_that_read_at_once_do_not_wait_one_after_the_other(settings: Settings, refusing: Directory) -> None:
     number = add(settings)
-    registry.refresh()
+    refusing.refresh()
 
     def seconds() -> float:
         before = time.monotonic()
-        assert registry.node_now(number)
+        assert refusing.node_now(number)
         return time.monotonic() - before
 
-    time.sleep(0.3)  # until the last look is too old to rely on
     with connect(settings.database_url) as operator, ThreadPoolExecutor(4) as pool:
         operator.execute("LOCK TABLE nodes IN ACCESS EXCLUSIVE MODE")
         waits = [each.result() for each in [pool.submit(seconds) for _ in range(4)]]
-    # PostgreSQL gives up a look after 5 s (lock_timeout).
+    # PostgreSQL gives up a read after 5 s (lock_timeout).
     assert max(waits) < 8, waits
 
 
 @pytest.mark.usefixtures("poller")
-def test_news_of_an_unreachable_node_is_believed_while_it_is_fresh(
-    settings: Settings, registry: Directory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreachable_node_is_reported_by_its_state(settings: Settings, registry: Directory) -> None:
     number = add(settings)
-    registry.look_for_poller()
+    registry.check_poller()
     for state in (ObservedState.ONLINE, ObservedState.SUSPECT, ObservedState.UNREACHABLE):
         observe(settings, number, state)
         registry.refresh()
@@ -172,47 +173,57 @@ def test_news_of_an_unreachable_node_is_believed_while_it_is_fresh(
         assert (found is not None) == (state is ObservedState.UNREACHABLE)
     assert found
     assert found.reason == "connect"
-    monkeypatch.setattr("balancer.directory._BELIEVED", 0.0)
-    assert registry.unreachable(number) is None
+
+
+@pytest.mark.usefixtures("poller")
+def test_an_unreachable_node_is_reported_while_the_observation_is_fresh(settings: Settings) -> None:
+    number = add(settings)
+    observe(settings, number, ObservedState.UNREACHABLE)
+    for registry in opened(settings, observation_max_age=0):
+        registry.check_poller()
+        assert registry.unreachable(number) is None
 
 
 @pytest.fixture
-def impatient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Directory]:
-    """One that looks often, and believes a look for a third of a second."""
-    monkeypatch.setattr("balancer.directory.REFRESH", 0.05)
-    yield from opened(replace(settings, poll_interval=0.1))
+def following(settings: Settings) -> Iterator[Directory]:
+    """Reads often; a check for a poller counts for a third of a second."""
+    yield from opened(replace(settings, poll_interval=0.1), refresh_interval=0.05)
 
 
-def test_it_is_believed_while_somebody_polls(settings: Settings, impatient: Directory, poller: Lease) -> None:
+def test_an_unreachable_node_is_reported_while_a_poller_runs(
+    settings: Settings, following: Directory, poller: Lease
+) -> None:
     number = add(settings)
     observe(settings, number, ObservedState.UNREACHABLE)
-    impatient.follow()
-    until(lambda: impatient.unreachable(number) is not None)
+    following.follow()
+    until(lambda: following.unreachable(number) is not None)
     poller.release()
-    until(lambda: impatient.unreachable(number) is None)
+    until(lambda: following.unreachable(number) is None)
     assert poller.hold()
-    until(lambda: impatient.unreachable(number) is not None)
+    until(lambda: following.unreachable(number) is not None)
 
 
-def test_whoever_begins_when_nobody_polls_says_so(impatient: Directory, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_process_that_starts_without_a_poller_logs_it(
+    following: Directory, capsys: pytest.CaptureFixture[str]
+) -> None:
     log.configure("warning", "json")
-    said: list[str] = []
+    logged: list[str] = []
 
     def lines() -> list[str]:
-        said.extend(capsys.readouterr().err.splitlines())
-        return [line for line in said if "nobody polls" in line]
+        logged.extend(capsys.readouterr().err.splitlines())
+        return [line for line in logged if "no poller runs" in line]
 
-    impatient.follow()
+    following.follow()
     until(lambda: len(lines()) > 0)
 
 
-def test_a_directory_that_takes_no_file_is_no_reason_to_fail(database_url: str, tmp_path: Path) -> None:
+def test_a_state_directory_that_cannot_be_written_is_no_reason_to_fail(database_url: str, tmp_path: Path) -> None:
     for registry in opened(settings_for(database_url, "unix:///nowhere.sock", tmp_path / "missing")):
         registry.refresh()
         assert registry.nodes() == {}
 
 
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_replaced_completely_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "registry.json"
     replace_private(target, "old")
 

@@ -11,7 +11,7 @@ from shutil import which
 import pytest
 
 from lab import kernel, processes, uml, uml_probe
-from tests.lab.real import PROJECT, RealLab
+from tests.lab.real_lab import PROJECT, RealLab
 
 pytestmark = [
     pytest.mark.lab,

@@ -1,4 +1,4 @@
-"""What reaches the log, and what never does."""
+"""What the log holds, and what it never holds."""
 
 import json
 import logging
@@ -38,7 +38,7 @@ def test_less_severe_lines_are_left_out(lines: pytest.CaptureFixture[str]) -> No
     assert read(lines) == []
 
 
-def test_signatures_and_passwords_are_blanked_wherever_they_stand(lines: pytest.CaptureFixture[str]) -> None:
+def test_signatures_and_passwords_are_blanked_wherever_they_occur(lines: pytest.CaptureFixture[str]) -> None:
     logger = log.get("x")
     logger.info("redirected", url=LINK)
     try:
@@ -54,7 +54,7 @@ def test_signatures_and_passwords_are_blanked_wherever_they_stand(lines: pytest.
         assert "0123abcd" not in json.dumps(entry)
 
 
-def test_a_library_that_writes_by_itself_writes_none_either(lines: pytest.CaptureFixture[str]) -> None:
+def test_a_library_that_writes_its_own_log_blanks_them_too(lines: pytest.CaptureFixture[str]) -> None:
     logger = logging.Logger("gunicorn.error")
     logger.addHandler(logging.StreamHandler())
     logger.addFilter(log.HidesSensitive())
@@ -69,7 +69,18 @@ def test_a_library_that_writes_by_itself_writes_none_either(lines: pytest.Captur
     assert "0123abcd" not in text
 
 
-def test_configuring_twice_doubles_nothing(lines: pytest.CaptureFixture[str]) -> None:
+def test_the_text_form_blanks_tracebacks(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure("info", "text")
+    try:
+        raise ValueError(LINK)
+    except ValueError:
+        log.get("x").exception("failed")
+    text = capsys.readouterr().err
+    assert "fullName=Ann" in text
+    assert "open-sesame" not in text
+
+
+def test_configuring_twice_doubles_no_line(lines: pytest.CaptureFixture[str]) -> None:
     log.configure("info", "json")
     logging.getLogger("library").warning("once")
     assert [entry["event"] for entry in read(lines)] == ["once"]
@@ -84,7 +95,7 @@ def test_a_logger_that_was_used_before_follows_new_settings(capsys: pytest.Captu
     assert [entry["event"] for entry in read(capsys)] == ["enough"]
 
 
-def test_text_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_text_form_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure("info", "text")
     log.get("x").info("hello", node="bbb1")
     line = capsys.readouterr().err

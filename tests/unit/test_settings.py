@@ -1,4 +1,4 @@
-"""Settings: read once, complete or refused, and never shown."""
+"""Settings: read once, complete or refused; secrets are never shown."""
 
 from pathlib import Path
 
@@ -34,13 +34,13 @@ def problem(environ: dict[str, str]) -> str:
     return str(caught.value)
 
 
-def test_defaults_fill_what_is_not_given(environ: dict[str, str]) -> None:
+def test_settings_that_are_not_given_have_defaults(environ: dict[str, str]) -> None:
     loaded = settings.load(environ)
     assert loaded.poll_interval == 10
     assert loaded.sources["poll_interval"] == "default"
 
 
-def test_the_environment_wins_over_the_file(environ: dict[str, str], env_file: Path) -> None:
+def test_the_environment_overrides_the_file(environ: dict[str, str], env_file: Path) -> None:
     env_file.write_text("# the operator's\n\nBALANCER_POLL_INTERVAL=5\nBALANCER_WEB_WORKERS = 7\n")
     loaded = settings.load(environ | {"BALANCER_POLL_INTERVAL": "2.5"})
     assert (loaded.poll_interval, loaded.web_workers) == (2.5, 7)
@@ -48,12 +48,12 @@ def test_the_environment_wins_over_the_file(environ: dict[str, str], env_file: P
     assert loaded.sources["web_workers"] == f"{env_file}:4"
 
 
-def test_several_secrets_are_taken_for_a_rotation(environ: dict[str, str]) -> None:
+def test_several_secrets_are_accepted_for_a_rotation(environ: dict[str, str]) -> None:
     loaded = settings.load(environ | {"BALANCER_SECRETS": f"{SECRET} {SECRET}-old"})
     assert loaded.secrets == (SECRET, f"{SECRET}-old")
 
 
-def test_a_secret_may_stand_in_a_file_of_its_own(environ: dict[str, str], tmp_path: Path) -> None:
+def test_a_secret_may_be_in_a_file_of_its_own(environ: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text(f"{SECRET}-from-file\n")
     del environ["BALANCER_SECRETS"]
@@ -95,7 +95,7 @@ def test_a_missing_setting_is_named_with_its_meaning(environ: dict[str, str], na
     assert f"{name} is not set: " in problem(environ)
 
 
-def test_every_problem_is_told_at_once(environ: dict[str, str]) -> None:
+def test_all_problems_are_reported_at_once(environ: dict[str, str]) -> None:
     text = problem(environ | {"BALANCER_WEB_THREADS": "x", "BALANCER_TYPO": "y"})
     assert "BALANCER_WEB_THREADS" in text
     assert "BALANCER_TYPO" in text
@@ -112,7 +112,7 @@ def test_a_malformed_line_is_named_by_number(environ: dict[str, str], env_file: 
     assert f"{env_file}:{len(line.splitlines())}" in problem(environ)
 
 
-def test_a_named_settings_file_must_be_there(environ: dict[str, str], tmp_path: Path) -> None:
+def test_a_settings_file_that_was_named_must_exist(environ: dict[str, str], tmp_path: Path) -> None:
     assert "cannot be read" in problem(environ | {"BALANCER_ENV_FILE": str(tmp_path / "absent")})
 
 
@@ -120,13 +120,13 @@ def test_every_setting_has_a_sentence() -> None:
     assert [field.name for field in settings.fields() if not field.metadata["help"].endswith(".")] == []
 
 
-def test_what_is_missing_says_where_it_belongs(environ: dict[str, str], env_file: Path) -> None:
+def test_the_error_for_a_missing_setting_names_the_file(environ: dict[str, str], env_file: Path) -> None:
     del environ["BALANCER_PUBLIC_URL"]
-    assert f"Settings stand in {env_file}, one NAME=value a line" in problem(environ)
+    assert f"Settings are read from {env_file}, one NAME=value on each line" in problem(environ)
 
 
-def test_a_place_that_may_not_be_looked_into_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Also where nobody named the file: else it would look as if nothing had been set."""
+def test_a_file_that_cannot_be_read_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Even if the file is the default one: otherwise it would seem as if nothing had been set."""
     hidden = tmp_path / "closed"
     hidden.write_text("")
     monkeypatch.setattr(settings, "DEFAULT_ENV_FILE", hidden / "balancer.env")

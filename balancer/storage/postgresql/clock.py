@@ -1,4 +1,4 @@
-"""PostgreSQL's clock: the only one whose times are compared."""
+"""PostgreSQL's clock: all times that are compared come from it."""
 
 from datetime import datetime
 from typing import cast
@@ -6,8 +6,10 @@ from typing import cast
 from balancer.storage.postgresql.database import Connection
 from balancer.storage.postgresql.sql import queries
 
+_SQL = queries("clock")
+
 
 def now(connection: Connection) -> datetime:
-    """The time at this moment, not at the transaction's begin."""
-    (row,) = connection.execute(queries("clock")["now"])
+    """The current time, not that of the transaction's start."""
+    (row,) = connection.execute(_SQL["now"])
     return cast(datetime, row["now"])

@@ -1,4 +1,4 @@
-"""PostgreSQL: the pool, transactions, and the one place where the driver's errors become ours."""
+"""PostgreSQL: the connection pool, transactions, and the one place that turns the driver's errors into ours."""
 
 import math
 import select
@@ -9,23 +9,25 @@ from typing import Any
 
 import psycopg
 import psycopg.errors
+from psycopg.abc import RV, PQGen
 from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from balancer import log
+from balancer.core.breaker import Breaker
 from balancer.errors import SettingsError, StorageUnavailableError
-from balancer.storage.postgresql.watchdog import Watchdog
 
-#: Seconds a request waits for a free connection, and for a new one to be made.
+#: Seconds that a request waits for a free connection, and that connecting may take.
 POOL_TIMEOUT = 3.0
-#: Seconds after which one series of tries to connect is given up; the next request begins another.
+#: Seconds after which the pool gives up a series of attempts to connect; the next request starts another one.
 _RECONNECT = 0.5
-#: Seconds in which nobody waits after that.
-_PAUSE = 3.0
-#: Seconds after which a connection's silence proves nothing any more: a firewall may have forgotten it.
-_TRUSTED = 5.0
-#: A server whose host vanished says nothing: without these the kernel tells only after a quarter of an hour.
-_VANISHED: dict[str, Any] = {
+#: Seconds for which requests fail at once after that, or after a timeout.
+PAUSE = 3.0
+#: Seconds of idleness after which a connection is tested before use: a firewall may have dropped it silently.
+_IDLE_TRUSTED = 5.0
+#: If the server's host vanishes, no packet says so. Without these settings the kernel reports it after 15 minutes.
+_KEEPALIVE: dict[str, Any] = {
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
@@ -34,10 +36,9 @@ _VANISHED: dict[str, Any] = {
 #: Text is UTF-8 whatever the server or its environment prefers.
 _ROWS: dict[str, Any] = {"row_factory": dict_row, "client_encoding": "utf8"}
 _TIMEOUTS = "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s"
-#: Compiling a query, or starting workers for it, takes longer than any of ours that has few rows to read; where the
-#: planner expects many by mistake, 10 to 200 ms would be lost.
+#: Our queries read few rows. If the planner expects many by mistake, compiling a query or starting parallel workers
+#: would cost 10 to 200 ms.
 _SESSION = f"-c timezone=UTC {_TIMEOUTS} -c jit=off -c max_parallel_workers_per_gather=0"
-
 
 #: The driver's ways of saying "not now".
 _UNAVAILABLE = (
@@ -48,40 +49,76 @@ _UNAVAILABLE = (
     psycopg.errors.IdleInTransactionSessionTimeout,
 )
 
+logger = log.get(__name__)
+
 
 class Connection(psycopg.Connection[DictRow]):
-    """A connection whose rows are dicts by column."""
+    """A connection whose rows are dicts by column, with a client-side time limit.
+
+    A server that hangs (its disk hangs, or it is stopped) cannot enforce statement_timeout. Its kernel still
+    acknowledges what we send, so TCP keepalives do not help either.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.used = float("-inf")  #: when the pool last had it back, of time.monotonic()
-        self.prepared: set[bytes] = set()  #: names of storage.prepared's statements
+        self.last_used = -math.inf  #: when the pool last got it back, of time.monotonic()
+        self.deadline = math.inf  #: when waiting for the server ends, of time.monotonic()
+
+    @property
+    def overdue(self) -> bool:
+        return time.monotonic() >= self.deadline
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """Wait for the server; psycopg calls this for everything that it sends.
+
+        Raises psycopg.OperationalError once ``deadline`` has passed, and closes the connection, because a late answer
+        would be taken for that of the next statement.
+        """
+        if self.deadline == math.inf:
+            return super().wait(gen, interval, timeout)
+        left = max(0.0, self.deadline - time.monotonic())
+        try:
+            return super().wait(gen, interval, left if timeout is None else min(left, timeout))
+        except psycopg.OperationalError as error:
+            if not self.overdue:
+                raise
+            self.close()
+            raise psycopg.OperationalError("the server did not answer in time") from error
 
 
 class Database:
     """A pool of connections. Nothing connects before open()."""
 
-    def __init__(self, url: str, *, application_name: str, size: int = 8, patience: float = math.inf) -> None:
-        """url: a libpq URI; size: connections at most; patience: seconds that one block may take."""
-        self._away_until = 0.0  #: of time.monotonic()
-        self._overdue = Watchdog(patience, self._note_away)
+    def __init__(
+        self,
+        url: str,
+        *,
+        application_name: str,
+        size: int = 8,
+        time_limit: float = math.inf,
+        pool_timeout: float = POOL_TIMEOUT,
+    ) -> None:
+        """url: a libpq URI; size: the most connections; time_limit: seconds that one block may take; pool_timeout:
+        seconds that it waits for a connection."""
+        self._time_limit = time_limit
+        self._breaker = Breaker(PAUSE, time.monotonic)
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             url,
             connection_class=Connection,
             open=False,
             min_size=1,
             max_size=size,
-            timeout=POOL_TIMEOUT,
-            # Its own patience doubles from try to try: after a long outage it would come back minutes late.
+            timeout=pool_timeout,
+            # The pool doubles its delay after each attempt: after a long outage it would be minutes late.
             reconnect_timeout=_RECONNECT,
-            reconnect_failed=self._note_away,
-            # A connection that the server closed (a restart, a failover) is found here and not in a request.
+            reconnect_failed=lambda _pool: self._note_away(),
+            # Finds connections that the server closed (a restart, a failover) before a request uses them.
             check=self._check,
             kwargs={
                 **_ROWS,
                 "application_name": application_name,
                 "connect_timeout": int(POOL_TIMEOUT),
-                **_VANISHED,
+                **_KEEPALIVE,
                 "options": _SESSION,
             },
         )
@@ -89,74 +126,73 @@ class Database:
     def open(self) -> None:
         """Start connecting in the background; the database may be away at this moment."""
         self._pool.open(wait=False)
-        self._overdue.start()
 
     def close(self) -> None:
-        self._overdue.stop()
         self._pool.close()
 
     def transaction(self) -> AbstractContextManager[Connection]:
-        """A connection in a transaction: committed at the end, rolled back where the block raises.
+        """A connection in a transaction: committed at the end, rolled back if the block raises.
 
-        Raises StorageUnavailableError where PostgreSQL is away, too busy, or refuses to write.
+        Raises StorageUnavailableError if PostgreSQL is away, too busy, or refuses to write.
         """
         return self._connection(autocommit=False)
 
     def single(self) -> AbstractContextManager[Connection]:
-        """A connection outside any transaction, which costs two round trips less: for a statement that stands alone.
+        """A connection outside any transaction, for a single statement: this saves two round trips.
 
-        Raises StorageUnavailableError where PostgreSQL is away or too busy.
+        Raises StorageUnavailableError if PostgreSQL is away or too busy.
         """
         return self._connection(autocommit=True)
 
     @contextmanager
     def _connection(self, *, autocommit: bool) -> Iterator[Connection]:
-        # Instead of the pool's own context manager: that one commits even where there is nothing to commit, which is
-        # dear for something that every request does.
-        if time.monotonic() < self._away_until:
-            # Whoever waited would keep a thread from those that need no PostgreSQL.
+        trial = self._breaker.open
+        if not self._breaker.admit():
+            # Waiting would take a thread from requests that need no PostgreSQL.
             raise StorageUnavailableError("PostgreSQL: could not be reached a moment ago")
         try:
             connection = self._pool.getconn()
-            self._overdue.begin(connection)
+            if trial:
+                self._breaker.answered()  # to _check, or to a new connection
             try:
-                if connection.autocommit is not autocommit:
-                    connection.autocommit = autocommit
-                yield connection
-                if connection.pgconn.transaction_status != TransactionStatus.IDLE:
-                    connection.commit()
-                connection.used = time.monotonic()
-            except BaseException:
-                # Where that fails the connection is broken, and the pool replaces it.
-                with suppress(psycopg.Error):
-                    connection.rollback()
-                raise
+                with self._limited(connection), _block(connection, autocommit):
+                    yield connection
             finally:
-                self._overdue.end(connection)
                 self._pool.putconn(connection)
         except _UNAVAILABLE as error:
             if isinstance(error, PoolTimeout):
-                # All connections are held for seconds already: who comes next need not wait as long to learn it.
-                self._note_away()
+                self._note_away()  # All connections have been busy for seconds: let the next callers fail at once.
             raise _as_ours(error) from error
 
+    @contextmanager
+    def _limited(self, connection: Connection) -> Iterator[None]:
+        """Give the block the time limit."""
+        connection.deadline = time.monotonic() + self._time_limit
+        try:
+            yield
+        except psycopg.OperationalError:
+            if connection.overdue:
+                self._note_away()
+                logger.warning("PostgreSQL did not answer in time", seconds=self._time_limit)
+            raise
+        finally:
+            connection.deadline = math.inf
+
     def _check(self, connection: Connection) -> None:
-        """Raises psycopg.Error where the server has closed the connection, which is then replaced.
+        """Test a connection before it is handed out. Raises psycopg.Error if it is dead; the pool then replaces it.
 
-        A server that goes (a restart, a failover) says so, or its host does: there is something to read. Only for a
-        connection that has been idle for a while is a round trip paid.
+        A server that shuts down (a restart, a failover) says so, or its host does, and then the socket is readable.
+        Only a connection that has been idle for a while, or one used to try PostgreSQL again, costs a round trip.
         """
-        silent = select.poll()
-        silent.register(connection.fileno(), select.POLLIN)
-        if time.monotonic() - connection.used > _TRUSTED or silent.poll(0):
-            self._overdue.begin(connection)
-            try:
+        readable = select.poll()
+        readable.register(connection.fileno(), select.POLLIN)
+        idle = time.monotonic() - connection.last_used
+        if idle > _IDLE_TRUSTED or self._breaker.open or readable.poll(0):
+            with self._limited(connection):
                 ConnectionPool.check_connection(connection)
-            finally:
-                self._overdue.end(connection)
 
-    def _note_away(self, _pool: ConnectionPool[Connection] | None = None) -> None:
-        self._away_until = time.monotonic() + _PAUSE
+    def _note_away(self) -> None:
+        self._breaker.failed()
 
     def check(self) -> None:
         """Raises StorageUnavailableError unless a query is answered."""
@@ -165,19 +201,25 @@ class Database:
 
 
 @contextmanager
-def committing(connection: Connection) -> Iterator[None]:
-    """Send a transaction's last statements with its COMMIT, in one round trip; what they return is fetched afterwards.
-
-    Where one fails, it raises here and nothing is committed.
-    """
-    with connection.pipeline():
+def _block(connection: Connection, autocommit: bool) -> Iterator[None]:
+    """Commit or roll back at the end; psycopg's own context manager commits even if nothing was executed."""
+    try:
+        if connection.autocommit is not autocommit:
+            connection.autocommit = autocommit
         yield
-        connection.commit()
+        if connection.pgconn.transaction_status != TransactionStatus.IDLE:
+            connection.commit()
+        connection.last_used = time.monotonic()
+    except BaseException:
+        # If rollback fails, the connection is broken and the pool replaces it.
+        with suppress(psycopg.Error):
+            connection.rollback()
+        raise
 
 
 @contextmanager
 def unavailable_as_ours() -> Iterator[None]:
-    """Turn the driver's ways of saying "not now" into StorageUnavailableError; mistakes of ours stay as they are."""
+    """Turn the driver's ways of saying "not now" into StorageUnavailableError; our own mistakes pass as they are."""
     try:
         yield
     except _UNAVAILABLE as error:
@@ -189,14 +231,14 @@ def _as_ours(error: Exception) -> StorageUnavailableError:
 
 
 def connect(url: str, **kwargs: Any) -> Connection:
-    """One connection outside any pool, for commands and migrations.
+    """A connection outside any pool, for commands and migrations.
 
-    Raises StorageUnavailableError, and SettingsError where the URL is none.
+    Raises StorageUnavailableError, and SettingsError if the URL is malformed.
     """
     try:
         with unavailable_as_ours():
-            given = {"connect_timeout": int(POOL_TIMEOUT), **_ROWS, **_VANISHED, **kwargs}
+            given = {"connect_timeout": int(POOL_TIMEOUT), **_ROWS, **_KEEPALIVE, **kwargs}
             return Connection.connect(url, **given)
     except psycopg.ProgrammingError:
-        # libpq's own words repeat parts of the URL, which holds a password.
+        # libpq's message quotes parts of the URL, which holds a password.
         raise SettingsError("BALANCER_DATABASE_URL is not a libpq URI: postgresql://USER:PASSWORD@HOST/NAME") from None

@@ -1,4 +1,4 @@
-"""The ledger of archives, in PostgreSQL: who works at which, how often it was tried, and how it ended."""
+"""Imports of archives, in PostgreSQL: the worker of each, its attempts, and how it ended."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ _SQL = queries("imports")
 
 @dataclass(frozen=True)
 class Import:
-    """An archive in hand. faults: attempts that failed in a way the archive itself may have caused.
+    """An import that a worker owns. faults: failed attempts that the archive itself may have caused.
 
-    size_bytes: its size at the attempt before, None at the first.
+    size_bytes: the archive's size at the previous attempt, None at the first.
     """
 
     id: int
@@ -26,8 +26,8 @@ class Import:
 
 
 @dataclass(frozen=True)
-class Closed:
-    """An import as the ledger has it, for what a crash may have left of it."""
+class ImportState:
+    """An import's state, for cleaning up what a crash may have left of it."""
 
     id: int
     state: str
@@ -36,21 +36,21 @@ class Closed:
 
 
 def open_import(connection: Connection, archive: str, worker: str, lease_seconds: float) -> Import:
-    """A new row, owned by the worker (HOST:PID:START), for the archive that it is about to claim."""
+    """Insert a row owned by the worker (HOST:PID:START), for the archive that it is about to claim."""
     values = {"archive": archive, "worker": worker, "host": worker.partition(":")[0], "lease": lease_seconds}
     with connection.cursor(row_factory=class_row(Import)) as cursor:
-        opened = cursor.execute(_SQL["open"], values).fetchone()
-    assert opened is not None  # noqa: S101 - RETURNING of an insert
-    return opened
+        row = cursor.execute(_SQL["open"], values).fetchone()
+    assert row is not None  # noqa: S101 - RETURNING of an insert
+    return row
 
 
 def drop(connection: Connection, import_id: int, worker: str) -> None:
-    """Forget an import whose archive somebody else claimed."""
+    """Delete an import whose archive another worker claimed."""
     connection.execute(_SQL["drop"], {"id": import_id, "worker": worker})
 
 
 def take_up(connection: Connection, worker: str, gone: Collection[str], lease_seconds: float) -> Import | None:
-    """Own the next import that waited long enough or that its worker left; gone: workers known to have ended."""
+    """Take over the next import that is due, or whose worker is gone; gone: workers known to have ended."""
     values = {
         "worker": worker,
         "host": worker.partition(":")[0],
@@ -62,18 +62,18 @@ def take_up(connection: Connection, worker: str, gone: Collection[str], lease_se
 
 
 def workers(connection: Connection, host: str) -> list[str]:
-    """Workers of a host that own imports."""
+    """The workers on a host that own imports."""
     return [row["worker"] for row in connection.execute(_SQL["workers"], {"host": host})]
 
 
 def renew(connection: Connection, import_id: int, worker: str, lease_seconds: float) -> bool:
-    """Keep an import for another while; False: it is not this worker's any more."""
+    """Extend the lease of an import; False: it is no longer this worker's."""
     values = {"id": import_id, "worker": worker, "lease": lease_seconds}
     return connection.execute(_SQL["renew"], values).rowcount == 1
 
 
 def describe(connection: Connection, import_id: int, worker: str, record_id: str, size_bytes: int, sha256: str) -> None:
-    """Note what the archive holds."""
+    """Record the archive's recording, size and digest."""
     connection.execute(
         _SQL["describe"],
         {"id": import_id, "worker": worker, "record_id": record_id, "size_bytes": size_bytes, "sha256": sha256},
@@ -81,7 +81,7 @@ def describe(connection: Connection, import_id: int, worker: str, record_id: str
 
 
 def finish(connection: Connection, import_id: int, worker: str, *, state: str, reason: str) -> bool:
-    """Close an import as "done" or "refused"; False: it is not this worker's any more, so roll back."""
+    """Close an import as "done" or "refused"; False: it is no longer this worker's, so roll back."""
     values = {"id": import_id, "worker": worker, "state": state, "reason": reason}
     return connection.execute(_SQL["finish"], values).rowcount == 1
 
@@ -96,7 +96,7 @@ def wait(
     fault: bool = False,
     size_bytes: int | None = None,
 ) -> None:
-    """Put an import off; fault: the archive itself may be the cause."""
+    """Postpone an import; fault: the archive itself may be the cause."""
     connection.execute(
         _SQL["wait"],
         {
@@ -117,17 +117,17 @@ def same_before(connection: Connection, import_id: int, record_id: str, size_byt
     return bool(row and row["known"])
 
 
-def states(connection: Connection, ids: Iterable[int]) -> dict[int, Closed]:
-    """Imports by id; ids that the ledger does not have are missing."""
-    with connection.cursor(row_factory=class_row(Closed)) as cursor:
+def states(connection: Connection, ids: Iterable[int]) -> dict[int, ImportState]:
+    """Imports by id; unknown ids are absent."""
+    with connection.cursor(row_factory=class_row(ImportState)) as cursor:
         return {each.id: each for each in cursor.execute(_SQL["states"], {"ids": list(ids)})}
 
 
 def queue(connection: Connection, *, refused_days: float = 30, limit: int = 1000) -> list[DictRow]:
-    """Open imports and those refused lately, newest first, for operators."""
+    """Open imports and recently refused ones, newest first, for operators."""
     return connection.execute(_SQL["queue"], {"refused_days": refused_days, "limit": limit}).fetchall()
 
 
 def of_recording(connection: Connection, record_id: str) -> list[DictRow]:
-    """A recording's imports in order, for operators."""
+    """A recording's imports, oldest first, for operators."""
     return connection.execute(_SQL["of_recording"], {"record_id": record_id}).fetchall()

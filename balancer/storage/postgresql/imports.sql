@@ -1,4 +1,4 @@
--- Archives on their way from the spool into the trees. A row claimed is a row owned, for as long as its lease runs.
+-- Archives on their way from the spool to the trees. A worker owns the row that it claimed until its lease ends.
 
 -- name: open
 INSERT INTO imports (archive, state, worker, host, lease_until)
@@ -9,7 +9,7 @@ RETURNING id, archive, attempts, faults, size_bytes
 DELETE FROM imports WHERE id = %(id)s AND worker = %(worker)s AND state = 'working'
 
 -- name: take_up
--- The next one to go on with: waited long enough, left by a worker of this host that is gone, or its lease is over.
+-- The next one that is due, or whose worker on this host is gone, or whose lease has ended.
 UPDATE imports i
 SET state = 'working', worker = %(worker)s, host = %(host)s, attempts = i.attempts + 1,
     faults = i.faults + CASE WHEN i.state = 'working' AND i.worker <> %(worker)s THEN 1 ELSE 0 END,
@@ -44,7 +44,7 @@ SET state = 'waiting', reason = %(reason)s, size_bytes = coalesce(%(size_bytes)s
 WHERE id = %(id)s AND worker = %(worker)s AND state = 'working'
 
 -- name: same_before
--- Formats that an identical archive brought in earlier.
+-- Whether an identical archive was imported before.
 SELECT EXISTS (
     SELECT FROM imports
     WHERE record_id = %(record_id)s AND sha256 = %(sha256)s AND size_bytes = %(size_bytes)s

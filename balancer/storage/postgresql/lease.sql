@@ -1,3 +1,3 @@
 -- name: next_fencing
--- A number greater than any that was given out before.
+-- A number greater than all earlier ones.
 SELECT nextval('lease_fencing') AS fencing

@@ -1,4 +1,4 @@
-"""Nodes in PostgreSQL: what operators want of them (table nodes), and what was observed (node_observations)."""
+"""Nodes in PostgreSQL: what operators declare (table nodes), and what polls observed (node_observations)."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -16,11 +16,11 @@ _SQL = queries("nodes")
 
 
 class NodeKnownError(BalancerError):
-    """A node of this name or URL is registered already."""
+    """A node with this name or URL is already registered."""
 
 
 class NodeUnknownError(BalancerError):
-    """No node of this name is registered."""
+    """No node with this name is registered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,51 +41,51 @@ def all_nodes(connection: Connection) -> list[Node]:
 
 
 def changes(connection: Connection) -> dict[int, datetime]:
-    """When each node was last changed, by its declaration or an operator, by node id."""
+    """When each node's declaration or admin state was last changed, by node id."""
     return {row["id"]: row["changed_at"] for row in connection.execute(_SQL["changes"])}
 
 
 def by_name(connection: Connection, name: str) -> Node:
     """Raises NodeUnknownError."""
     row = connection.execute(_SQL["by_name"], {"name": name}).fetchone()
-    return _found(row, name)
+    return _required(row, name)
 
 
 def add(connection: Connection, declared: Declaration, admin_state: AdminState) -> Node:
-    """Register a node. Raises NodeKnownError where its name or URL is registered."""
+    """Register a node. Raises NodeKnownError if its name or URL is already registered."""
     values = _values(declared) | {"admin_state": admin_state.value}
     row = connection.execute(_SQL["add"], values).fetchone()
     if row is None:
-        raise NodeKnownError(f"a node named {declared.name}, or one at {declared.url}, is registered already")
+        raise NodeKnownError(f"a node named {declared.name}, or one at {declared.url}, is already registered")
     return _node(row)
 
 
 def change(connection: Connection, node: Node, declared: Declaration) -> Node:
-    """Give ``node`` the declared URL, secret, weight, tags and limits; its admin state stays.
+    """Set the node's URL, secret, weight, tags and limits as declared; its admin state stays.
 
-    Raises NodeUnknownError, and NodeKnownError where the URL is another node's.
+    Raises NodeUnknownError, and NodeKnownError if another node has the URL.
     """
     try:
         row = connection.execute(_SQL["change"], _values(declared) | {"id": node.id}).fetchone()
     except psycopg.errors.UniqueViolation:
         raise NodeKnownError(f"another node is registered at {declared.url}") from None
-    return _found(row, node.name)
+    return _required(row, node.name)
 
 
 def set_admin_state(connection: Connection, name: str, admin_state: AdminState) -> Node:
-    """What the operator wants from now on. Raises NodeUnknownError."""
+    """Set what the operator wants. Raises NodeUnknownError."""
     row = connection.execute(_SQL["set_admin_state"], {"name": name, "admin_state": admin_state.value}).fetchone()
-    return _found(row, name)
+    return _required(row, name)
 
 
 def remove(connection: Connection, node: Node) -> None:
-    """Forget a node; its meetings' rows stay, without a node. Raises NodeUnknownError."""
+    """Delete a node; its meetings' rows stay, without a node. Raises NodeUnknownError."""
     if connection.execute(_SQL["remove"], {"id": node.id}).rowcount != 1:
         raise NodeUnknownError(f"no node is named {node.name}")
 
 
 def observations(connection: Connection) -> dict[int, Observation]:
-    """What is known of each node that was ever polled, by node id."""
+    """The observed state of each node that was ever polled, by node id."""
     return {row["node_id"]: _observation(row) for row in connection.execute(_SQL["observations"])}
 
 
@@ -99,7 +99,7 @@ def observe(
     digests: Collection[str] = (),
     fencing: int,
 ) -> Observation | None:
-    """Write what a poll found; None where a newer lease holder has spoken, or the node is gone."""
+    """Write a poll's result. Returns None if a newer lease holder has written, or the node was removed."""
     values = {
         "node_id": node_id,
         "state": state.value,
@@ -123,14 +123,14 @@ def _values(declared: Declaration) -> dict[str, Any]:
     }
 
 
-def _found(row: Mapping[str, Any] | None, name: str) -> Node:
+def _required(row: Mapping[str, Any] | None, name: str) -> Node:
     if row is None:
         raise NodeUnknownError(f"no node is named {name}")
     return _node(row)
 
 
 def read_node(row: Mapping[str, Any], node_id: int) -> Node:
-    """The node in a row that has every column of it, and maybe others."""
+    """The node in a row that has all of a node's columns, and possibly others."""
     return Node(
         id=node_id,
         name=row["name"],

@@ -8,7 +8,7 @@ WHERE meetings.state IN ('creating', 'running') AND (%(node_id)s::bigint IS NULL
 ORDER BY meetings.id
 
 -- name: history
--- Every row that a meetingID or an internalMeetingID ever had, newest first.
+-- Every row of a meetingID or an internalMeetingID, newest first.
 SELECT meetings.id, tenants.name AS tenant, meetings.meeting_id, meetings.node_id, meetings.node_name AS node,
     meetings.state, meetings.internal_meeting_id, meetings.create_time, meetings.placed_at, meetings.created_at,
     meetings.finished_at, meetings.user_joined, meetings.recorded
@@ -35,31 +35,9 @@ WHERE meetings.state IN ('creating', 'running')
 ORDER BY meetings.id
 FOR UPDATE OF meetings
 
--- name: give_up
-WITH before AS (
-    SELECT id, state FROM meetings WHERE id = %(id)s AND state IN ('creating', 'running') FOR UPDATE
-), changed AS (
-    UPDATE meetings SET state = 'lost', finished_at = clock_timestamp()
-    FROM before
-    WHERE meetings.id = before.id
-    RETURNING meetings.id, before.state
-)
-INSERT INTO meeting_events (meeting, from_state, to_state, cause)
-SELECT id, state, 'lost', %(cause)s FROM changed
-
--- name: note_end
-WITH changed AS (
-    UPDATE meetings SET end_requested_at = clock_timestamp()
-    WHERE id = %(id)s AND state = 'running'
-        AND (end_requested_at > clock_timestamp() - interval '2 minutes') IS NOT TRUE
-    RETURNING id
-)
-INSERT INTO meeting_events (meeting, from_state, to_state, cause)
-SELECT id, 'running', 'running', %(cause)s FROM changed
-
 -- name: twins
--- A lost row with a meeting of its own that its node lists, beside the live row of its meetingID. Where its node was
--- removed, and perhaps registered anew since, any node's list tells.
+-- A lost row whose own meeting is listed by its node, beside the live row of its meetingID. If its node was removed, and
+-- perhaps registered again since, any node may list it.
 SELECT lost.id, tenants.name AS tenant, lost.meeting_id, lost.node_id, lost.node_name AS node,
     lost.internal_meeting_id, lost.finished_at AS lost_at, live.node_name AS live_node,
     live.internal_meeting_id AS live_internal_meeting_id, live.placed_at AS live_since, listed.node_id AS listed_by
@@ -76,25 +54,8 @@ WHERE lost.state = 'lost' AND lost.created_at IS NOT NULL
     AND (listed.node_id, lost.internal_meeting_id) IS DISTINCT FROM (live.node_id, live.internal_meeting_id)
 ORDER BY lost.id
 
--- name: lose_all
--- The node goes for good: nobody will ever tell that its meetings ended.
-WITH changed AS (
-    UPDATE meetings SET state = 'lost', finished_at = clock_timestamp()
-    FROM (
-        SELECT id, state FROM meetings
-        WHERE node_id = %(node_id)s AND state IN ('creating', 'running')
-        ORDER BY id FOR UPDATE
-    ) AS live
-    WHERE meetings.id = live.id
-    RETURNING meetings.id, meetings.tenant_id, meetings.meeting_id, live.state AS from_state
-), told AS (
-    INSERT INTO meeting_events (meeting, from_state, to_state, cause)
-    SELECT id, from_state, 'lost', %(cause)s FROM changed
-)
-SELECT id, tenant_id, meeting_id FROM changed
-
 -- name: recordings
--- The newest recordings of all tenants, deleted ones only where they are asked for.
+-- The newest recordings of all tenants, deleted ones only on request.
 SELECT recordings.record_id, recordings.meeting_id, recordings.name, tenants.name AS tenant, recordings.state,
     recordings.protected, recordings.start_ms, recordings.end_ms,
     ARRAY(

@@ -12,7 +12,7 @@ from psycopg.rows import args_row
 
 from balancer import log
 from balancer.core.load import Reservations, room
-from balancer.core.meetings import Placement, State, Wanted
+from balancer.core.meetings import LiveMeeting, State, Wanted
 from balancer.core.nodes import AdminState, Node
 from balancer.core.pools import Pool
 from balancer.core.selection import Candidate, Request, candidates
@@ -46,9 +46,9 @@ class Decision:
         best = self.candidates[0] if self.candidates else None
         return best.node if best and not best.refusal else None
 
-    def placement(self, row_id: int) -> Placement:
+    def placement(self, row_id: int) -> LiveMeeting:
         """The new row."""
-        return Placement(
+        return LiveMeeting(
             id=row_id,
             tenant_id=self.wanted.tenant_id,
             meeting_id=self.wanted.meeting_id,
@@ -76,7 +76,7 @@ class Decision:
         )
 
 
-class _Count(NamedTuple):
+class _SurveyRow(NamedTuple):
     """A row of the query ``survey``: a node as it is now, and its meetings that no poll can have seen.
 
     The last two concern the meeting that is to be placed, and are the same in every row.
@@ -92,7 +92,7 @@ class _Count(NamedTuple):
     live_id: int | None
     peak: float | None
 
-    def as_in(self, outlook: Outlook, node: Node) -> bool:
+    def matches(self, outlook: Outlook, node: Node) -> bool:
         """Whether the node is as the outlook has it."""
         observation = outlook.observations.get(node.id)
         return (
@@ -102,13 +102,13 @@ class _Count(NamedTuple):
         )
 
 
-def live(connection: Connection, tenant_id: int, meeting_id: str) -> Placement | None:
+def live(connection: Connection, tenant_id: int, meeting_id: str) -> LiveMeeting | None:
     """The live row of a tenant's meetingID, and its node."""
     named = {"tenant_id": tenant_id, "meeting_id": meeting_id}
     row = connection.execute(_SQL["live"], named).fetchone()
     if row is None:
         return None
-    return Placement(
+    return LiveMeeting(
         id=row["id"],
         tenant_id=row["tenant_id"],
         meeting_id=row["meeting_id"],
@@ -164,18 +164,16 @@ def _request(connection: Connection, wanted: Wanted, failed: Collection[int], ou
 
 def _choose(connection: Connection, wanted: Wanted, request: Request, outlook: Outlook, settings: Settings) -> Decision:
     named = {"tenant_id": wanted.tenant_id, "meeting_id": wanted.meeting_id, **outlook.polls}
-    cursor = connection.cursor(binary=True, row_factory=args_row(_Count))
-    counts = {each.node_id: each for each in cursor.execute(_SQL["survey"], named, prepare=True)}
-    first = next(iter(counts.values()), None)
+    cursor = connection.cursor(binary=True, row_factory=args_row(_SurveyRow))
+    rows = {each.node_id: each for each in cursor.execute(_SQL["survey"], named, prepare=True)}
+    first = next(iter(rows.values()), None)
     request = replace(
         request,
         expected_users=room(wanted.parameters).expected(first.peak if first else None, settings.expected_users),
-        foreign=[each.node_id for each in counts.values() if each.holds_foreign],
-        changed=[
-            node.id for node in outlook.nodes if node.id not in counts or not counts[node.id].as_in(outlook, node)
-        ],
+        foreign=[each.node_id for each in rows.values() if each.holds_foreign],
+        changed=[node.id for node in outlook.nodes if node.id not in rows or not rows[node.id].matches(outlook, node)],
     )
-    reserved = {each.node_id: Reservations(each.meetings, each.users) for each in counts.values()}
+    reserved = {each.node_id: Reservations(each.meetings, each.users) for each in rows.values()}
     return Decision(
         wanted=wanted,
         request=request,

@@ -86,15 +86,11 @@ LEFT JOIN reserved ON reserved.node_id = n.id;
 -- command that takes the node out of service waits for this transaction, or this one waits for the command's.
 WITH node AS (
     SELECT id, name FROM nodes WHERE id = %(node_id)s AND admin_state = 'enabled' FOR SHARE
-), reserved AS (
-    INSERT INTO meetings (tenant_id, meeting_id, node_id, node_name, expected_users, recorded)
-    SELECT %(tenant_id)s, %(meeting_id)s, id, name, %(expected_users)s, %(recorded)s FROM node
-    ON CONFLICT DO NOTHING
-    RETURNING id
 )
-INSERT INTO meeting_events (meeting, to_state, cause)
-SELECT id, 'creating', %(cause)s FROM reserved
-RETURNING meeting AS id;
+INSERT INTO meetings (tenant_id, meeting_id, node_id, node_name, expected_users, recorded, cause)
+SELECT %(tenant_id)s, %(meeting_id)s, id, name, %(expected_users)s, %(recorded)s, %(cause)s FROM node
+ON CONFLICT DO NOTHING
+RETURNING id;
 
 -- name: parents_node
 -- The node of the meeting that a breakout room names as its parent, by either of its IDs.

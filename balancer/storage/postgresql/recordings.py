@@ -1,4 +1,4 @@
-"""Recordings in PostgreSQL. Every function works in the caller's transaction."""
+"""Recordings in PostgreSQL. Every function runs in the caller's transaction."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from balancer.core.metadata_xml import Metadata
 from balancer.core.ownership import Claim, Owner, decide
 from balancer.core.recordings import PlaybackFormat, Preview, Query, Recording
 from balancer.storage.postgresql.database import Connection
+from balancer.storage.postgresql.recording_counts import RecordingCounts
 from balancer.storage.postgresql.sql import queries
-from balancer.storage.recording_counts import RecordingCounts
 
 _SQL = queries("recordings")
-#: Changes to totals that are kept one by one: adding them up takes well below a millisecond.
+#: Rows of recording_totals that are left as they are: adding them up takes well below a millisecond.
 _MANY_CHANGES = 500
 
 
 @dataclass(frozen=True)
 class Page:
-    """Recordings found; total counts all that match where the query was paged, and is None otherwise."""
+    """Matching recordings; total: the number of all that match if the query was paged, else None."""
 
     recordings: list[Recording]
     total: int | None
@@ -32,7 +32,7 @@ class Page:
 
 @dataclass(frozen=True)
 class StoredFormat:
-    """A format's files as imported last: the tree that holds them, how much they are, and their digest."""
+    """A format's files as last imported: the tree that holds them, their number, size and digest."""
 
     tree: str
     files: int
@@ -41,26 +41,26 @@ class StoredFormat:
 
 
 class PresentFormat(NamedTuple):
-    """A format that is there."""
+    """A format that has been imported."""
 
     tree: str
     sha256: str
-    import_id: int | None  #: that brought it in
+    import_id: int | None  #: of its last import
 
 
 @dataclass(frozen=True)
 class Present:
-    """What is known of a recording when an archive of it arrives."""
+    """A recording that is already there when an archive of it arrives."""
 
     id: int
     state: str
-    tenant_id: int | None  #: None where it is only assumed
+    tenant_id: int | None  #: None if it is only assumed
     formats: Mapping[str, PresentFormat]  #: by name
 
 
 @dataclass(frozen=True)
 class Move:
-    """A recording whose bytes have to go to the tree that its state names."""
+    """A recording whose files have to move to the tree that its state names."""
 
     id: int
     record_id: str
@@ -70,39 +70,39 @@ class Move:
 
 
 def search(connection: Connection, tenant_id: int, query: Query, counts: RecordingCounts) -> Page:
-    """A tenant's recordings, newest first; counts: those that the process keeps."""
+    """A tenant's recordings, newest first; counts: this process's cache."""
     where, parameters = _conditions(tenant_id, query)
 
-    def ask(*names: str, page: str = "newest_of_many") -> list[DictRow]:
-        values = {"where": where, "ledger": sql.SQL(_SQL["ledger"]), "page": sql.SQL(_SQL[page]).format(where=where)}
+    def execute(*names: str, page: str = "newest_of_many") -> list[DictRow]:
+        values = {"where": where, "totals": sql.SQL(_SQL["totals"]), "page": sql.SQL(_SQL[page]).format(where=where)}
         text = sql.SQL("\n").join(sql.SQL(_SQL[name]).format(**values) for name in names)
-        # Never prepared: which index is right depends on the values, so every call is planned with them.
+        # Never prepared: the best index depends on the values, so every call is planned with its own.
         return connection.execute(text, parameters, prepare=False).fetchall()
 
     if not query.paged:
-        return Page([_recording(row) for row in ask("columns", "all_found")], None)
-    many = not query.filtered or counts.knows(tenant_id, query)
-    rows = ask("columns", "page_found", page="newest_of_many" if many else "newest_of_few")
-    found = [_recording(row) for row in rows if row["record_id"] is not None]
+        return Page([_recording(row) for row in execute("columns", "all_matching")], None)
+    many = not query.filtered or counts.has(tenant_id, query)
+    rows = execute("columns", "page_matching", page="newest_of_many" if many else "newest_of_few")
+    recordings = [_recording(row) for row in rows if row["record_id"] is not None]
     if not query.filtered:
-        return Page(found, rows[0]["total"])
+        return Page(recordings, rows[0]["total"])
     total, version = rows[0]["matching"], rows[0]["version"]
     if total is None:
-        total = counts.get(tenant_id, query, version) if found or query.offset else 0
+        total = counts.get(tenant_id, query, version) if recordings or query.offset else 0
     if total is None:
-        total = ask("count")[0]["total"]
-    # Who begins after a change that came in between sees its version, and counts again.
+        total = execute("count")[0]["total"]
+    # After a change in between, the next request sees another version and counts again.
     counts.keep(tenant_id, query, version, total)
-    return Page(found, total)
+    return Page(recordings, total)
 
 
 def gather_totals(connection: Connection, many: int = _MANY_CHANGES) -> None:
-    """Keep what ``search`` adds up for a total short; to be called now and then."""
+    """Merge the rows that ``search`` adds up for a total; to be called now and then."""
     connection.execute(_SQL["gather_totals"], {"many": many})
 
 
 def _conditions(tenant_id: int, query: Query) -> tuple[sql.Composable, dict[str, Any]]:
-    """The WHERE clause's text and its values."""
+    """The WHERE clause's text, and all values of the query."""
     exact, patterns = _metadata_conditions(query)
     wanted = {
         "where_tenant": True,
@@ -129,17 +129,17 @@ def _conditions(tenant_id: int, query: Query) -> tuple[sql.Composable, dict[str,
 
 
 def _record_id_condition(record_ids: Sequence[str]) -> sql.Composable:
-    """Whole ids in one comparison, each prefix as a range of the index."""
+    """Complete ids in one comparison, each prefix as a range of the index."""
     alternatives: list[sql.Composable] = [sql.SQL(_SQL["where_record_ids"])]
     for prefix in sorted({each for each in record_ids if not rules.is_whole_record_id(each)}):
-        # ids are made of 0-9 a-f and "-": in bytes, all that begin so come before the prefix with a "g".
+        # ids consist of 0-9, a-f and "-": in byte order, all ids with this prefix come before the prefix plus "g".
         bounds = {"low": sql.Literal(prefix), "high": sql.Literal(f"{prefix}g")}
         alternatives.append(sql.SQL(_SQL["where_prefix"]).format(**bounds))
     return sql.SQL("({})").format(sql.SQL("\nOR ").join(alternatives))
 
 
 def _metadata_conditions(query: Query) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Exact filters in one object, for the index; wildcards, and a second filter on one name, as patterns."""
+    """Exact filters as one object, for the index; wildcards, and a second filter on the same name, as patterns."""
     exact: dict[str, str] = {}
     patterns: list[tuple[str, str]] = []
     for each in query.meta:
@@ -151,19 +151,19 @@ def _metadata_conditions(query: Query) -> tuple[dict[str, str], list[tuple[str, 
 
 
 def get(connection: Connection, record_id: str) -> DictRow | None:
-    """Everything about one recording, of whatever tenant, for operators: all columns, tenant name and formats."""
+    """A recording of any tenant, for operators: all columns, the tenant's name and the formats."""
     return connection.execute(_SQL["get"], {"record_id": record_id}).fetchone()
 
 
 def change_state(connection: Connection, tenant_id: int, record_ids: Sequence[str], state: str) -> int:
-    """Publish, unpublish or delete, in force with the commit; gives how many of the ids there are (not deleted)."""
+    """Publish, unpublish or delete, in force with the commit. Returns how many of the ids exist (not deleted)."""
     values = {"tenant": tenant_id, "record_ids": list(record_ids), "state": state}
     row = connection.execute(_SQL["change_state"], values).fetchone()
     return int(row["total"]) if row else 0
 
 
 def edit(connection: Connection, tenant_id: int, record_ids: Sequence[str], parameters: Mapping[str, str]) -> int:
-    """Apply updateRecordings' meta_ parameters and protect; gives how many of the ids there are (not deleted)."""
+    """Apply updateRecordings' meta_ parameters and protect. Returns how many of the ids exist (not deleted)."""
     protect = parameters.get("protect", "").lower()
     protected = {"true": True, "false": False}.get(protect)
     rows = connection.execute(_SQL["lock_edits"], {"tenant": tenant_id, "record_ids": list(record_ids)}).fetchall()
@@ -174,7 +174,7 @@ def edit(connection: Connection, tenant_id: int, record_ids: Sequence[str], para
 
 
 def playback(connection: Connection, record_id: str, playback_format: str) -> tuple[str, bool] | None:
-    """(state, protected) of a recording that has this format; None where there is none."""
+    """(state, protected) of a recording that has this format, or None."""
     row = connection.execute(_SQL["playback"], {"record_id": record_id, "format": playback_format}).fetchone()
     return (row["state"], row["protected"]) if row else None
 
@@ -187,10 +187,10 @@ def for_import(connection: Connection, record_id: str) -> Present | None:
     return Present(row["id"], row["state"], None if row["tenant_assumed"] else row["tenant_id"], formats)
 
 
-def owner(connection: Connection, record_id: str, found: Sequence[Metadata] = ()) -> Owner:
-    """Whose an archive is; found: what its formats say, once they are unpacked."""
-    parent = next((each.parent_meeting_id for each in found if each.parent_meeting_id), None)
-    host = next((each.host for each in found if each.host), None)
+def owner(connection: Connection, record_id: str, metadata: Sequence[Metadata] = ()) -> Owner:
+    """The owner of an archive; metadata: of its formats, once they are unpacked."""
+    parent = next((each.parent_meeting_id for each in metadata if each.parent_meeting_id), None)
+    host = next((each.host for each in metadata if each.host), None)
     values = {"record_id": record_id, "parent": parent}
     claims = [
         Claim(
@@ -204,9 +204,10 @@ def owner(connection: Connection, record_id: str, found: Sequence[Metadata] = ()
 
 
 def save(connection: Connection, metadata: Metadata, state: str, claim: Claim | None) -> int:
-    """Insert or complete the recording's row from one format's metadata.xml; gives its id. state: of a new row alone.
+    """Insert or complete the recording's row from one format's metadata.xml. Returns its id.
 
-    The tenant and the meetingID are those of the meeting that we placed; without a claim the default tenant is assumed.
+    state: only for a new row; claim: tenant and meetingID of the meeting that we placed. Without one, we assume the
+    default tenant.
     """
     tenant_id = claim.tenant_id if claim else None
     if claim is None:
@@ -238,7 +239,7 @@ def save(connection: Connection, metadata: Metadata, state: str, claim: Claim | 
 def save_format(
     connection: Connection, recording: int, metadata: Metadata, stored: StoredFormat, import_id: int
 ) -> None:
-    """Insert or replace a format's row, once its files are in place."""
+    """Insert or replace a format's row, after its files are in place."""
     previews = [vars(preview) for preview in metadata.previews]
     connection.execute(
         _SQL["save_format"],
@@ -259,13 +260,13 @@ def save_format(
     )
 
 
-def settle(connection: Connection, recording: int) -> None:
-    """Note whether the recording's bytes lie where its state wants them."""
-    connection.execute(_SQL["settle"], {"id": recording})
+def update_move_due(connection: Connection, recording: int) -> None:
+    """Record whether all files are in the tree that the recording's state names."""
+    connection.execute(_SQL["update_move_due"], {"id": recording})
 
 
 def claim_move(connection: Connection, lease_seconds: float) -> Move | None:
-    """The next recording whose bytes have to move; nobody else takes it up before the lease is over."""
+    """The next recording whose files have to move; no other process gets it before the lease ends."""
     row = connection.execute(_SQL["claim_move"], {"lease": lease_seconds}).fetchone()
     if row is None:
         return None
@@ -273,9 +274,9 @@ def claim_move(connection: Connection, lease_seconds: float) -> Move | None:
 
 
 def moved(connection: Connection, move: Move) -> None:
-    """The bytes of all the move's formats are in their tree; a state that changed meanwhile leaves a new move due."""
+    """Record that all formats' files are in their tree; if the state has changed since, a new move is due."""
     connection.execute(_SQL["moved"], {"id": move.id, "tree": move.state, "formats": list(move.formats)})
-    settle(connection, move.id)
+    update_move_due(connection, move.id)
 
 
 def postpone_move(connection: Connection, move: Move, delay_seconds: float, reason: str) -> None:
@@ -283,12 +284,15 @@ def postpone_move(connection: Connection, move: Move, delay_seconds: float, reas
 
 
 def due_moves(connection: Connection, limit: int = 1000) -> list[DictRow]:
-    """Moves still to be made, for operators."""
+    """Moves that are due, for operators."""
     return connection.execute(_SQL["due_moves"], {"limit": limit}).fetchall()
 
 
 def try_lock_files(connection: Connection, record_id: str) -> bool:
-    """Own the recording's files until the transaction ends, however long a hung share makes it; False: another does."""
+    """Lock the recording's files until the transaction ends, even if a hung share keeps it open for long.
+
+    Returns False if another transaction has locked them.
+    """
     connection.execute(_SQL["allow_idle"])
     row = connection.execute(_SQL["try_lock_files"], {"record_id": record_id}).fetchone()
     return bool(row and row["locked"])

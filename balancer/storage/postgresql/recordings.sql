@@ -1,7 +1,7 @@
--- Recordings and their formats. Every query carries the tenant but those of the importer and of playback.
+-- Recordings and their formats. Every query names the tenant, except those of the importer and of playback.
 
 -- name: columns
--- One row a recording, its formats as JSON: presentation first, since some clients read only the first one.
+-- One row for each recording, its formats as JSON: presentation first, because some clients read only the first one.
 SELECT
     r.record_id, r.meeting_id, coalesce(nullif(r.edited_metadata ->> 'meetingName', ''), r.name) AS name, r.state,
     r.protected, r.is_breakout, r.breakout, r.breakout_rooms, r.start_ms, r.end_ms, r.participants, r.raw_size,
@@ -13,15 +13,15 @@ SELECT
         FROM recording_formats f WHERE f.recording = r.id
     ) AS formats
 
--- name: all_found
+-- name: all_matching
 FROM recordings r WHERE {where}
 ORDER BY r.start_ms DESC, r.id DESC
 
--- name: page_found
--- With what the ledger tells; where the page is empty, one row that has nothing else. Only the page's own rows are read
--- whole and with their formats: those that are passed over may be a million.
-, ledger.total, ledger.version, page.matching
-FROM ({ledger}) AS ledger LEFT JOIN ({page}) AS page ON true LEFT JOIN recordings r ON r.id = page.id
+-- name: page_matching
+-- With the tenant's totals; if the page is empty, one row with nothing else. Only the page's own rows are read with all
+-- columns and formats, because OFFSET may skip a million.
+, totals.total, totals.version, page.matching
+FROM ({totals}) AS totals LEFT JOIN ({page}) AS page ON true LEFT JOIN recordings r ON r.id = page.id
 ORDER BY r.start_ms DESC, r.id DESC
 
 -- name: newest_of_many
@@ -29,15 +29,15 @@ SELECT r.id, NULL::bigint AS matching FROM recordings r WHERE {where}
 ORDER BY r.start_ms DESC, r.id DESC OFFSET %(offset)s LIMIT %(limit)s
 
 -- name: newest_of_few
--- All that match are looked up before the newest are taken. Left to itself, the planner goes through all recordings from
--- the newest on where its sample holds one of those few that match, and takes them for many.
+-- Finds all that match before it takes the newest. Without this, the planner scans all recordings from the newest on if
+-- its sample holds one of the few that match, because it then expects many.
 WITH matching AS MATERIALIZED (SELECT r.id, r.start_ms FROM recordings r WHERE {where})
 SELECT id, (SELECT count(*) FROM matching) AS matching FROM matching
 ORDER BY start_ms DESC, id DESC OFFSET %(offset)s LIMIT %(limit)s
 
--- name: ledger
--- How many recordings the states have, at the same cost for a million, and the version of all that filters look at:
--- other rows, another sum of their numbers' hashes.
+-- name: totals
+-- How many recordings the states have, at the same cost for a million; and a version that differs after any change that
+-- filters can see, because it is a sum of the hashes of the rows' ids.
 SELECT
     coalesce(sum(change) FILTER (WHERE state = ANY (%(states)s)), 0)::bigint AS total,
     count(*) || ' ' || coalesce(sum(hashint8extended(id, 0)), 0) AS version
@@ -47,7 +47,7 @@ FROM recording_totals WHERE tenant_id = %(tenant)s
 SELECT count(*) AS total FROM recordings r WHERE {where}
 
 -- name: gather_totals
--- The ledger's rows become one for each tenant and state, once they are many. Who adds at the same time is not held up.
+-- Merges the rows into one for each tenant and state, once there are many. Concurrent inserts do not wait.
 WITH gathered AS (
     DELETE FROM recording_totals WHERE (SELECT count(*) FROM recording_totals) > %(many)s
     RETURNING tenant_id, state, change
@@ -68,7 +68,7 @@ r.meeting_id = ANY (%(meeting_ids)s)
 r.record_id = ANY (%(record_ids)s)
 
 -- name: where_prefix
--- As literals, one by one: only then does the planner know how few rows a prefix has.
+-- Literals, so that the planner knows how few rows a prefix has.
 r.record_id >= {low} AND r.record_id < {high}
 
 -- name: where_exact
@@ -89,7 +89,7 @@ FROM recordings r JOIN tenants t ON t.id = r.tenant_id
 WHERE r.record_id = %(record_id)s
 
 -- name: change_state
--- Gives how many of the ids there are; locked in one order, so that two calls never wait for each other in a ring.
+-- Returns how many of the ids exist. Rows are locked in the order of their ids, so that two calls cannot deadlock.
 WITH known AS (
     SELECT id FROM recordings
     WHERE tenant_id = %(tenant)s AND record_id = ANY (%(record_ids)s) AND state <> 'deleted'
@@ -117,7 +117,7 @@ SELECT r.state, r.protected FROM recordings r JOIN recording_formats f ON f.reco
 WHERE r.record_id = %(record_id)s AND f.format = %(format)s
 
 -- name: claims
--- Whose an archive may be: the meetings with that internal id, and a breakout room's parents; the newest first.
+-- Possible owners of an archive: meetings with that internal id, and the parents of a breakout room; newest first.
 SELECT m.tenant_id, CASE WHEN m.internal_meeting_id = %(record_id)s THEN m.meeting_id END AS meeting_id, n.url
 FROM meetings m LEFT JOIN nodes n ON n.id = m.node_id
 WHERE m.internal_meeting_id = ANY (ARRAY[%(record_id)s, %(parent)s]::text[])
@@ -134,7 +134,7 @@ SELECT r.id, r.state, r.tenant_id, r.tenant_assumed, (
 FROM recordings r WHERE r.record_id = %(record_id)s
 
 -- name: save
--- A later archive adds what it knows, and touches neither state nor protection nor the users' edits.
+-- A later archive adds what it knows, and changes neither state, protection nor the users' edits.
 INSERT INTO recordings AS r (
     record_id, tenant_id, tenant_assumed, meeting_id, name, state, is_breakout, breakout, breakout_rooms,
     start_ms, end_ms, participants, raw_size, imported_metadata
@@ -172,8 +172,8 @@ ON CONFLICT (recording, format) DO UPDATE SET
     files = excluded.files, unpacked_bytes = excluded.unpacked_bytes, sha256 = excluded.sha256,
     import = excluded.import, imported_at = clock_timestamp()
 
--- name: settle
--- Whether bytes have still to move is told by the rows themselves, at the moment of the commit.
+-- name: update_move_due
+-- The rows themselves say whether files still have to move, at the time of the commit.
 UPDATE recordings r
 SET move_not_before = NULL, move_reason = '', move_attempts = 0, move_due = EXISTS (
     SELECT FROM recording_formats f WHERE f.recording = r.id AND f.tree <> r.state
@@ -181,7 +181,7 @@ SET move_not_before = NULL, move_reason = '', move_attempts = 0, move_due = EXIS
 WHERE r.id = %(id)s
 
 -- name: claim_move
--- The lease is move_not_before itself: a mover that dies leaves the row to be taken up again.
+-- move_not_before is also the lease: if the process dies, another one takes the row after that time.
 UPDATE recordings r
 SET move_not_before = clock_timestamp() + %(lease)s * interval '1 second', move_attempts = r.move_attempts + 1
 WHERE r.id = (
@@ -206,7 +206,7 @@ SELECT record_id, state, move_attempts, move_reason, move_not_before FROM record
 ORDER BY move_not_before NULLS FIRST, id LIMIT %(limit)s
 
 -- name: try_lock_files
--- Held while a recording's files change place. The web never takes it, so a hung share keeps no request waiting.
+-- Held while a recording's files move. The web process never takes it, so a hung share delays no request.
 SELECT pg_try_advisory_xact_lock(hashtextextended(%(record_id)s, 0)) AS locked
 
 -- name: allow_idle

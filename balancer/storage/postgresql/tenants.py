@@ -1,4 +1,4 @@
-"""Tenants in PostgreSQL. The default tenant's secrets are settings; it is the only tenant so far."""
+"""Tenants in PostgreSQL. The default tenant's secrets are settings; it is the only one so far."""
 
 from balancer.storage.postgresql.database import Connection
 from balancer.storage.postgresql.sql import queries

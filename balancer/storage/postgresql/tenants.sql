@@ -1,2 +1,2 @@
 -- name: all
-SELECT id, name FROM tenants ORDER BY id;
+SELECT id, name FROM tenants ORDER BY id

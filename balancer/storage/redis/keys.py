@@ -1,4 +1,4 @@
-"""Every Redis key of the balancer. Redis may be wiped: whatever stands here is rebuilt from PostgreSQL and polls."""
+"""Every Redis key of the balancer. Redis may be wiped: all of it is rebuilt from PostgreSQL and the next polls."""
 
 PREFIX = "bbb-fleet:"
 
@@ -6,10 +6,10 @@ PREFIX = "bbb-fleet:"
 SNAPSHOTS = PREFIX + "snapshots"
 #: Hash, node id -> JSON {poll_started, meetings: {internalMeetingID: "<meeting>…"}}, for getMeetings.
 SNAPSHOT_XML = PREFIX + "snapshot-xml"
-#: Hash, node id -> "FENCING POLL_STARTED": what decides whether a snapshot may be overwritten.
+#: Hash, node id -> "FENCING POLL_STARTED": decides whether a snapshot may be overwritten.
 SNAPSHOT_ORDER = PREFIX + "snapshot-order"
 
-#: Capped list of node ids that somebody wants polled at once ("" means: reread the list of nodes).
+#: Capped list of the ids of nodes to poll at once; "" means: read the list of nodes again.
 POLL_REQUESTS = PREFIX + "poll-requests"
 
 
@@ -18,14 +18,14 @@ def lease(name: str) -> str:
     return f"{PREFIX}lease:{name}"
 
 
-def placement(tenant_id: int, meeting_id: str) -> str:
+def location(tenant_id: int, meeting_id: str) -> str:
     """String with a time to live: "ROW NODE INTERNAL_MEETING_ID" of a running meeting."""
-    return f"{PREFIX}placement:{tenant_id}:{meeting_id}"
+    return f"{PREFIX}location:{tenant_id}:{meeting_id}"
 
 
-def birth(tenant_id: int, internal_meeting_id: str) -> str:
-    """String with a time to live: core.listing's birth of a meeting that was created a moment ago, for getMeetings.
+def initial_listing(tenant_id: int, internal_meeting_id: str) -> str:
+    """String with a time to live: create's parameters and answer (core.listing) of a new meeting, for getMeetings.
 
-    Two tenants' meetings of one meetingID may have one internalMeetingID, on two nodes.
+    Two tenants' meetings with the same meetingID may have the same internalMeetingID, on two nodes.
     """
-    return f"{PREFIX}birth:{tenant_id}:{internal_meeting_id}"
+    return f"{PREFIX}initial-listing:{tenant_id}:{internal_meeting_id}"

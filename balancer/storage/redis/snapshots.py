@@ -1,4 +1,4 @@
-"""What nodes said last, in Redis: small figures for placement, and apart from them the XML for getMeetings."""
+"""The nodes' last poll results, in Redis: small figures for placement, and separately the XML for getMeetings."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -8,10 +8,11 @@ from typing import Any, cast
 from balancer.core.listing import Part
 from balancer.core.nodes import Snapshot
 from balancer.storage.redis import keys
-from balancer.storage.redis.client import Redis, unavailable_as_ours
+from balancer.storage.redis.client import Redis
 
-# A poller that lost its lease may still be writing: its lower fencing number, or under one number an earlier poll,
-# never overwrites what is there. Microseconds since 1970 and fencing numbers both fit into Lua's 53 bits.
+# A poller that lost its lease may still be writing. A lower fencing number never overwrites a higher one; with equal
+# numbers, an earlier poll never overwrites a later one. Microseconds since 1970 and fencing numbers fit into the 53
+# bits of a Lua number.
 _WRITE = """
 local fencing, started = string.match(redis.call('HGET', KEYS[3], ARGV[1]) or '', '^(%d+) (%d+)$')
 if fencing then
@@ -26,22 +27,22 @@ return 1
 
 
 class Snapshots:
-    """The snapshots of all nodes. Every method raises StorageUnavailableError where Redis cannot be used."""
+    """The snapshots of all nodes. Every method raises StorageUnavailableError if Redis cannot be used."""
 
     def __init__(self, client: Redis) -> None:
         self._client = client
         self._write = client.register_script(_WRITE)
-        #: What ``xml`` read last, by node id, behind its poll's order: until the next poll the list stays the same.
-        self._read: Mapping[int, tuple[str, Part]] = {}
+        #: What ``xml`` read last, by node id, with the order of its poll: the list is the same until the next poll.
+        self._parts: Mapping[int, tuple[str, Part]] = {}
 
     def write(self, snapshot: Snapshot, xml: Mapping[str, str]) -> bool:
-        """Store what a poll found; xml: ``<meeting>`` elements by internalMeetingID.
+        """Store a poll's result; xml: ``<meeting>`` elements by internalMeetingID.
 
-        False where a newer lease holder, or a later poll, has already written.
+        Returns False if a newer lease holder, or a later poll, has already written.
         """
         started = round(snapshot.poll_started.timestamp() * 1_000_000)
         blob = json.dumps({"poll_started": snapshot.poll_started.isoformat(), "meetings": dict(xml)})
-        with unavailable_as_ours():
+        with self._client.guarded():
             written = self._write(
                 keys=[keys.SNAPSHOTS, keys.SNAPSHOT_XML, keys.SNAPSHOT_ORDER],
                 args=[snapshot.node_id, snapshot.fencing, started, _encode(snapshot), blob],
@@ -49,34 +50,34 @@ class Snapshots:
         return bool(written)
 
     def all(self) -> dict[int, Snapshot]:
-        """Every node's last snapshot, by node id, however old: ask ``Snapshot.fresh``."""
-        with unavailable_as_ours():
-            found = cast(dict[str, str], self._client.hgetall(keys.SNAPSHOTS))
-        return {int(node_id): _decode(text) for node_id, text in found.items()}
+        """Every node's last snapshot, by node id, however old it is (see ``Snapshot.fresh``)."""
+        with self._client.guarded():
+            texts = cast(dict[str, str], self._client.hgetall(keys.SNAPSHOTS))
+        return {int(node_id): _decode(text) for node_id, text in texts.items()}
 
     def xml(self, node_ids: Collection[int]) -> dict[int, Part]:
-        """What these nodes listed; a node without a snapshot is absent."""
-        before = self._read
-        with unavailable_as_ours():
-            told = self._told(keys.SNAPSHOT_ORDER, node_ids)
-            now = {each: before[each] for each, order in told.items() if before.get(each, ("",))[0] == order}
-            # Where a poll came between, its list stands here with the order of the last, and is read once more.
-            for node_id, text in self._told(keys.SNAPSHOT_XML, told.keys() - now.keys()).items():
-                now[node_id] = told[node_id], _decode_xml(text)
-        self._read = now
+        """The meetings that these nodes listed at their last poll; a node without a snapshot is absent."""
+        before = self._parts
+        with self._client.guarded():
+            orders = self._fields(keys.SNAPSHOT_ORDER, node_ids)
+            now = {each: before[each] for each, order in orders.items() if before.get(each, ("",))[0] == order}
+            # If a poll writes in between, its list is kept under the previous order, and is read again next time.
+            for node_id, text in self._fields(keys.SNAPSHOT_XML, orders.keys() - now.keys()).items():
+                now[node_id] = orders[node_id], _decode_xml(text)
+        self._parts = now
         return {node_id: part for node_id, (_, part) in now.items()}
 
-    def _told(self, key: str, node_ids: Collection[int]) -> dict[int, str]:
-        """What a hash holds of these nodes."""
+    def _fields(self, key: str, node_ids: Collection[int]) -> dict[int, str]:
+        """A hash's values for these nodes."""
         if not node_ids:
             return {}
-        found = cast(list[str | None], self._client.hmget(key, [str(node_id) for node_id in node_ids]))
-        return {node_id: text for node_id, text in zip(node_ids, found, strict=True) if text is not None}
+        texts = cast(list[str | None], self._client.hmget(key, [str(node_id) for node_id in node_ids]))
+        return {node_id: text for node_id, text in zip(node_ids, texts, strict=True) if text is not None}
 
     def keep_only(self, node_ids: Collection[int]) -> None:
-        """Drop what belongs to nodes that are no longer registered."""
+        """Drop the snapshots of all other nodes, which are no longer registered."""
         kept = {str(node_id) for node_id in node_ids}
-        with unavailable_as_ours():
+        with self._client.guarded():
             gone = [field for field in cast(list[str], self._client.hkeys(keys.SNAPSHOT_ORDER)) if field not in kept]
             if gone:
                 for key in (keys.SNAPSHOTS, keys.SNAPSHOT_XML, keys.SNAPSHOT_ORDER):

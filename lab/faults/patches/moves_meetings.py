@@ -10,13 +10,13 @@ from .import_hook import after_import
 
 @after_import("balancer.core.creation")
 def place_again(module: ModuleType) -> None:
-    look = module.Creation._look
+    try_once = module.Creation._try_once
 
-    def move_and_look(self: Any, attempt: Any) -> Any:
-        placement = self.store._live(attempt.wanted.tenant_id, attempt.wanted.meeting_id)
+    def move_and_try(self: Any, request: Any) -> Any:
+        placement = self.store._live(request.wanted.tenant_id, request.wanted.meeting_id)
         if placement is not None and placement.node is not None and placement.state.value == "running":
-            attempt.refused.add(placement.node.id)
+            request.refused.add(placement.node.id)
             self.store.finish(placement, module.State.ENDED, "moved")
-        return look(self, attempt)
+        return try_once(self, request)
 
-    module.Creation._look = move_and_look
+    module.Creation._try_once = move_and_try

@@ -111,9 +111,6 @@ class Place:
             {"meeting_id": meeting_id, "node": node, "internal": internal, "state": state},
         ).fetchone()
         assert row
-        self.rows.execute(
-            "INSERT INTO meeting_events (meeting, to_state, cause) VALUES (%s, 'creating', 'placed')", [row["id"]]
-        )
         return int(row["id"])
 
 

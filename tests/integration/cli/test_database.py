@@ -1,4 +1,4 @@
-"""``balancer database``, and what every command says while the database is old, newer or away."""
+"""``balancer database``, and what every command says if the database is old, newer or away."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_check_of_a_new_database_exits_1_and_changes_nothing(fresh: Commands) ->
     assert f"pending {NAMES[0]}" in fresh.run("database", "check").stdout
 
 
-def test_migrate_brings_it_up_and_is_safe_to_repeat(fresh: Commands) -> None:
+def test_migrate_applies_all_and_is_safe_to_repeat(fresh: Commands) -> None:
     assert fresh.json("database", "migrate") == {"version": 1, "changed": True, "applied": NAMES}
     assert fresh.json("database", "migrate") == {"version": 1, "changed": False, "applied": []}
     assert fresh.ok("database", "migrate") == "up to date\n"
@@ -39,7 +39,7 @@ def test_migrate_brings_it_up_and_is_safe_to_repeat(fresh: Commands) -> None:
 @pytest.mark.parametrize(
     "words", [("node", "list"), ("meeting", "list"), ("recording", "queue"), ("node", "show", "x")]
 )
-def test_an_old_database_is_told_with_the_remedy(fresh: Commands, words: tuple[str, ...]) -> None:
+def test_an_old_database_is_reported_with_the_remedy(fresh: Commands, words: tuple[str, ...]) -> None:
     assert "run `balancer database migrate` first" in fresh.refused(*words)
 
 
@@ -61,7 +61,7 @@ def test_a_newer_database_is_refused(commands: Commands, database_url: str) -> N
         ("database", "migrate"),
     ],
 )
-def test_a_database_that_is_away_is_told_in_one_line(commands: Commands, words: tuple[str, ...]) -> None:
+def test_a_database_that_is_away_is_reported_in_one_line(commands: Commands, words: tuple[str, ...]) -> None:
     commands.environment["BALANCER_DATABASE_URL"] = "postgresql://someone:hidden-password@127.0.0.1:1/nothing"
     said = commands.refused(*words, given=NODE_SECRET, code=4)
     assert "PostgreSQL" in said
@@ -71,7 +71,7 @@ def test_a_database_that_is_away_is_told_in_one_line(commands: Commands, words: 
 
 
 @pytest.mark.parametrize("url", ["postgresql://u:hidden-password@h/?nonsense=1", "hidden-password"])
-def test_a_database_url_that_is_none_is_told_without_repeating_it(commands: Commands, url: str) -> None:
+def test_a_malformed_database_url_is_reported_without_repeating_it(commands: Commands, url: str) -> None:
     commands.environment["BALANCER_DATABASE_URL"] = url
     said = commands.refused("node", "list", code=3)
     assert "BALANCER_DATABASE_URL" in said

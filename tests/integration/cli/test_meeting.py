@@ -83,12 +83,8 @@ def test_where_distinguishes_a_past_meeting_from_an_unknown_one(commands: Comman
 @pytest.mark.usefixtures("two_nodes")
 def test_trace_shows_every_transition_with_its_cause(commands: Commands, place: Place, rows: Connection) -> None:
     place("bbb1", "course-1", "aaa-1", "ended")
-    newest = place("bbb2", "course-1", "aaa-2")
-    rows.execute(
-        "INSERT INTO meeting_events (meeting, from_state, to_state, cause)"
-        " VALUES (%s, 'creating', 'running', 'created')",
-        [newest],
-    )
+    newest = place("bbb2", "course-1", "aaa-2", "creating")
+    rows.execute("UPDATE meetings SET state = 'running', cause = 'created' WHERE id = %s", [newest])
     first, second = commands.json("meeting", "trace", "course-1")["placements"]
     assert (first["node"], second["node"]) == ("bbb2", "bbb1")
     assert [(event["from_state"], event["to_state"], event["cause"]) for event in first["events"]] == [
@@ -141,7 +137,7 @@ def test_give_up_proceeds_if_redis_is_away(
     result = commands.run("meeting", "give-up", "course-1")
     assert result.exit_code == 0, result.output
     assert "no recent poll shows" in result.stdout
-    assert "no figures of the nodes are known" in result.stderr
+    assert "the nodes' load is unknown" in result.stderr
     assert "joins may still be sent to bbb1" in result.stderr
     assert _state(rows, row) == "lost"
 

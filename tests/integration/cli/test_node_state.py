@@ -8,8 +8,7 @@ from balancer.core.nodes import ObservedState
 from balancer.storage.postgresql import nodes
 from balancer.storage.postgresql.database import Connection
 from balancer.storage.redis import client as redis_client
-from balancer.storage.redis.whereabouts import Place as Copy
-from balancer.storage.redis.whereabouts import Whereabouts
+from balancer.storage.redis.whereabouts import Location, Whereabouts
 from tests.integration.cli.conftest import Commands, Observe, Place
 
 TAKES, TAKES_NONE = "takes new meetings", "takes no new meetings"
@@ -71,7 +70,7 @@ def test_a_forced_removal_gives_its_meetings_up(
     commands.add("bbb1", "--state", "enabled")
     row = place("bbb1", "course", "aaa-1")
     node = nodes.by_name(rows, "bbb1")
-    Whereabouts(client).note(1, "course", Copy(row, node.id, "aaa-1"))
+    Whereabouts(client).note(1, "course", Location(row, node.id, "aaa-1"))
     answer = commands.json("node", "remove", "bbb1", "--force")
     assert answer["lost_meetings"] == ["course"]
     assert Whereabouts(client).find(1, "course") is None

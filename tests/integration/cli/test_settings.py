@@ -33,20 +33,20 @@ def test_secrets_are_never_shown(commands: Commands) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
-        ("BALANCER_POLL_INTERVALL", "10", "is not a setting of the balancer: is BALANCER_POLL_INTERVAL meant?"),
-        ("BALANCER_COLOUR", "blue", "BALANCER_COLOUR (environment) is not a setting of the balancer: take it out"),
+        ("BALANCER_POLL_INTERVALL", "10", "is not a setting of the balancer: did you mean BALANCER_POLL_INTERVAL?"),
+        ("BALANCER_COLOUR", "blue", "BALANCER_COLOUR (environment) is not a setting of the balancer: remove it"),
         ("BALANCER_POLL_INTERVAL", "soon", "BALANCER_POLL_INTERVAL (environment) is not a number of seconds"),
         ("BALANCER_ENV_FILE", "/nonexistent/balancer.env", "/nonexistent/balancer.env cannot be read"),
     ],
 )
 @pytest.mark.parametrize("words", [("settings", "show"), ("node", "list"), ("poller", "run"), ("importer", "run")])
-def test_bad_settings_are_told_before_anything_is_done(
-    commands: Commands, name: str, value: str, said: str, words: tuple[str, ...]
+def test_bad_settings_are_reported_before_anything_is_done(
+    commands: Commands, name: str, value: str, message: str, words: tuple[str, ...]
 ) -> None:
     commands.environment[name] = value
-    assert said in commands.refused(*words, code=3)
+    assert message in commands.refused(*words, code=3)
 
 
 def test_help_needs_no_settings(commands: Commands) -> None:

@@ -10,7 +10,7 @@ from balancer.core.recordings import Query
 from balancer.importing.importer import Importer
 from balancer.storage.postgresql import recordings
 from balancer.storage.postgresql.database import Connection, Database
-from balancer.storage.recording_counts import RecordingCounts
+from balancer.storage.postgresql.recording_counts import RecordingCounts
 from tests import archives
 from tests.archives import RECORD_ID
 

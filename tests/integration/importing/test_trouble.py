@@ -24,7 +24,7 @@ FILES = archives.presentation()
 WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
-def until(importer: Importer, path: Path, seconds: float = 60) -> None:
+def work_until(importer: Importer, path: Path, seconds: float = 60) -> None:
     """Let the importer work until a path is there."""
     deadline = time.monotonic() + seconds
     while not path.exists():
@@ -116,14 +116,14 @@ def test_an_archive_that_does_not_fit_waits_and_keeps_nobody_waiting(
     small_id = f"{7:040x}-1757000000007"
     archives.write(small_disk / "spool" / "a-big.tar", big)
     archives.write(small_disk / "spool" / "b-small.tar", archives.presentation(small_id))
-    until(importer, small_disk / "published" / "presentation" / small_id)
+    work_until(importer, small_disk / "published" / "presentation" / small_id)
     waiting = rows.execute("SELECT state, reason FROM imports WHERE archive = 'a-big.tar'").fetchone()
     assert waiting is not None
     assert waiting["state"] == "waiting"
     assert "bytes are needed on the share" in waiting["reason"]
     assert not (small_disk / "published" / "presentation" / RECORD_ID).exists()
     subprocess.run(["mount", "-o", "remount,size=90m", small_disk], check=True)
-    until(importer, small_disk / "published" / "presentation" / RECORD_ID)
+    work_until(importer, small_disk / "published" / "presentation" / RECORD_ID)
 
 
 def test_an_archive_that_had_to_wait_replaces_nothing_that_came_later(
@@ -169,7 +169,7 @@ def test_a_disk_that_fills_while_unpacking_loses_nothing(
     assert rows.execute("SELECT * FROM recordings").fetchall() == []
     assert list((small_disk / "published").rglob("*")) == []
     subprocess.run(["mount", "-o", "remount,size=120m", small_disk], check=True)
-    until(importer, small_disk / "published" / "presentation" / RECORD_ID)
+    work_until(importer, small_disk / "published" / "presentation" / RECORD_ID)
     assert (small_disk / "published" / "presentation" / RECORD_ID / "big3.webm").stat().st_size == 10_000_000
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from balancer.core.circuit import FAILURES
 from balancer.core.nodes import AdminState, Node
 from balancer.core.parameters import Parameters
 from balancer.nodes.client import NodeClient
+from balancer.nodes.limits import FAILURES
 from balancer.nodes.live_listings import LiveListings
 from balancer.settings import Settings
 from tests.integration.nodes.peer import Peer, answer

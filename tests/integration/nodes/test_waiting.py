@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -11,12 +11,12 @@ from typing import TypeVar
 
 import pytest
 
-from balancer.core.circuit import FAILURES, REST
 from balancer.core.parameters import Parameters
 from balancer.errors import NodeTimeoutError, NodeUnreachableError
 from balancer.nodes import shared_answers
 from balancer.nodes.client import NodeClient
-from balancer.nodes.limits import NodeLimits
+from balancer.nodes.limits import FAILURES, PAUSE, NodeLimits
+from tests.eventually import until
 from tests.integration.nodes.client import call, make, node
 from tests.integration.nodes.peer import Peer, Script, answer, send
 
@@ -184,13 +184,6 @@ def test_a_node_that_hangs_soon_gets_no_calls_and_is_tried_again_later(tmp_path:
         ask(client, peer.port)
     assert len(peer.requests) == FAILURES
     peer.script = send(answer())
-    now = REST
+    now = PAUSE
     ask(client, peer.port)
     client.close()
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

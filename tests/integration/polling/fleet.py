@@ -159,7 +159,9 @@ class Fleet:
         return [self.row(number)["state"] for number in numbers]
 
     def causes(self, number: int) -> list[str]:
-        events = self.rows.execute("SELECT cause FROM meeting_events WHERE meeting = %s ORDER BY id", [number])
+        events = self.rows.execute(
+            "SELECT cause FROM meeting_events WHERE meeting = %s AND cause <> 'placed' ORDER BY id", [number]
+        )
         return [event["cause"] for event in events]
 
     def observed(self) -> dict[str, tuple[ObservedState, str]]:

@@ -1,7 +1,6 @@
 """How polls change the rows of meetings, and what they never do to meetings."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 from structlog.testing import CapturingLogger
@@ -20,16 +19,11 @@ from balancer.storage.postgresql.reconciliation import (
 from balancer.storage.redis import client as redis_client
 from balancer.storage.redis.whereabouts import Whereabouts
 from lab.simulator.profiles import PROFILES
+from tests.eventually import until_async
 from tests.integration.polling.fleet import Fleet
 from tests.poll_rounds import PollRounds
 
 WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-
-
-async def eventually(holds: Callable[[], Awaitable[bool]], within: float = 20.0) -> None:
-    async with asyncio.timeout(within):
-        while not await holds():
-            await asyncio.sleep(0.1)
 
 
 async def test_a_listed_meeting_stays_and_its_first_user_is_noted(poller: PollRounds, fleet: Fleet) -> None:
@@ -65,7 +59,7 @@ async def test_a_meeting_that_left_the_list_has_ended(
     row = fleet.place("bbb1", "course-1", await fleet.create("bbb1", "course-1"))
     await poller.run_once()
     await fleet.call("bbb1", "end", meetingID="course-1")
-    await eventually(lambda: fleet.is_empty("bbb1"))
+    await until_async(lambda: fleet.is_empty("bbb1"))
     await poller.run_once()
     assert fleet.states(row) == ["ended"]
     assert fleet.row(row)["finished_at"] is not None
@@ -122,7 +116,7 @@ async def test_a_poll_begun_before_a_create_finished_never_ends_it(poller: PollR
     async def asked() -> bool:
         return len(fleet.requests("bbb1", "getMeetings")) == 2
 
-    await eventually(asked)
+    await until_async(asked)
     created = await fleet.create("bbb1", "course-1")
     row = fleet.place("bbb1", "course-1", created, ago=0)
     assert await polling
@@ -171,7 +165,7 @@ async def test_what_a_timed_out_create_left_over_is_ended(poller: PollRounds, fl
     # The front end got its meeting on another node since.
     successor = fleet.place("bbb2", "course-1", await fleet.create("bbb2", "course-1"), ago=5)
     await poller.run_once()
-    await eventually(lambda: fleet.is_empty("bbb1"))
+    await until_async(lambda: fleet.is_empty("bbb1"))
     assert await fleet.meetings("bbb2") == {"course-1"}
     assert fleet.states(row, successor) == ["lost", "running"]
     assert fleet.row(row)["internal_meeting_id"] == created.internal
@@ -197,7 +191,7 @@ async def test_a_meeting_that_another_create_is_about_to_return_is_not_left_over
             [created.internal, created.create_time, answered],
         )
         poll = asyncio.create_task(poller.run_once())
-        await eventually(waits)
+        await until_async(waits)
     await poll
     assert fleet.requests("bbb1", "end") == []
     assert fleet.states(lost, answered) == ["lost", "running"]
@@ -213,7 +207,7 @@ async def test_a_left_over_that_did_not_end_is_tried_again(poller: PollRounds, f
     assert len(fleet.requests("bbb1", "end")) == 1
     assert await fleet.meetings("bbb1") == {"course-1"}
     await poller.run_once()
-    await eventually(lambda: fleet.is_empty("bbb1"))
+    await until_async(lambda: fleet.is_empty("bbb1"))
 
 
 async def test_a_left_over_with_a_user_in_it_is_not_ended(poller: PollRounds, fleet: Fleet) -> None:
@@ -280,7 +274,7 @@ async def test_a_node_that_returns_brings_its_meetings_back(
     )
     successor = fleet.place("bbb2", "course-3", await fleet.create("bbb2", "course-3"), ago=0)
     fleet.mend("bbb1")
-    monkeypatch.setattr("balancer.polling.poll.logger", logger := CapturingLogger())
+    monkeypatch.setattr("balancer.storage.announcer.logger", logger := CapturingLogger())
     await poller.run_once()
     assert fleet.states(running, moved, twin, successor) == ["running", "running", "lost", "running"]
     assert fleet.causes(moved) == [RETURNED]
@@ -329,7 +323,7 @@ async def test_a_left_over_on_bbb_2_5_is_ended_by_its_meeting_id(poller: PollRou
     await poller.run_once()
     (request,) = fleet.requests("bbb1", "end")
     assert request.query.startswith("meetingID=course-1&password=moderator&checksum=")
-    await eventually(lambda: fleet.is_empty("bbb1"))
+    await until_async(lambda: fleet.is_empty("bbb1"))
 
 
 @pytest.mark.parametrize("release", ["2.5", "3.0"])
@@ -374,7 +368,7 @@ async def test_a_create_that_finished_without_us_on_a_drained_node_is_closed(pol
     assert fleet.states(row) == ["lost"]
     assert fleet.causes(row) == [DISOWNED]
     await poller.run_once()
-    await eventually(lambda: fleet.is_empty("bbb1"))
+    await until_async(lambda: fleet.is_empty("bbb1"))
 
 
 async def test_a_node_whose_clock_is_wrong_is_understood(fleet: Fleet, poller: PollRounds) -> None:

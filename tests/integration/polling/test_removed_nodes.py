@@ -5,11 +5,12 @@ import asyncio
 import psycopg.errors
 import pytest
 
-from balancer.storage.postgresql import nodes, operator_queries
+from balancer.storage.postgresql import nodes, transitions
 from balancer.storage.postgresql.database import connect
 from balancer.storage.postgresql.reconciliation import NOT_ITS_OWN
+from tests.eventually import until_async
 from tests.integration.polling.fleet import Created, Fleet
-from tests.integration.polling.test_meetings import WAITING, eventually
+from tests.integration.polling.test_meetings import WAITING
 from tests.poll_rounds import PollRounds
 
 
@@ -40,10 +41,10 @@ async def test_a_meeting_whose_node_is_removed_while_it_returns_stays_lost(
         return fleet.rows.execute(WAITING).rowcount > 0
 
     with connect(database_url) as removal:
-        operator_queries.lose_all(removal, fleet.nodes["bbb1"].id, "its node was removed")
+        transitions.lose_all(removal, fleet.nodes["bbb1"].id, "its node was removed")
         nodes.remove(removal, fleet.nodes["bbb1"])
         polling = asyncio.create_task(poller.run_once())
-        await eventually(waits)
+        await until_async(waits)
     await polling
     assert (fleet.row(row)["state"], fleet.row(row)["node_id"]) == ("lost", None)
     assert fleet.observed() == {}
@@ -63,7 +64,7 @@ async def test_the_removal_of_a_node_waits_for_a_meeting_that_returns_there(
         # The poll has locked the node, and not yet the row.
         other.execute("SELECT FROM meetings WHERE id = %s FOR UPDATE", [row])
         polling = asyncio.create_task(poller.run_once())
-        await eventually(waits)
+        await until_async(waits)
         with connect(database_url, autocommit=True) as removal:
             removal.execute("SET lock_timeout = '1ms'")
             with pytest.raises(psycopg.errors.LockNotAvailable):

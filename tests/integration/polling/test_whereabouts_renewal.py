@@ -1,7 +1,7 @@
 """The renewal of running placements' copies in Redis, which joins need while PostgreSQL is away."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -15,8 +15,9 @@ from balancer.storage.poll_stores import PollStores
 from balancer.storage.postgresql.database import Connection, Database, connect
 from balancer.storage.redis import client as redis_client
 from balancer.storage.redis import keys
-from balancer.storage.redis.whereabouts import LIFE, Place, Whereabouts
+from balancer.storage.redis.whereabouts import LIFE, Location, Whereabouts
 from lab.services import PostgreSQL, Redis
+from tests.eventually import until_async
 from tests.integration.polling.fleet import Created, Fleet
 from tests.poll_rounds import PollRounds
 
@@ -70,12 +71,6 @@ def runs(fleet: Fleet, meeting_id: str = "course-1", internal: str = INTERNAL) -
     return fleet.place("bbb1", meeting_id, Created(meeting_id, internal, 1))
 
 
-async def until(holds: Callable[[], bool], within: float = 30.0) -> None:
-    async with asyncio.timeout(within):
-        while not holds():
-            await asyncio.sleep(0.05)
-
-
 async def test_a_poller_copies_running_meetings_and_no_others(
     poller: PollRounds, fleet: Fleet, home: int, client: redis_client.Redis
 ) -> None:
@@ -83,8 +78,8 @@ async def test_a_poller_copies_running_meetings_and_no_others(
     for state in ("creating", "ended", "lost"):
         fleet.place("bbb1", f"a-{state}-one", state=state)
     await poller.run_once()
-    assert Whereabouts(client).find(1, "course-1") == Place(row, home, INTERNAL)
-    assert client.keys(keys.placement(1, "*")) == [keys.placement(1, "course-1")]
+    assert Whereabouts(client).find(1, "course-1") == Location(row, home, INTERNAL)
+    assert client.keys(keys.location(1, "*")) == [keys.location(1, "course-1")]
 
 
 async def test_a_wiped_redis_gets_all_copies_again(
@@ -93,9 +88,9 @@ async def test_a_wiped_redis_gets_all_copies_again(
     row, placements, stop = runs(fleet), Whereabouts(client), asyncio.Event()
     async with opened(replace(settings, poll_interval=0.3)) as poller:
         polling = asyncio.create_task(poller.run(stop))
-        await until(lambda: placements.find(1, "course-1") is not None)
+        await until_async(lambda: placements.find(1, "course-1") is not None)
         client.flushall()
-        await until(lambda: placements.find(1, "course-1") == Place(row, home, INTERNAL))
+        await until_async(lambda: placements.find(1, "course-1") == Location(row, home, INTERNAL))
         stop.set()
         await asyncio.wait_for(polling, 20)
 
@@ -104,7 +99,7 @@ async def test_a_later_row_is_not_overwritten(
     copies: WhereaboutsRenewal, fleet: Fleet, home: int, client: redis_client.Redis
 ) -> None:
     row = runs(fleet)
-    later = Place(row + 1, home, "internal-2")
+    later = Location(row + 1, home, "internal-2")
     Whereabouts(client).note(1, "course-1", later)
     await copies.keep(1)
     assert Whereabouts(client).find(1, "course-1") == later
@@ -116,7 +111,7 @@ async def test_a_copy_never_expires_while_its_meeting_runs(
 ) -> None:
     runs(fleet)
     await copies.keep(1)
-    key = keys.placement(1, "course-1")
+    key = keys.location(1, "course-1")
     assert EVERY < client.ttl(key) <= LIFE
     client.expire(key, 60)
     clock.now += EVERY - 1
@@ -164,7 +159,7 @@ async def test_a_postgresql_that_is_away_is_tried_again_at_each_round(
             while placements.find(1, "course-1") is None:
                 await asyncio.sleep(0.05)
                 await copies.keep(1)
-    assert placements.find(1, "course-1") == Place(row, fleet.nodes["bbb1"].id, INTERNAL)
+    assert placements.find(1, "course-1") == Location(row, fleet.nodes["bbb1"].id, INTERNAL)
 
 
 @pytest.mark.usefixtures("home")
@@ -197,4 +192,4 @@ async def test_thousands_are_copied(copies: WhereaboutsRenewal, rows: Connection
         " 'internal-' || number, 1, 1, now() FROM nodes, generate_series(1, 5000) AS number"
     )
     await copies.keep(1)
-    assert len(client.keys(keys.placement(1, "*"))) == 5000
+    assert len(client.keys(keys.location(1, "*"))) == 5000

@@ -12,14 +12,11 @@ from balancer.core.meetings import Identity, Wanted
 from balancer.core.nodes import AdminState, ObservedState, Snapshot
 from balancer.core.parameters import Parameters
 from balancer.settings import Settings
-from balancer.storage.meeting_store import Meetings
-from balancer.storage.outlook import OutlookCache
 from balancer.storage.postgresql import clock, nodes
 from balancer.storage.postgresql.database import Connection, Database, connect
 from balancer.storage.redis import client as redis_client
-from balancer.storage.redis.poll_requests import PollRequests
 from balancer.storage.redis.snapshots import Snapshots
-from balancer.storage.redis.whereabouts import Whereabouts
+from tests.integration.storage.conftest import meeting_store
 
 NODES, PROCESSES, THREADS, CREATES = 10, 4, 4, 200
 
@@ -42,19 +39,13 @@ def create_all(settings: Settings, names: list[str]) -> None:
         redis_client.connect(settings.redis_url),
     )
     database.open()
-    meetings = Meetings(
-        settings,
-        database,
-        Whereabouts(redis),
-        OutlookCache(settings, Snapshots(redis), database),
-        PollRequests(redis),
-    )
+    store = meeting_store(settings, database, redis)
 
     def create(name: str) -> None:
         wanted = Wanted(tenant_id=1, meeting_id=name, parameters=Parameters.of([("meetingID", name)]))
-        placement, new = meetings.place(wanted, ())
+        meeting, new = store.place(wanted, ())
         assert new
-        assert meetings.settle(placement, Identity(f"internal-{name}", 1))
+        assert store.settle(meeting, Identity(f"internal-{name}", 1))
 
     try:
         with ThreadPoolExecutor(THREADS) as threads:

@@ -8,21 +8,21 @@ from collections.abc import Iterator
 import pytest
 
 from balancer.errors import StorageUnavailableError
-from balancer.storage.lease import Lease, LeaseWatch
+from balancer.storage.lease import Lease
 from balancer.storage.postgresql.database import Database
 from balancer.storage.redis import client as redis_client
 from balancer.storage.redis import keys
-from lab.services import PostgreSQL, Redis
+from lab.services import PostgreSQL
 
 TTL = 30.0
-#: To be waited for; yet a holder that renews ten times as often never comes too late.
+#: Short enough to wait for it; a holder that renews ten times as often is never late.
 SHORT_TTL = 2.0
 
 HOLDER = """
 import sys, time
-from balancer.storage import cache
-from balancer.storage.database import Database
 from balancer.storage.lease import Lease
+from balancer.storage.postgresql.database import Database
+from balancer.storage.redis import client as redis_client
 database = Database(sys.argv[1], application_name="holder")
 database.open()
 lease = Lease("poller", redis_client.connect(sys.argv[2]), database, ttl=float(sys.argv[3]))
@@ -55,7 +55,7 @@ def second(client: redis_client.Redis, database: Database, clock: Clock) -> Leas
     return Lease("poller", client, database, ttl=TTL, clock=clock)
 
 
-def test_one_holds_and_the_other_waits(first: Lease, second: Lease) -> None:
+def test_one_process_holds_it_and_the_other_does_not(first: Lease, second: Lease) -> None:
     held = first.hold()
     assert held is not None
     assert second.hold() is None
@@ -83,13 +83,13 @@ def test_a_wiped_redis_never_lowers_the_number(first: Lease, second: Lease, clie
     after = second.hold()
     assert after is not None
     assert after > before
-    # The old holder notices at its next renewal and does not take the lease back.
+    # The old holder notices at its next renewal, and does not take the lease back.
     assert first.hold() is None
     assert first.fencing is None
     assert second.hold() == after
 
 
-def test_a_holder_alone_takes_a_wiped_lease_again_under_a_new_number(first: Lease, client: redis_client.Redis) -> None:
+def test_the_only_process_takes_a_wiped_lease_again_with_a_new_number(first: Lease, client: redis_client.Redis) -> None:
     before = first.hold()
     client.flushall()
     after = first.hold()
@@ -98,7 +98,7 @@ def test_a_holder_alone_takes_a_wiped_lease_again_under_a_new_number(first: Leas
     assert after > before
 
 
-def test_a_holder_that_froze_stops_believing_by_its_own_clock(first: Lease, clock: Clock) -> None:
+def test_a_holder_that_froze_loses_the_lease_by_its_own_clock(first: Lease, clock: Clock) -> None:
     assert first.hold() is not None
     clock.now += TTL - 0.1
     assert first.fencing is not None
@@ -106,19 +106,19 @@ def test_a_holder_that_froze_stops_believing_by_its_own_clock(first: Lease, cloc
     assert first.fencing is None
 
 
-def test_releasing_what_another_holds_changes_nothing(first: Lease, second: Lease, client: redis_client.Redis) -> None:
+def test_another_process_cannot_release_it(first: Lease, second: Lease, client: redis_client.Redis) -> None:
     first.hold()
     second.release()
     assert client.exists(keys.lease("poller"))
     assert first.hold() is not None
 
 
-def test_the_lease_runs_out_in_redis_too(first: Lease, client: redis_client.Redis) -> None:
+def test_the_lease_expires_in_redis_too(first: Lease, client: redis_client.Redis) -> None:
     first.hold()
     assert 0 < client.pttl(keys.lease("poller")) <= TTL * 1000
 
 
-def test_without_postgresql_nobody_takes_the_lease_and_nobody_blocks_it(
+def test_without_postgresql_the_lease_is_neither_taken_nor_blocked(
     client: redis_client.Redis, own_postgresql: PostgreSQL
 ) -> None:
     database = Database(own_postgresql.url(), application_name="test")
@@ -132,41 +132,6 @@ def test_without_postgresql_nobody_takes_the_lease_and_nobody_blocks_it(
     assert not client.exists(keys.lease("poller"))
 
 
-def test_who_watches_is_patient_while_it_changes_hands(
-    first: Lease, second: Lease, client: redis_client.Redis, clock: Clock
-) -> None:
-    watch = LeaseWatch("poller", client, patience=90, clock=clock)
-    watch.look()
-    assert not watch.held
-    first.hold()
-    assert not watch.held  # nobody is asked but by a look
-    watch.look()
-    first.release()
-    clock.now += 89
-    watch.look()
-    assert watch.held
-    second.hold()
-    watch.look()
-    clock.now += 89
-    assert watch.held
-    clock.now += 2
-    assert not watch.held
-
-
-def test_who_watches_is_patient_with_a_redis_that_is_away(database: Database, clock: Clock, own_redis: Redis) -> None:
-    with redis_client.connect(own_redis.url()) as client:
-        watch = LeaseWatch("poller", client, patience=90, clock=clock)
-        Lease("poller", client, database, ttl=TTL).hold()
-        watch.look()
-        own_redis.stop()
-        with pytest.raises(StorageUnavailableError, match="Redis"):
-            watch.look()
-        clock.now += 89
-        assert watch.held
-        clock.now += 2
-        assert not watch.held
-
-
 @pytest.fixture
 def holder(database_url: str, redis_url: str) -> Iterator["subprocess.Popen[str]"]:
     command = [sys.executable, "-c", HOLDER, database_url, redis_url, str(SHORT_TTL)]
@@ -175,7 +140,7 @@ def holder(database_url: str, redis_url: str) -> Iterator["subprocess.Popen[str]
         process.kill()
 
 
-def test_killing_the_holder_hands_the_lease_on(
+def test_another_process_takes_the_lease_of_a_killed_holder(
     holder: "subprocess.Popen[str]", client: redis_client.Redis, database: Database
 ) -> None:
     assert holder.stdout is not None
@@ -189,6 +154,6 @@ def test_killing_the_holder_hands_the_lease_on(
     holder.kill()
     deadline = time.monotonic() + 30
     while (taken := ours.hold()) is None:
-        assert time.monotonic() < deadline, "the lease was not handed on"
+        assert time.monotonic() < deadline, "the lease was not taken"
         time.sleep(0.05)
     assert taken > theirs

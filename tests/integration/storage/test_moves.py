@@ -1,25 +1,22 @@
-"""Moving a meeting whose node is away: one of several rivals does it, and creates go on afterwards."""
+"""A meeting whose node is away is moved by one of the creates that try, and creates go on whatever the others leave."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from balancer.core.meetings import Identity, Placement, Wanted
+from balancer.core.meetings import Identity, LiveMeeting, Wanted
 from balancer.core.nodes import AdminState, ObservedState
 from balancer.core.parameters import Parameters
 from balancer.errors import NoNodeAvailableError
 from balancer.settings import Settings
-from balancer.storage.meeting_store import Meetings
-from balancer.storage.outlook import OutlookCache
+from balancer.storage.meeting_store import DatabaseMeetingStore
 from balancer.storage.postgresql import nodes
 from balancer.storage.postgresql.database import Connection, Database, connect
 from balancer.storage.redis import client as redis_client
-from balancer.storage.redis.poll_requests import PollRequests
-from balancer.storage.redis.snapshots import Snapshots
-from balancer.storage.redis.whereabouts import Whereabouts
+from tests.integration.storage.conftest import meeting_store
 
-RIVALS = 4
+CREATES = 4
 
 
 @pytest.fixture
@@ -33,25 +30,24 @@ def rows(database_url: str) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def meetings(rows: Connection, settings: Settings, database: Database, client: redis_client.Redis) -> Meetings:
-    for _ in range(20):  # as the directory does every few seconds, so that psycopg has prepared it
+def store(rows: Connection, settings: Settings, database: Database, client: redis_client.Redis) -> DatabaseMeetingStore:
+    for _ in range(20):  # as in production, where psycopg prepares what is repeated
         with database.single() as connection:
             nodes.all_nodes(connection)
-    outlooks = OutlookCache(settings, Snapshots(client), database)
-    return Meetings(settings, database, Whereabouts(client), outlooks, PollRequests(client))
+    return meeting_store(settings, database, client)
 
 
 def wanted(name: str) -> Wanted:
     return Wanted(tenant_id=1, meeting_id=name, parameters=Parameters.of([("meetingID", name)]))
 
 
-def running(meetings: Meetings, name: str) -> Placement:
-    placement, new = meetings.place(wanted(name), ())
+def running(store: DatabaseMeetingStore, name: str) -> LiveMeeting:
+    meeting, new = store.place(wanted(name), ())
     assert new
-    assert meetings.settle(placement, Identity(f"internal-{name}", 1))
-    placement, new = meetings.place(wanted(name), ())
+    assert store.settle(meeting, Identity(f"internal-{name}", 1))
+    meeting, new = store.place(wanted(name), ())
     assert not new
-    return placement
+    return meeting
 
 
 def states(rows: Connection, name: str) -> list[str]:
@@ -59,28 +55,28 @@ def states(rows: Connection, name: str) -> list[str]:
     return [row["state"] for row in found]
 
 
-def test_one_of_many_rivals_moves_a_meeting(meetings: Meetings, rows: Connection) -> None:
-    placement = running(meetings, "course")
-    assert placement.node
-    away = {placement.node.id}
-    with ThreadPoolExecutor(RIVALS) as threads:
-        tries = [
-            threads.submit(meetings.move, placement, wanted("course"), away, "its node is away") for _ in range(RIVALS)
+def test_one_of_many_creates_moves_a_meeting(store: DatabaseMeetingStore, rows: Connection) -> None:
+    meeting = running(store, "course")
+    assert meeting.node
+    away = {meeting.node.id}
+    with ThreadPoolExecutor(CREATES) as threads:
+        moves = [
+            threads.submit(store.move, meeting, wanted("course"), away, "its node is away") for _ in range(CREATES)
         ]
-        moved = [each.result() for each in tries]
-    assert sum(fresh for _, fresh in moved) == 1
-    assert len({new.id for new, _ in moved}) == 1
+        moved = [each.result() for each in moves]
+    assert sum(new for _, new in moved) == 1
+    assert len({row.id for row, _ in moved}) == 1
     assert states(rows, "course") == ["lost", "creating"]
     for number in range(10):
-        running(meetings, f"after-{number}")
+        running(store, f"after-{number}")
 
 
-def test_if_no_node_is_left_the_meeting_stays_as_it_is(meetings: Meetings, rows: Connection) -> None:
-    placement = running(meetings, "course")
+def test_a_meeting_stays_as_it_is_if_no_other_node_is_left(store: DatabaseMeetingStore, rows: Connection) -> None:
+    meeting = running(store, "course")
     everywhere = {node.id for node in nodes.all_nodes(rows)}
     for _ in range(3):
         with pytest.raises(NoNodeAvailableError):
-            meetings.move(placement, wanted("course"), everywhere, "its node is away")
+            store.move(meeting, wanted("course"), everywhere, "its node is away")
     assert states(rows, "course") == ["running"]
     for number in range(10):
-        running(meetings, f"after-{number}")
+        running(store, f"after-{number}")

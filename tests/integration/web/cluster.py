@@ -155,7 +155,7 @@ class Cluster:
             async with opened(self.settings) as poller:
                 for _ in range(times):
                     assert await poller.run_once()
-                self.services.registry.look_for_poller()
+                self.services.registry.check_poller()
 
         self.loop.run(once())
         self.services.registry.refresh()
@@ -171,7 +171,7 @@ class Cluster:
         )
         lease = Lease(POLLER, self.services.redis, self.services.database, ttl=10)
         assert lease.hold()
-        self.services.registry.look_for_poller()
+        self.services.registry.check_poller()
         lease.release()
         self.services.registry.refresh()
 
@@ -246,8 +246,8 @@ class Cluster:
     def causes(self, meeting_id: str) -> list[str]:
         with connect(self.settings.database_url) as connection:
             found = connection.execute(
-                "SELECT cause FROM meeting_events JOIN meetings AS m ON m.id = meeting WHERE meeting_id = %s"
-                " ORDER BY meeting_events.id",
+                "SELECT e.cause FROM meeting_events AS e JOIN meetings ON meetings.id = e.meeting"
+                " WHERE meeting_id = %s ORDER BY e.id",
                 [meeting_id],
             )
             return [row["cause"] for row in found]

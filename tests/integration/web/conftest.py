@@ -12,9 +12,10 @@ from balancer.storage.postgresql import database, schema
 from balancer.web.app import create_app
 from balancer.web.services import of
 from lab.services import PostgreSQL, Redis
+from tests.eventually import until
 from tests.integration.cli.conftest import Commands
 from tests.integration.web.cluster import SECRET, Cluster, Loop
-from tests.integration.web.site import Site, running, until
+from tests.integration.web.site import Site, running
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -14,6 +13,7 @@ import defusedxml.ElementTree
 import requests
 
 from lab.services import PostgreSQL, Process, Redis
+from tests.eventually import until
 from tests.integration.web.cluster import SECRET, Cluster, path
 from tests.integration.web.server import Server, serving
 
@@ -97,14 +97,6 @@ def _by_all(call: Callable[[str], bool], meeting_id: str) -> bool:
     """Whether it succeeds for so many callers at one time that each worker has some of them."""
     with ThreadPoolExecutor(8) as callers:
         return all(callers.map(call, [meeting_id] * 16))
-
-
-def until(holds: Callable[[], bool], within: float = 40.0) -> None:
-    """Raises AssertionError where it does not come true."""
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @contextmanager

@@ -11,9 +11,9 @@ import pytest
 from balancer.core.nodes import AdminState
 from balancer.storage.postgresql.database import connect
 from balancer.storage.redis.poll_requests import PollRequests
+from tests.eventually import until
 from tests.integration.web.cluster import Answer, Cluster
 from tests.integration.web.conftest import ClusterMaker
-from tests.integration.web.site import until
 
 
 def at_once(count: int, act: Any) -> list[Any]:

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from balancer.core.nodes import AdminState, ObservedState
+from tests.eventually import until
 from tests.integration.web.cluster import Cluster
-from tests.integration.web.site import until
 
 
 def test_a_meeting_on_an_unreachable_node_is_kept_for_a_while(cluster: Cluster) -> None:

@@ -1,16 +1,18 @@
 """join: to the right node, from local data alone, and readable where it fails."""
 
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
 
-from balancer import directory
 from balancer.core.nodes import AdminState, ObservedState
+from balancer.directory import Directory
 from balancer.storage.postgresql import nodes
 from balancer.storage.postgresql.database import connect
+from balancer.web.services import EXTENSION
 from tests.integration.web.cluster import NODE_SECRET, Cluster, path, read, sign
 from tests.integration.web.conftest import ClusterMaker
 
@@ -121,8 +123,9 @@ def test_a_disabled_node_takes_no_joins(cluster: Cluster) -> None:
     assert read(cluster.join("course-1")).key == "serverUnavailable"
 
 
-def test_a_node_enabled_a_moment_ago_takes_joins(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(directory, "_AT_ONCE", 0)
+def test_a_node_enabled_a_moment_ago_takes_joins(cluster: Cluster) -> None:
+    registry = Directory(cluster.settings, cluster.services.database, cluster.services.redis, refusal_max_age=0)
+    cluster.app.extensions[EXTENSION] = replace(cluster.services, registry=registry)
     cluster.create("course-1")
     home = cluster.home("course-1")
     cluster.set_state(home, AdminState.DISABLED)

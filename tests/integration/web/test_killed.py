@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.integration.web.site import Site, until
+from tests.eventually import until
+from tests.integration.web.site import Site
 
 
 def kill_workers_in_create(site: Site, meeting_id: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from balancer import log
-from balancer.storage.redis.whereabouts import Place
+from balancer.storage.redis.whereabouts import Location
 from tests.integration.web.cluster import Cluster, read
 
 
@@ -95,7 +95,7 @@ def test_a_copy_that_outlived_its_row_is_gone_after_an_end(cluster: Cluster) -> 
     assert cluster.states("course-1") == [(node, "ended")]
     # A request that was slower than the poll copied it after all.
     (row,) = cluster.rows("course-1")
-    place = Place(row["id"], row["node_id"], created["internalMeetingID"])
+    place = Location(row["id"], row["node_id"], created["internalMeetingID"])
     cluster.services.placements.note(row["tenant_id"], "course-1", place)
     assert cluster.join("course-1").status_code == 302
     assert cluster.call("end", meetingID="course-1").key == "notFound"

@@ -11,9 +11,9 @@ import requests
 
 from balancer.core.nodes import ObservedState
 from balancer.storage.redis import keys
+from tests.eventually import until
 from tests.integration.web.cluster import NODE_SECRET, Cluster, sign
 from tests.integration.web.conftest import ClusterMaker
-from tests.integration.web.site import until
 
 
 def listed(cluster: Cluster, **parameters: str) -> dict[str, Element]:
@@ -83,7 +83,7 @@ def test_a_meeting_that_no_poll_saw_before_its_node_went_away_stays(cluster: Clu
     cluster.poll()
     (row,) = cluster.rows("course-1")
     with redis.Redis.from_url(redis_url) as client:  # as when its time is over
-        assert client.delete(keys.birth(row["tenant_id"], row["internal_meeting_id"])) == 1
+        assert client.delete(keys.initial_listing(row["tenant_id"], row["internal_meeting_id"])) == 1
     known = listed(cluster)["course-1"]
     assert [element.tag for element in known] == [element.tag for element in young]
     for told in ("internalMeetingID", "createTime", "createDate", "recording", "startTime", "participantCount"):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from balancer.storage.redis.whereabouts import Place
+from balancer.storage.redis.whereabouts import Location
 from tests.integration.cli.conftest import Commands
 from tests.integration.web.cluster import Answer, Cluster, path, read
 from tests.integration.web.conftest import ClusterMaker
@@ -30,7 +30,7 @@ CALLS: dict[str, Callable[[Cluster], Answer]] = {
 
 
 @pytest.fixture
-def stale(cluster: Cluster, commands: Commands) -> Place:
+def stale(cluster: Cluster, commands: Commands) -> Location:
     """The copy of a meeting whose node is removed by now."""
     cluster.create("course-1")
     place = cluster.services.placements.find(TENANT, "course-1")
@@ -62,7 +62,7 @@ def test_a_meeting_whose_node_was_removed_is_not_running(cluster: Cluster) -> No
     assert CALLS["isMeetingRunning"](cluster)["running"] == "false"
 
 
-def test_a_meeting_that_was_placed_anew_is_found_there(cluster: Cluster, stale: Place) -> None:
+def test_a_meeting_that_was_placed_anew_is_found_there(cluster: Cluster, stale: Location) -> None:
     internal = cluster.create("course-1")["internalMeetingID"]
     cluster.services.redis.flushall()
     cluster.services.placements.note(TENANT, "course-1", stale)
@@ -77,7 +77,7 @@ def test_while_postgresql_is_away_nothing_is_forgotten(
 ) -> None:
     cluster = cluster_on(own_postgresql.url(), redis_url)
     cluster.add("bbb1")
-    unknown = Place(1, cluster.nodes["bbb1"].id + 1, "i-1")  # to this process: maybe it is a new node's
+    unknown = Location(1, cluster.nodes["bbb1"].id + 1, "i-1")  # to this process: maybe it is a new node's
     cluster.services.placements.note(TENANT, "course-1", unknown)
     own_postgresql.stop()
     assert CALLS[call](cluster).key == "internalError"

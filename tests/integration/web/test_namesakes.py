@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from balancer.core.meetings import Identity, Placement, State
+from balancer.core.meetings import Identity, LiveMeeting, State
 from balancer.core.nodes import AdminState
 from balancer.core.tenants import Tenant
 from balancer.directory import Directory
@@ -195,14 +195,14 @@ def test_a_meeting_stays_its_row_s_where_the_other_one_s_node_was_removed(cluste
     )
     (row,) = [row for row in cluster.rows("course-1") if row["node_name"] == home]
     # A rival that had the row while it was being created, and is answered only now.
-    placement = Placement(
+    placement = LiveMeeting(
         id=row["id"],
         tenant_id=row["tenant_id"],
         meeting_id="course-1",
         state=State.CREATING,
         node=cluster.nodes[home],
     )
-    assert cluster.services.meetings.settle(placement, Identity(row["internal_meeting_id"], row["create_time"]))
+    assert cluster.services.creation.store.settle(placement, Identity(row["internal_meeting_id"], row["create_time"]))
     assert (home, "running") in cluster.states("course-1")
     place = cluster.services.meetings.find(row["tenant_id"], "course-1")
     assert place is not None

@@ -16,10 +16,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.eventually import until
 from tests.integration.web.cluster import path
 from tests.integration.web.edge import Edge, edge
 from tests.integration.web.server import serving
-from tests.integration.web.site import SETTINGS, Site, until
+from tests.integration.web.site import SETTINGS, Site
 
 CLIENTS = 4
 #: Requests of one client at most: what ends a load that nobody ends.

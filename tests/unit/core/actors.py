@@ -1,4 +1,4 @@
-"""Who acts in the living world: front ends with their users, pollers, operators."""
+"""The actors: front ends with their users, pollers and operators."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from balancer.core.creation import Creation
 from balancer.core.ending import NotEndedError, end_at
 from balancer.core.health import Thresholds, after_failure, after_pass, reconsidered
-from balancer.core.meetings import Placement, State
+from balancer.core.meetings import LiveMeeting, State
 from balancer.core.node_call import SeenMeeting
 from balancer.core.nodes import AdminState, Node, ObservedState
-from balancer.core.reconciliation import Listing, Placed, compare
+from balancer.core.reconciliation import MeetingRow, NodeListing, compare
 from balancer.errors import BBBError, NodeError
 from tests.unit.core.living_world import MOVE_AFTER, Known
 from tests.unit.core.polled_world import PolledWorld
@@ -21,14 +21,14 @@ _THRESHOLDS = Thresholds(fail=2, passes=1)
 
 
 class Poller:
-    """A poller with its own memory, as node_watch.Watch goes about it; health is shared by way of the lease."""
+    """A poller with its own memory, as in balancer.polling. Health is shared, because the lease has one holder."""
 
     def __init__(self, world: PolledWorld) -> None:
         self._world = world
         self._listed: dict[int, frozenset[str]] = {}
 
     def poll(self, number: int) -> None:
-        """The node that the server is registered as, where it is."""
+        """Poll the node as which the server is registered, if it is."""
         world, started = self._world, self._world.now
         node = world.node_at(number)
         if node is None:
@@ -45,7 +45,7 @@ class Poller:
         self._reconsider()
         world.step()
         internal = {meeting.internal_meeting_id for meeting in seen}
-        listing = Listing(
+        listing = NodeListing(
             node_id=node_id,
             poll_started=started,
             meetings=seen,
@@ -53,7 +53,7 @@ class Poller:
         )
         world.note(f"node {node_id}: listed {sorted(internal)}")
         findings = compare(world.placed(node_id, internal), listing, create_grace=_GRACE)
-        # What is found is read before anything is locked.
+        # The rows are read before any of them is locked.
         world.step()
         left_over = world.apply(findings, listing)
         gone = self._ask_for(node, findings.doubtful)
@@ -95,26 +95,26 @@ class Poller:
             others = [other for each, other in world.health.items() if each != node_id]
             world.observe(node_id, reconsidered(health, now=world.now, thresholds=_THRESHOLDS, others=others))
 
-    def _ask_for(self, node: Node, rows: list[Placed]) -> list[Placed]:
+    def _ask_for(self, node: Node, rows: list[MeetingRow]) -> list[MeetingRow]:
         gone = []
         for row in rows:
             self._world.step()
             if server(node.id) in self._world.down:
                 break
-            found = self._world._found(node, row.meeting_id)
+            found = self._world.find(node, row.meeting_id)
             if found is None or found.internal_meeting_id != row.internal_meeting_id:
                 gone.append(row)
         return gone
 
 
 class Client:
-    """A front end and its users: create before every join."""
+    """A front end and its users. It sends create before every join."""
 
     def __init__(self, world: PolledWorld, tenant_id: int, meeting_id: str) -> None:
         self._world, self._tenant_id, self._meeting_id = world, tenant_id, meeting_id
 
     def create(self) -> str | None:
-        """internalMeetingID of the meeting that the client is told of."""
+        """internalMeetingID of the meeting in the answer; None if the create failed."""
         world = self._world
         world.clients += 1
         try:
@@ -127,29 +127,31 @@ class Client:
             world.clients -= 1
         if not answer.success:
             return None
-        told = (server(int(answer.text("node"))), answer.text("internalMeetingID"))
-        known = [row for row in world.rows if (server(world.places[row.id]), row.internal_meeting_id) == told]
-        assert any(row.handed_out for row in known), f"handed out although no row knows it: {told}"
-        assert {row.tenant_id for row in known} == {self._tenant_id}, f"another tenant's meeting was handed out: {told}"
-        world.given_out.add(told)
-        return told[1]
+        given = (server(int(answer.text("node"))), answer.text("internalMeetingID"))
+        known = [row for row in world.rows if (server(world.places[row.id]), row.internal_meeting_id) == given]
+        assert any(row.handed_out for row in known), f"handed out although no row has it: {given}"
+        assert {row.tenant_id for row in known} == {self._tenant_id}, (
+            f"another tenant's meeting was handed out: {given}"
+        )
+        world.handed_out_meetings.add(given)
+        return given[1]
 
     def come(self) -> None:
-        """create, and join where the row says."""
+        """create, and join on the node that the row names."""
         if self.create() is not None and (reached := self._reached()):
             self._world.users.add(reached)
 
     def end(self) -> None:
-        """The front end's end, passed on to the node."""
+        """end, forwarded to the node."""
         if reached := self._reached():
             self._world.asked_to_end.add(reached)
             self._world.end(*reached)
 
     def _reached(self) -> Known | None:
-        """The server that the row says and the meeting's internal id there, where a call comes through to it."""
+        """The row's server and the internalMeetingID there, if a call reaches it."""
         world = self._world
         world.step()
-        found = world._live(self._tenant_id, self._meeting_id)
+        found = world.live_meeting(self._tenant_id, self._meeting_id)
         if found is None or found.node is None or found.state is not State.RUNNING:
             return None
         world.step()
@@ -181,7 +183,7 @@ class Operator:
             world.remove_node(node)
 
     def register(self, number: int, state: AdminState) -> None:
-        """`balancer node add`, of a server that was a node before."""
+        """`balancer node add`, for a server that was removed before."""
         self._world.step()
         if self._world.node_at(number) is None:
             self._world.register(number, state)
@@ -190,7 +192,7 @@ class Operator:
         """`balancer meeting end`."""
         world = self._world
         world.step()
-        found = world._live(self._tenant_id, self._meeting_id)
+        found = world.live_meeting(self._tenant_id, self._meeting_id)
         if found is None or found.node is None or found.state is not State.RUNNING:
             return
         internal = found.internal_meeting_id or ""
@@ -201,16 +203,16 @@ class Operator:
             return
         world.step()
         if ended:
-            self._note_end(found)
+            self.note_end(found)
 
-    def _note_end(self, placement: Placement) -> None:
-        """The row runs on until a poll finds that the node has ended the meeting."""
-        self._world.note(f"row {placement.id}: its end is requested")
+    def note_end(self, meeting: LiveMeeting) -> None:
+        """The row stays running until a poll finds that the node has ended the meeting."""
+        self._world.note(f"row {meeting.id}: its end is requested")
 
     def give_up(self) -> None:
         """`balancer meeting give-up`."""
         world = self._world
         world.step()
-        found = world._live(self._tenant_id, self._meeting_id)
+        found = world.live_meeting(self._tenant_id, self._meeting_id)
         if found and found.node and world.observed(found.node.id) is not ObservedState.ONLINE:
-            world._set(world.row(found.id), state=State.LOST)
+            world.change_row(world.row(found.id), state=State.LOST)

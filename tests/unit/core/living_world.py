@@ -1,7 +1,7 @@
-"""A world in which everything goes on at once: nodes fail, restart and return, are removed and registered anew.
+"""A world in which everything happens at once: nodes fail, restart, return, are removed and registered again.
 
-Each change is checked at the moment it is made against what must never happen (docs/explanation/design.md). What polls
-do to rows is in polled_world.py, who acts in actors.py.
+Each change is checked as it is made against what must never happen (docs/explanation/design.md). polled_world.py has
+what polls do to rows, actors.py has the actors.
 """
 
 from collections import Counter
@@ -12,20 +12,20 @@ from datetime import UTC, datetime, timedelta
 from greenlet import getcurrent
 
 from balancer.core.health import Health
-from balancer.core.meetings import Identity, Placement, State, Upload, Wanted, identity
+from balancer.core.meetings import Identity, LiveMeeting, State, Upload, Wanted, identity
 from balancer.core.node_call import Answer
 from balancer.core.nodes import AdminState, Node, ObservedState
 from balancer.core.parameters import Parameters
-from balancer.core.settlement import Row
+from balancer.core.settlement import LockedRow
 from balancer.errors import NodeUnreachableError
 from tests.unit.core.world import GARBAGE, UNREACHABLE, World, server
 
 MOVE_AFTER = 180.0
 _BEGIN = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 _STEP = timedelta(milliseconds=20)
-#: Milliseconds by which nodes' clocks go here: two of them come to the same internalMeetingID now and then.
+#: Milliseconds of a tick of the nodes' clocks: now and then two of them use the same internalMeetingID.
 _TICK = 500
-#: How likely it is at each step.
+#: Probability, at each step, that an end is carried out.
 _END_COMES = 0.1
 
 #: A meeting: its server, and its internalMeetingID there.
@@ -33,12 +33,12 @@ Known = tuple[int, str]
 
 
 class Killed(BaseException):
-    """A web worker is gone in the middle of a request."""
+    """A web worker died in the middle of a request."""
 
 
 @dataclass(frozen=True)
 class Times:
-    """What a row holds beside its state."""
+    """The times of a row."""
 
     placed: datetime
     created: datetime | None = None
@@ -57,19 +57,19 @@ class LivingWorld(World):
         self.down: set[int] = set()  #: servers
         self.late: list[tuple[Node, Parameters, int]] = []
         self.sent: Counter[int] = Counter()  #: creates, by row
-        self.born_of: dict[Known, int] = {}  #: row whose create bore it
-        self.users: set[Known] = set()  #: somebody is in
-        self.given_out: set[Known] = set()  #: told to a client
+        self.created_for: dict[Known, int] = {}  #: row whose create made it
+        self.users: set[Known] = set()  #: with a user in it
+        self.handed_out_meetings: set[Known] = set()  #: a client knows them
         self.asked_to_end: set[Known] = set()  #: by a front end or an operator
-        self.strange: set[Known] = set()  #: created behind the balancer's back
-        self.ending: list[tuple[int, str, Identity]] = []  #: server and meetingID of what is there for a moment still
-        self.last: dict[tuple[int, str], Identity] = {}  #: what bears a meetingID on a server, or did so last
+        self.created_elsewhere: set[Known] = set()  #: created behind the balancer's back
+        self.ending: list[tuple[int, str, Identity]] = []  #: server and meetingID of meetings that end in a moment
+        self.last: dict[tuple[int, str], Identity] = {}  #: the latest meeting of a meetingID on a server
         self.clocks: Counter[int] = Counter()  #: createTime of the last meeting, by server
-        self.registered = len(self.nodes)  #: times that a node was
+        self.registered = len(self.nodes)  #: registrations of nodes so far
         self.clients = 0
-        self.doomed: set[object] = set()  #: actors that die at a step of theirs
+        self.doomed: set[object] = set()  #: actors that die at one of their steps
         self._mostly: dict[object, bool] = {}
-        self._silent: dict[object, int] = {}  #: node that gave no answer when it was last asked, by who asked
+        self._silent: dict[object, int] = {}  #: node that did not answer when it was last asked, by actor
         self.story: list[str] = []
 
     @property
@@ -77,7 +77,7 @@ class LivingWorld(World):
         return _BEGIN + self.leapt + self.schedule.steps * _STEP
 
     def step(self) -> None:
-        """As the schedule's; this is also where workers die, and where ends that nodes took come true."""
+        """As the schedule's. Here workers die, and nodes carry out the ends that they accepted."""
         self.schedule.step()
         if self.ending and self.random.random() < _END_COMES:
             self.ending.pop(0)
@@ -85,30 +85,30 @@ class LivingWorld(World):
             raise Killed
 
     def leap(self, seconds: float) -> None:
-        """Time passes in which nothing happens; a request of ours never takes that long."""
+        """Let time pass in which nothing happens, unless a request is under way: none takes that long."""
         if not self.clients:
             self.leapt += timedelta(seconds=seconds)
             self._note_unreachable()
 
     def note(self, event: str) -> None:
-        """For whoever reads why a schedule failed."""
+        """Add to the story that is printed if the schedule fails."""
         self.story.append(f"{self.schedule.steps:4} {event}")
 
     # The store, checked.
 
-    def _add(self, row: Row, node_id: int) -> None:
+    def add_row(self, row: LockedRow, node_id: int) -> None:
         if row.state is State.CREATING:
             self._assert_in_service(node_id, row)
         elif row.state is State.LOST:
             self.times[row.id] = Times(self.now - timedelta(seconds=20), None, self.now)
-            self.sent[row.id] += 1  # the create that bore it was sent with the row before
+            self.sent[row.id] += 1  # the create that made it was sent with the previous row
         self.times.setdefault(row.id, Times(self.now))
         self.note(f"row {row.id}: {row.state} for tenant {row.tenant_id}'s {row.meeting_id} on node {node_id}")
-        super()._add(row, node_id)
+        super().add_row(row, node_id)
 
-    def _set(self, row: Row, **changes: object) -> None:
+    def change_row(self, row: LockedRow, **changes: object) -> None:
         before = self.row(row.id)
-        super()._set(row, **changes)
+        super().change_row(row, **changes)
         after = self.row(row.id)
         self.note(f"row {row.id}: {before.state} -> {after.state} {after.internal_meeting_id}")
         if after.state is before.state:
@@ -121,29 +121,29 @@ class LivingWorld(World):
             return
         self.times[row.id] = replace(times, finished=self.now)
         if after.state is State.ENDED and before.handed_out:
-            assert not self._has(server(node_id), before), f"forgotten while its node has it: {before}"
+            assert not self._still_has(server(node_id), before), f"forgotten while its node has it: {before}"
 
-    def _check(self) -> None:
-        super()._check()
-        homeless = [row for row in self.rows if row.live and self._place(row) is None]
+    def check(self) -> None:
+        super().check()
+        homeless = [row for row in self.rows if row.live and self.node_of(row) is None]
         assert not homeless, f"live although its node was removed: {homeless}"
 
-    def _assert_in_service(self, node_id: int, row: Row) -> None:
-        assert self._enabled(node_id), f"a new meeting on a node out of service: {row}"
+    def _assert_in_service(self, node_id: int, row: LockedRow) -> None:
+        assert self.is_enabled(node_id), f"a new meeting on a node out of service: {row}"
 
-    def finish(self, placement: Placement, state: State, cause: str) -> bool:
-        moved_by_halves = state is State.LOST and placement.state is State.RUNNING
+    def finish(self, meeting: LiveMeeting, state: State, cause: str) -> bool:
+        moved_by_halves = state is State.LOST and meeting.state is State.RUNNING
         assert not moved_by_halves, f"lost although no other node has taken it: {cause}"
-        return super().finish(placement, state, cause)
+        return super().finish(meeting, state, cause)
 
     def move(
-        self, placement: Placement, wanted: Wanted, refused: Collection[int], cause: str
-    ) -> tuple[Placement, bool]:
-        assert placement.node
-        assert (placement.unreachable_for or 0) >= MOVE_AFTER, f"lost although its node may be there: {cause}"
+        self, meeting: LiveMeeting, wanted: Wanted, refused: Collection[int], cause: str
+    ) -> tuple[LiveMeeting, bool]:
+        assert meeting.node
+        assert (meeting.unreachable_for or 0) >= MOVE_AFTER, f"lost although its node may be there: {cause}"
         assert self._mostly.pop(getcurrent(), None) is False, "lost although most nodes may be away"
-        assert self._silent.pop(getcurrent(), None) == placement.node.id, "lost although its node was not asked"
-        return super().move(placement, wanted, refused, cause)
+        assert self._silent.pop(getcurrent(), None) == meeting.node.id, "lost although its node was not asked"
+        return super().move(meeting, wanted, refused, cause)
 
     def mostly_unreachable(self) -> bool:
         found = self._mostly[getcurrent()] = super().mostly_unreachable()
@@ -152,21 +152,21 @@ class LivingWorld(World):
     # Nodes.
 
     def node_at(self, number: int) -> Node | None:
-        """The node that a server is registered as."""
+        """The node as which a server is registered."""
         return next((node for node in self.nodes.values() if server(node.id) == number), None)
 
     def remove_node(self, node: Node) -> None:
-        """One transaction, as of `balancer node remove`."""
+        """In one transaction, as `balancer node remove`."""
         self.lose_all(node.id)
         del self.nodes[node.id]
         self.health.pop(node.id, None)
         self._note_unreachable()
-        self._check()
+        self.check()
 
     def lose_all(self, node_id: int) -> None:
         for row in self.rows:
-            if row.live and self._place(row) == node_id:
-                self._set(row, state=State.LOST)
+            if row.live and self.node_of(row) == node_id:
+                self.change_row(row, state=State.LOST)
 
     def register(self, number: int, state: AdminState) -> None:
         self.registered += 1
@@ -174,7 +174,7 @@ class LivingWorld(World):
         name = "abc"[number - 1]
         self.nodes[node_id] = Node(id=node_id, name=name, url=f"https://{name}/", secret="secret", admin_state=state)
 
-    def _polled(self, node_id: int) -> bool:
+    def has_been_polled(self, node_id: int) -> bool:
         return node_id in self.health
 
     def create(self, node: Node, parameters: Parameters, upload: Upload | None) -> Answer:
@@ -189,7 +189,7 @@ class LivingWorld(World):
         answer = self._create(node, parameters) if carried_out else None
         self.note(f"node {node.id}: create {parameters.text('meetingID')}: {error} {answer and identity(answer)}")
         if answer:
-            self.born_of.setdefault((server(node.id), identity(answer).internal_meeting_id), row)
+            self.created_for.setdefault((server(node.id), identity(answer).internal_meeting_id), row)
         self.step()
         if error or server(node.id) in self.down:
             raise error or GARBAGE
@@ -201,15 +201,14 @@ class LivingWorld(World):
         return max(row.id for row in self.rows if row.meeting_id == named and self.places[row.id] == node_id)
 
     def to_be_closed(self, known: Known) -> bool:
-        """Whether a poll had to end what nobody was told of: it was born by the one create that its row was sent with.
+        """Whether a poll had to end a meeting that no client knows: it was made by the only create of its row.
 
-        BBB's own grace time ends what is left: what a repeated create bears that gets no answer, on a row that ends at
-        that moment, what a node bears that is removed, what nobody can tell from a removed node's meeting, and where
-        that was taken for the row's.
+        BBB's own time limit ends the others: made by a repeated create without an answer, on a row that ends at that
+        moment; on a node that is removed; or not to be distinguished from, or mistaken for, a removed node's meeting.
         """
-        row = self.row(self.born_of[known])
+        row = self.row(self.created_for[known])
         namesakes = [each for each in self.rows if each.internal_meeting_id == known[1]]
-        on_nodes = all(self._place(each) is not None for each in (row, *namesakes))
+        on_nodes = all(self.node_of(each) is not None for each in (row, *namesakes))
         return self.sent[row.id] == 1 and on_nodes and row.internal_meeting_id in (None, known[1])
 
     def call(self, node: Node, name: str, parameters: Parameters, upload: Upload | None = None) -> Answer:
@@ -226,8 +225,8 @@ class LivingWorld(World):
         self.last[server(node.id), parameters.text("meetingID")] = identity(answer)
         return answer
 
-    def _found(self, node: Node, named: str) -> Identity | None:
-        return super()._found(node, named) or next(
+    def find(self, node: Node, named: str) -> Identity | None:
+        return super().find(node, named) or next(
             (
                 found
                 for number, name, found in self.ending
@@ -240,9 +239,9 @@ class LivingWorld(World):
         self.end(server(node.id), found.internal_meeting_id)
 
     def end(self, number: int, internal_meeting_id: str) -> None:
-        """The server takes an end, and carries it out in a moment."""
+        """The server accepts an end, and carries it out in a moment."""
         known = (number, internal_meeting_id)
-        assert known in self.asked_to_end, f"ended although nobody asked for that: {known}"
+        assert known in self.asked_to_end, f"ended although no one asked for that: {known}"
         self.ending += [
             (number, name, found)
             for name, found in self.meetings[number].items()
@@ -256,15 +255,15 @@ class LivingWorld(World):
         self.clocks[clock] = max(self.clocks[clock] + 1, ticked)
         return self.clocks[clock]
 
-    def strangers_meeting(self, number: int, meeting_id: str) -> None:
-        """Somebody had created it on the node itself, long before."""
-        born = Identity(f"{meeting_id}-0{number}", int((_BEGIN - timedelta(minutes=1)).timestamp() * 1000))
-        self.meetings[number][meeting_id] = self.last[number, meeting_id] = born
-        self.strange.add((number, born.internal_meeting_id))
+    def create_behind_our_back(self, number: int, meeting_id: str) -> None:
+        """Another client of the node created a meeting there, long before."""
+        meeting = Identity(f"{meeting_id}-0{number}", int((_BEGIN - timedelta(minutes=1)).timestamp() * 1000))
+        self.meetings[number][meeting_id] = self.last[number, meeting_id] = meeting
+        self.created_elsewhere.add((number, meeting.internal_meeting_id))
 
     def remove(self, number: int, internal_meeting_id: str) -> None:
         """The server ends a meeting."""
-        self.note(f"node {number}: {internal_meeting_id} is over")
+        self.note(f"node {number}: {internal_meeting_id} has ended")
         held = self.meetings[number]
         self.meetings[number] = {
             name: found for name, found in held.items() if found.internal_meeting_id != internal_meeting_id
@@ -280,9 +279,9 @@ class LivingWorld(World):
         while self.late:
             node, parameters, row = self.late.pop()
             if server(node.id) not in self.down:
-                born = identity(self._create(node, parameters))
-                self.note(f"node {node.id}: late create: {born}")
-                self.born_of.setdefault((server(node.id), born.internal_meeting_id), row)
+                meeting = identity(self._create(node, parameters))
+                self.note(f"node {node.id}: late create: {meeting}")
+                self.created_for.setdefault((server(node.id), meeting.internal_meeting_id), row)
 
     # What is observed of nodes.
 
@@ -291,7 +290,7 @@ class LivingWorld(World):
         return health.state if health else ObservedState.UNKNOWN
 
     def observe(self, node_id: int, health: Health) -> None:
-        """Of a node that was removed nothing is written."""
+        """Record a node's health, unless the node was removed."""
         if node_id in self.nodes:
             self.health[node_id] = health
             self._note_unreachable()
@@ -303,8 +302,8 @@ class LivingWorld(World):
             if health.state is ObservedState.UNREACHABLE
         }
 
-    def _has(self, number: int, row: Row) -> bool:
-        """Whether a server has the row's meeting, and has not borne another one in its place while that is ending."""
+    def _still_has(self, number: int, row: LockedRow) -> bool:
+        """Whether a server has the row's meeting, and has not created another in its place while that is ending."""
         there = [found for here, _, found in self.ending if here == number] + list(self.meetings[number].values())
         last = self.last[number, row.meeting_id]
         return last in there and last.internal_meeting_id == row.internal_meeting_id

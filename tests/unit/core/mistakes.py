@@ -1,14 +1,16 @@
-"""Mistakes in the rules, for tests that must find them."""
+"""Mistakes in the rules, which tests must find."""
 
 from typing import Any
 
 from balancer.core.meetings import NodeCalls
 from balancer.core.nodes import Node
 from balancer.core.parameters import Parameters
-from balancer.core.settlement import Row, Step, settle
+from balancer.core.settlement import LockedRow, Step, settle
 
 
-def settle_whatever_the_operator_wants(row: Row, namesake: Row | None, found: Any, *, enabled: bool) -> Step:
+def settle_whatever_the_operator_wants(
+    row: LockedRow, namesake: LockedRow | None, found: Any, *, enabled: bool
+) -> Step:
     return settle(row, namesake, found, enabled=True)
 
 

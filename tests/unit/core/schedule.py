@@ -1,4 +1,4 @@
-"""Actors that take turns in an order which a seed decides."""
+"""Runs actors in turn, in an order that a seed decides."""
 
 import random
 from collections.abc import Callable
@@ -7,14 +7,14 @@ from greenlet import getcurrent, greenlet
 
 
 class Schedule:
-    """Deterministic: one actor runs at a time, and only ``step`` lets another go on."""
+    """Deterministic: one actor runs at a time, and only ``step`` switches to another."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.steps = 0
 
     def run(self, *actors: Callable[[], object]) -> None:
-        """Until all have ended. What one of them raises is raised here, at once."""
+        """Run until all have ended. An exception of an actor is raised here at once."""
         hub = getcurrent()
         waiting = [greenlet(actor, parent=hub) for actor in actors]
         while waiting:
@@ -24,7 +24,7 @@ class Schedule:
                 waiting.remove(chosen)
 
     def step(self) -> None:
-        """Let others run; outside of ``run`` nothing happens."""
+        """Let others run; does nothing outside of ``run``."""
         self.steps += 1
         if (hub := getcurrent().parent) is not None:
             hub.switch()

@@ -1,4 +1,4 @@
-"""A meeting as a node lists it, with nobody in it."""
+"""A meeting without users as a node lists it."""
 
 from balancer.core.node_call import SeenMeeting
 

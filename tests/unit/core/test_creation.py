@@ -1,4 +1,4 @@
-"""create, step by step and in every order that others may come between."""
+"""create, step by step, and in every order in which other actors may interfere."""
 
 import pytest
 
@@ -13,7 +13,7 @@ MOVE_AFTER = 180.0
 
 
 def away(world: World, node_id: int, seconds: float) -> None:
-    """The node gives no answer, and a poller knows that for so long."""
+    """The node gives no answer, and the poller has known that for so many seconds."""
     world.unreachable[node_id] = seconds
     world.faults[node_id] = (UNREACHABLE, False)
 
@@ -22,13 +22,13 @@ def create(world: World, meeting_id: str = "course-1") -> Answer:
     return Creation(store=world, nodes=world, move_after=MOVE_AFTER).create(wanted(meeting_id))
 
 
-def test_a_new_meeting_is_placed_made_and_running() -> None:
+def test_a_new_meeting_is_placed_created_and_running() -> None:
     world = World("a", "b")
     assert create(world).success
     assert world.states() == [("a", "running")]
 
 
-def test_it_is_placed_once() -> None:
+def test_a_repeated_create_places_nothing() -> None:
     world = World("a", "b")
     first, second = create(world), create(world)
     assert second.message_key == "duplicateWarning"
@@ -39,7 +39,7 @@ def test_it_is_placed_once() -> None:
     ("error", "carried_out", "state"),
     [(UNREACHABLE, False, "ended"), (SLOW, False, "lost"), (SLOW, True, "lost"), (GARBAGE, True, "lost")],
 )
-def test_a_node_that_fails_is_left_for_the_next(error: NodeError, carried_out: bool, state: str) -> None:
+def test_if_a_node_fails_the_next_one_is_tried(error: NodeError, carried_out: bool, state: str) -> None:
     world = World("a", "b")
     world.faults[1] = (error, carried_out)
     assert create(world).success
@@ -55,21 +55,21 @@ def test_after_two_timeouts_no_third_node_is_tried() -> None:
     assert [call for _, call in world.calls] == ["create", "create"]
 
 
-def test_refused_connections_cost_little_and_all_nodes_are_tried() -> None:
+def test_after_refused_connections_all_nodes_are_tried() -> None:
     world = World("a", "b", "c", "d")
     world.faults = dict.fromkeys((1, 2, 3), (UNREACHABLE, False))
     assert create(world).success
     assert world.states()[-1] == ("d", "running")
 
 
-def test_a_refusal_of_the_node_is_the_answer_and_leaves_no_live_row() -> None:
+def test_the_node_s_refusal_is_the_answer_and_leaves_no_live_row() -> None:
     world = World("a")
     world.refusals[1] = "validationError"
     assert create(world).message_key == "validationError"
     assert world.states() == [("a", "ended")]
 
 
-def test_a_meeting_that_the_node_has_already_under_other_passwords_is_known_afterwards() -> None:
+def test_a_meeting_that_the_node_has_with_other_passwords_gets_its_row() -> None:
     world = World("a")
     create(world)
     world.rows.clear()
@@ -78,7 +78,7 @@ def test_a_meeting_that_the_node_has_already_under_other_passwords_is_known_afte
     assert world.states() == [("a", "running")]
 
 
-def test_a_running_meeting_s_node_that_fails_is_no_reason_to_move() -> None:
+def test_a_running_meeting_does_not_move_because_its_node_failed_once() -> None:
     world = World("a", "b")
     create(world)
     world.faults[1] = (SLOW, False)
@@ -88,7 +88,7 @@ def test_a_running_meeting_s_node_that_fails_is_no_reason_to_move() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "moved"), [(0.0, False), (179.9, False), (180.0, True), (9e9, True)])
-def test_a_meeting_moves_once_its_node_was_away_for_long_enough(seconds: float, moved: bool) -> None:
+def test_a_meeting_moves_only_after_its_node_was_away_long_enough(seconds: float, moved: bool) -> None:
     world = World("a", "b")
     create(world)
     away(world, 1, seconds)
@@ -104,7 +104,7 @@ def test_a_meeting_moves_once_its_node_was_away_for_long_enough(seconds: float, 
 
 
 @pytest.mark.parametrize("state", AdminState)
-def test_a_meeting_whose_node_answers_with_it_after_all_goes_on_there(state: AdminState) -> None:
+def test_a_meeting_goes_on_if_its_node_answers_and_has_it(state: AdminState) -> None:
     world = World("a", "b")
     first = create(world)
     world.unreachable[1] = 9e9
@@ -116,7 +116,7 @@ def test_a_meeting_whose_node_answers_with_it_after_all_goes_on_there(state: Adm
     assert world.calls[1:] == [("a", "getMeetingInfo"), ("a", "create")]
 
 
-def test_a_meeting_whose_node_answers_without_it_has_ended_and_is_placed_anew() -> None:
+def test_a_meeting_is_placed_again_if_its_node_answers_without_it() -> None:
     world = World("a", "b")
     create(world)
     world.unreachable[1] = 9e9
@@ -126,17 +126,17 @@ def test_a_meeting_whose_node_answers_without_it_has_ended_and_is_placed_anew() 
     assert world.causes == ["its node does not know it"]
 
 
-def test_another_meeting_that_its_node_answers_with_takes_its_place() -> None:
+def test_another_meeting_that_its_node_reports_replaces_it() -> None:
     world = World("a", "b")
     create(world)
     world.unreachable[1] = 9e9
     world.forget(1)
-    born = identity(world.create(world.nodes[1], wanted().parameters, None))
-    assert create(world).text("internalMeetingID") == born.internal_meeting_id
+    created = identity(world.create(world.nodes[1], wanted().parameters, None))
+    assert create(world).text("internalMeetingID") == created.internal_meeting_id
     assert world.states() == [("a", "ended"), ("a", "running")]
 
 
-def test_a_meeting_that_no_other_node_takes_stays_where_it_is() -> None:
+def test_a_meeting_stays_if_no_other_node_is_fit() -> None:
     world = World("a", "b")
     create(world)
     away(world, 1, 9e9)
@@ -149,7 +149,7 @@ def test_a_meeting_that_no_other_node_takes_stays_where_it_is() -> None:
     assert world.states() == [("a", "lost"), ("b", "running")]
 
 
-def test_a_node_that_hangs_is_one_of_those_that_a_create_waits_for() -> None:
+def test_the_meeting_s_own_node_counts_towards_the_two_timeouts() -> None:
     world = World("a", "b", "c", "d")
     create(world)
     world.unreachable[1] = 9e9
@@ -159,7 +159,7 @@ def test_a_node_that_hangs_is_one_of_those_that_a_create_waits_for() -> None:
     assert world.calls[1:] == [("a", "getMeetingInfo"), ("b", "create")]
 
 
-def test_creates_that_move_a_meeting_at_once_make_one() -> None:
+def test_concurrent_creates_move_a_meeting_once() -> None:
     for seed in range(200):
         world = World("a", "b", "c", seed=seed)
         create(world)
@@ -174,7 +174,7 @@ def test_creates_that_move_a_meeting_at_once_make_one() -> None:
         assert world.states() == [("a", "lost"), ("b", "running")], f"seed {seed}"
 
 
-def test_nothing_moves_where_most_nodes_are_away() -> None:
+def test_nothing_moves_while_most_nodes_are_away() -> None:
     world = World("a", "b", "c")
     create(world)
     world.unreachable = {1: 9999.0, 2: 9999.0}
@@ -183,7 +183,7 @@ def test_nothing_moves_where_most_nodes_are_away() -> None:
 
 
 @pytest.mark.parametrize("state", [AdminState.DRAINING, AdminState.DISABLED])
-def test_out_of_service_a_running_meeting_goes_on_and_a_gone_one_moves(state: AdminState) -> None:
+def test_on_a_node_out_of_service_a_running_meeting_goes_on_and_an_ended_one_moves(state: AdminState) -> None:
     world = World("a", "b")
     create(world)
     world.set_state(1, state)
@@ -191,10 +191,10 @@ def test_out_of_service_a_running_meeting_goes_on_and_a_gone_one_moves(state: Ad
     world.forget(1)
     assert create(world).message_key == ""
     assert world.states() == [("a", "ended"), ("b", "running")]
-    assert not world.born_out_of_service
+    assert not world.created_out_of_service
 
 
-def test_a_removed_node_s_meeting_is_placed_anew() -> None:
+def test_a_removed_node_s_meeting_is_placed_again() -> None:
     world = World("a", "b")
     create(world)
     del world.nodes[1]
@@ -214,19 +214,19 @@ def test_an_unfinished_create_on_a_node_out_of_service_is_given_up(change: str) 
     assert world.states() == [("a", "lost"), ("b", "running")]
 
 
-def test_a_rival_s_row_is_neither_ended_by_our_refusal_nor_taken_for_harmless() -> None:
+def test_another_create_s_row_is_not_ended_when_this_create_is_refused() -> None:
     world = World("a", "b")
     world.place(wanted(), ())
     world.refusals[1] = "validationError"
     assert create(world).message_key == "validationError"
     assert world.states() == [("a", "creating")]
-    # The rival's call may have had an effect on the node that refuses ours.
+    # The other create's call may have had an effect on the node that refuses this one.
     world.faults[1] = (UNREACHABLE, False)
     assert create(world).success
     assert world.states() == [("a", "lost"), ("b", "running")]
 
 
-def test_what_is_born_anew_on_a_node_taken_out_of_service_is_handed_to_nobody() -> None:
+def test_a_meeting_created_on_a_node_out_of_service_is_not_handed_out() -> None:
     for seed in range(200):
         world = World("a", "b", seed=seed)
         create(world)
@@ -237,14 +237,14 @@ def test_what_is_born_anew_on_a_node_taken_out_of_service_is_handed_to_nobody() 
 
         def client(world: World = world) -> None:
             given = create(world).text("internalMeetingID")
-            assert given not in world.born_out_of_service
+            assert given not in world.created_out_of_service
 
         world.schedule.run(client, client, trouble)
         assert [row.state for row in world.rows].count(State.RUNNING) == 1, f"seed {seed}: {world.rows}"
 
 
-def test_rivals_and_others_in_any_order_never_make_two() -> None:
-    """Three creates of one id while its node may fail, restart, or be taken out of service."""
+def test_concurrent_creates_and_faults_never_make_two_meetings() -> None:
+    """Three creates of one meetingID while its node may fail, restart or be taken out of service."""
     for seed in range(400):
         world = World("a", "b", "c", seed=seed)
         handed_out: list[Answer] = []
@@ -256,7 +256,7 @@ def test_rivals_and_others_in_any_order_never_make_two() -> None:
                 return
             handed_out.append(answer)
             given = answer.text("internalMeetingID")
-            assert given not in world.born_out_of_service
+            assert given not in world.created_out_of_service
             assert any(row.internal_meeting_id == given and row.handed_out for row in world.rows)
 
         def trouble(world: World = world, seed: int = seed) -> None:
@@ -268,7 +268,7 @@ def test_rivals_and_others_in_any_order_never_make_two() -> None:
                 world.forget(1)
 
         world.schedule.run(client, client, client, trouble)
-        assert handed_out, f"seed {seed}: nobody got a meeting"
+        assert handed_out, f"seed {seed}: no client got a meeting"
         if seed % 4 != 2:
             assert len(internal(handed_out)) == 1, f"seed {seed}: {world.rows}"
         assert [row.state for row in world.rows].count(State.RUNNING) == 1, f"seed {seed}: {world.rows}"

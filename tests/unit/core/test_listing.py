@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element
 import pytest
 from defusedxml.ElementTree import fromstring
 
-from balancer.core.listing import Listed, Part, birth, external_ids, merge, unseen, young_meeting
+from balancer.core.listing import Part, TenantMeeting, external_ids, initial_listing, merge, unseen, young_meeting
 from balancer.core.node_call import parse
 from balancer.core.parameters import Parameters
 
@@ -24,9 +24,9 @@ def meeting(name: str, *, parent: str = "") -> str:
     return f"<meeting><meetingID>{name}</meetingID>{breakout}</meeting>"
 
 
-def row(name: str, *, node: int = 1, created: float = -60, recorded: bool = False) -> Listed:
+def row(name: str, *, node: int = 1, created: float = -60, recorded: bool = False) -> TenantMeeting:
     """created: seconds after the poll began."""
-    return Listed(
+    return TenantMeeting(
         node_id=node,
         meeting_id=name,
         internal_meeting_id=f"i-{name}",
@@ -74,7 +74,7 @@ def part(*names: str, **breakouts: str) -> Part:
         ([row("a")], {1: part("a"), 2: part(room="i-a")}, [], ["a"]),
     ],
 )
-def test_merge(rows: list[Listed], parts: dict[int, Part], young: list[str], listed: list[str]) -> None:
+def test_merge(rows: list[TenantMeeting], parts: dict[int, Part], young: list[str], listed: list[str]) -> None:
     found = merge(rows, parts, {f"i-{name}": meeting(name) for name in young})
     assert [fromstring(xml).findtext("meetingID") for xml in found] == listed
 
@@ -93,7 +93,7 @@ def test_external_ids_are_read_as_they_were_given() -> None:
 
 def born(parameters: Parameters, created: str) -> Element:
     """How a meeting is listed whose node answered create so."""
-    return fromstring(young_meeting(birth(parameters, parse(created.encode()))))
+    return fromstring(young_meeting(initial_listing(parameters, parse(created.encode()))))
 
 
 def test_a_young_meeting_looks_as_its_node_would_list_it() -> None:

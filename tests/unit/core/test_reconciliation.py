@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from balancer.core.node_call import SeenMeeting
-from balancer.core.reconciliation import Findings, Listing, Placed, compare
+from balancer.core.reconciliation import Findings, MeetingRow, NodeListing, compare
 from tests.unit.core.seen import EMPTY
 
 POLL = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
@@ -24,7 +24,7 @@ def milliseconds(moment: datetime) -> int:
 SEEN = replace(
     EMPTY, meeting_id="room", internal_meeting_id="aaa-1", create_time=milliseconds(at(-60)), xml="<meeting/>"
 )
-RUNNING = Placed(
+RUNNING = MeetingRow(
     id=1,
     tenant_id=1,
     meeting_id="room",
@@ -41,9 +41,9 @@ MOVED = replace(RUNNING, state="lost", finished_at=at(-10))
 
 
 def findings(
-    rows: list[Placed], seen: list[SeenMeeting], *, before: set[str] | None = None, ahead: float = 0
+    rows: list[MeetingRow], seen: list[SeenMeeting], *, before: set[str] | None = None, ahead: float = 0
 ) -> Findings:
-    listing = Listing(
+    listing = NodeListing(
         node_id=1,
         poll_started=POLL,
         meetings=seen,
@@ -53,11 +53,11 @@ def findings(
     return compare(rows, listing, create_grace=GRACE)
 
 
-def test_nothing_known_and_nothing_seen_is_nothing() -> None:
+def test_no_rows_and_an_empty_list_give_no_findings() -> None:
     assert not findings([], [])
 
 
-def test_a_meeting_that_no_row_knows_is_left_alone() -> None:
+def test_a_meeting_without_a_row_is_left_alone() -> None:
     assert not findings([], [SEEN])
     assert not findings([RUNNING], [SEEN, replace(SEEN, meeting_id="other", internal_meeting_id="bbb-1")])
 
@@ -65,16 +65,16 @@ def test_a_meeting_that_no_row_knows_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("created", "before", "ended", "doubtful"),
     [
-        # Listed by the poll before, and no more.
+        # In the previous list, and no longer in this one.
         (-59.0, {"aaa-1"}, 1, 0),
-        # Never listed: the node is asked for it.
+        # Never in a list: the node is asked for it.
         (-59.0, set(), 0, 1),
-        # The create finished as the poll began, or after: the poll says nothing.
+        # The create finished when the poll began, or later: the poll proves nothing.
         (0.0, {"aaa-1"}, 0, 0),
         (5.0, set(), 0, 0),
     ],
 )
-def test_only_a_poll_begun_after_the_create_can_end_a_meeting(
+def test_only_a_poll_that_began_after_the_create_can_end_a_meeting(
     created: float, before: set[str], ended: int, doubtful: int
 ) -> None:
     found = findings([replace(RUNNING, created_at=at(created))], [], before=before)
@@ -93,34 +93,34 @@ def test_a_namesake_with_another_internal_id_does_not_keep_a_meeting_alive() -> 
 
 
 @pytest.mark.parametrize(("placed", "acts"), [(-31.0, True), (-30.0, False), (-1.0, False), (1.0, False)])
-def test_a_create_has_its_time(placed: float, acts: bool) -> None:
+def test_a_create_is_given_time_to_finish(placed: float, acts: bool) -> None:
     row = replace(CREATING, placed_at=at(placed))
     assert bool(findings([row], []).abandoned) is acts
     assert bool(findings([row], [SEEN]).adopted) is acts
 
 
-def test_a_meeting_being_ended_is_not_adopted() -> None:
+def test_a_meeting_that_is_being_ended_is_not_adopted() -> None:
     found = findings([CREATING], [replace(SEEN, forcibly_ended=True)])
     assert found.abandoned == [CREATING]
 
 
-def test_a_meeting_that_another_row_knows_is_not_adopted() -> None:
+def test_another_row_s_meeting_is_not_adopted() -> None:
     found = findings([CREATING, MOVED], [SEEN])
     assert found.adopted == []
 
 
-def test_what_was_lost_with_its_node_returns_with_it() -> None:
+def test_a_meeting_lost_with_its_node_returns_with_it() -> None:
     (found,) = findings([MOVED], [SEEN]).returned
     assert (found.row, found.meeting) == (MOVED, SEEN)
 
 
-def test_what_was_lost_does_not_return_beside_its_live_successor_there() -> None:
+def test_a_lost_meeting_does_not_return_beside_its_live_successor() -> None:
     successor = replace(RUNNING, id=2, internal_meeting_id="aaa-2")
     seen = [SEEN, replace(SEEN, internal_meeting_id="aaa-2")]
     assert not findings([MOVED, successor], seen)
 
 
-def test_what_a_timed_out_create_left_is_found() -> None:
+def test_a_meeting_left_by_a_timed_out_create_is_found() -> None:
     (found,) = findings([LOST], [SEEN]).left_over
     assert (found.row, found.meeting) == (LOST, SEEN)
     # Tied to its row by an earlier poll, and still there.
@@ -136,25 +136,25 @@ def test_what_a_timed_out_create_left_is_found() -> None:
         {"breakout": True},
         {"forcibly_ended": True},
         {"meeting_id": "other"},
-        # Created before our create was sent, or so much later that it is somebody else's.
+        # Created before our create was sent, or so much later that it is another client's.
         {"create_time": milliseconds(at(-64))},
         {"create_time": milliseconds(at(-40) + timedelta(minutes=11))},
     ],
 )
-def test_what_is_not_surely_left_over_by_us_is_left_alone(change: dict[str, object]) -> None:
+def test_a_meeting_that_may_not_be_ours_is_left_alone(change: dict[str, object]) -> None:
     assert not findings([LOST], [replace(SEEN, **change)])  # type: ignore[arg-type]
 
 
-def test_a_left_over_tied_to_another_meeting_is_left_alone() -> None:
+def test_a_meeting_is_left_alone_if_the_lost_row_is_tied_to_another() -> None:
     assert not findings([replace(LOST, internal_meeting_id="aaa-0")], [SEEN])
 
 
 @pytest.mark.parametrize("other", [replace(RUNNING, id=2), replace(CREATING, id=2, placed_at=at(-1))])
-def test_a_left_over_is_safe_while_a_live_row_of_its_id_is_there(other: Placed) -> None:
+def test_a_left_over_meeting_is_left_alone_while_its_meetingid_is_live(other: MeetingRow) -> None:
     assert findings([LOST, other], [SEEN]).left_over == []
 
 
 @pytest.mark.parametrize(("ahead", "found"), [(0.0, 0), (7200.0, 1), (-7200.0, 0)])
-def test_createtime_is_read_by_the_clock_of_the_node(ahead: float, found: int) -> None:
+def test_createtime_is_corrected_by_the_node_s_clock(ahead: float, found: int) -> None:
     seen = replace(SEEN, create_time=milliseconds(at(-60 + 7200)))
     assert len(findings([LOST], [seen], ahead=ahead).left_over) == found

@@ -1,4 +1,4 @@
-"""Everything at once, in ten thousand orders: none of them makes happen what must never happen."""
+"""Everything at once, in ten thousand orders: in none of them does anything happen that must never happen."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,7 +8,7 @@ import pytest
 from greenlet import getcurrent
 
 from balancer.core.creation import Creation
-from balancer.core.meetings import Placement, State
+from balancer.core.meetings import LiveMeeting, State
 from balancer.core.nodes import AdminState
 from balancer.errors import BBBError, NodeError
 from tests.unit.core.actors import Client, Operator, Poller
@@ -23,14 +23,14 @@ TENANTS = (1, 2)
 
 
 class Play:
-    """What goes on in one schedule, drawn from its seed."""
+    """What happens in one schedule, drawn from its seed."""
 
     def __init__(self, seed: int) -> None:
         self.world = PolledWorld("a", "b", "c", seed=seed)
         self.random = self.world.random
         self.pollers = [Poller(self.world), Poller(self.world)]
         if self.random.random() < 0.2:
-            self.world.strangers_meeting(self._server(), "course-1")
+            self.world.create_behind_our_back(self._server(), "course-1")
 
     def run(self) -> None:
         self._poll_all()
@@ -58,12 +58,12 @@ class Play:
         return tenant_id, self.random.choice(MEETINGS[: 1 + (self.random.random() < 0.2)])
 
     def _client(self) -> None:
-        somebody = Client(self.world, *self._meeting())
+        client = Client(self.world, *self._meeting())
         if self.random.random() < 0.1:
             self.world.doomed.add(getcurrent())
         try:
             for _ in range(self.random.randint(1, 2)):
-                self.random.choice((somebody.create, somebody.create, somebody.come, somebody.end))()
+                self.random.choice((client.create, client.create, client.come, client.end))()
         except Killed:
             self.world.note("a worker died")
         finally:
@@ -89,10 +89,10 @@ class Play:
             self.random.choice(acts)()
 
     def _registrar(self) -> None:
-        self._register_anew(self._server())
+        self._register_again(self._server())
 
-    def _register_anew(self, number: int) -> None:
-        """A node is removed, and most often added again."""
+    def _register_again(self, number: int) -> None:
+        """Remove a node, and usually add it again."""
         operator = Operator(self.world, *self._meeting())
         force = self.random.random() < 0.7
         if not force:
@@ -110,7 +110,7 @@ class Play:
             )()
 
     def _outage(self) -> None:
-        """A node is away long enough to be noticed, and for some of its meetings to be placed anew."""
+        """A node is away long enough to be noticed, and for some of its meetings to be moved."""
         number = self._server()
         self.world.down.add(number)
         for _ in range(2):
@@ -123,9 +123,9 @@ class Play:
         self._client()
         self.world.down.discard(number)
         if self.random.random() < 0.2:
-            self._register_anew(number)
+            self._register_again(number)
         if self.random.random() < 0.5:
-            self._client()  # before any poll that would find it back
+            self._client()  # before a poll finds that it is back
 
     def _break(self) -> None:
         number = self._server()
@@ -143,7 +143,7 @@ class Play:
         self.world.restart(self._server())
 
     def _expire(self) -> None:
-        """BBB's own end of a meeting that nobody is in."""
+        """BBB itself ends meetings without users."""
         number = self._server()
         for found in list(self.world.meetings[number].values()):
             if (number, found.internal_meeting_id) not in self.world.users:
@@ -156,7 +156,7 @@ class Play:
         self.world.leap(self.random.choice((5.0, 40.0, 200.0)))
 
     def _settle_down(self) -> None:
-        """All is well again: nothing may be left half-done, and nothing forgotten on a node."""
+        """Everything works again: no create may be half done, and no meeting left over on a node."""
         world = self.world
         world.doomed.clear()
         self._mend()
@@ -165,10 +165,10 @@ class Play:
         world.leap(40)
         for _ in range(3):
             self._poll_all()
-        assert not [row for row in world.rows if row.state is State.CREATING], "a create is left half-done"
+        assert not [row for row in world.rows if row.state is State.CREATING], "a create is left half done"
         alive = [row for row in world.rows if row.state in (State.RUNNING, State.LOST)]
         known = {(server(world.places[row.id]), row.internal_meeting_id) for row in alive}
-        known |= world.strange | world.users
+        known |= world.created_elsewhere | world.users
         for number, held in world.meetings.items():
             for found in held.values():
                 here = (number, found.internal_meeting_id)
@@ -197,14 +197,14 @@ def _impatient(*, store: Any, nodes: Any, move_after: float) -> Creation:
     return Creation(store=store, nodes=nodes, move_after=0)
 
 
-def _move_by_halves(rules: Creation, attempt: Any, placement: Any, cause: str) -> None:
-    rules.store.finish(placement, State.LOST, cause)
+def _move_by_halves(rules: Creation, request: Any, meeting: Any, cause: str) -> None:
+    rules.store.finish(meeting, State.LOST, cause)
 
 
-def _move_unasked(rules: Creation, attempt: Any, placement: Any, node: Any, unreachable_for: float) -> Any:
+def _move_unasked(rules: Creation, request: Any, meeting: Any, node: Any, unreachable_for: float) -> Any:
     if unreachable_for < rules.move_after or rules.store.mostly_unreachable():
         raise BBBError
-    return rules._move(attempt, placement, "its node was unreachable")
+    return rules._move(request, meeting, "its node was unreachable")
 
 
 def _wherever_it_is(world: PolledWorld, other: Any, row: Any, node_id: int) -> bool:
@@ -218,12 +218,12 @@ def _end_by_any_poll(row: Any, meeting: Any, listing: Any, findings: Any) -> Non
 
 def _end_whenever_created(world: PolledWorld, rows: Any, poll_started: Any) -> None:
     for row in rows:
-        world._set(world.row(row.id), state=State.ENDED)
+        world.change_row(world.row(row.id), state=State.ENDED)
 
 
-def _forget_at_once(operator: Operator, placement: Placement) -> None:
+def _forget_at_once(operator: Operator, meeting: LiveMeeting) -> None:
     world = operator._world
-    world._set(world.row(placement.id), state=State.ENDED)
+    world.change_row(world.row(meeting.id), state=State.ENDED)
 
 
 def _take_a_removed_node_for_enabled(world: PolledWorld, node_id: int) -> bool:
@@ -235,24 +235,27 @@ def _lose_nothing(world: PolledWorld, node_id: int) -> None:
 
 
 def _on_that_node_only(world: PolledWorld, other: Any, row: Any, node_id: int) -> bool:
-    return world._place(other) == node_id
+    return world.node_of(other) == node_id
 
 
 @pytest.mark.parametrize(
-    ("mistakes", "told"),
+    ("mistakes", "message"),
     [
         ({"tests.unit.core.world.settle": settle_whatever_the_operator_wants}, "out of service|its node was removed"),
         ({"tests.unit.core.actors.Creation": _impatient}, "lost although its node may be there"),
         ({"balancer.core.creation.Creation._move": _move_by_halves}, "lost although no other node has taken it"),
         ({"balancer.core.creation.Creation._ask_or_move": _move_unasked}, "lost although its node was not asked"),
-        ({"balancer.core.reconciliation._is_left_over": lambda *_: True}, "somebody else's"),
+        ({"balancer.core.reconciliation._is_left_over": lambda *_: True}, "another client's"),
         ({"balancer.core.reconciliation._is_left_over": lambda *_: False}, "left over on node"),
-        ({"tests.unit.core.world.World._is_beside": _wherever_it_is}, "no row knows it"),
-        ({"tests.unit.core.world.World._is_beside": _on_that_node_only}, "another tenant's meeting was handed out"),
-        ({"tests.unit.core.world.World._enabled": _take_a_removed_node_for_enabled}, "its node was removed"),
+        ({"tests.unit.core.world.World.may_be_the_same": _wherever_it_is}, "no row has it"),
+        (
+            {"tests.unit.core.world.World.may_be_the_same": _on_that_node_only},
+            "another tenant's meeting was handed out",
+        ),
+        ({"tests.unit.core.world.World.is_enabled": _take_a_removed_node_for_enabled}, "its node was removed"),
         ({"tests.unit.core.living_world.LivingWorld.lose_all": _lose_nothing}, "its node was removed"),
-        ({"tests.unit.core.actors.end_at": end_whatever_has_the_name}, "nobody asked for that"),
-        ({"tests.unit.core.actors.Operator._note_end": _forget_at_once}, "forgotten while its node has it"),
+        ({"tests.unit.core.actors.end_at": end_whatever_has_the_name}, "no one asked for that"),
+        ({"tests.unit.core.actors.Operator.note_end": _forget_at_once}, "forgotten while its node has it"),
         (
             {
                 "balancer.core.reconciliation._compare_running": _end_by_any_poll,
@@ -262,8 +265,10 @@ def _on_that_node_only(world: PolledWorld, other: Any, row: Any, node_id: int) -
         ),
     ],
 )
-def test_a_mistake_in_the_rules_is_found(monkeypatch: pytest.MonkeyPatch, mistakes: dict[str, Any], told: str) -> None:
+def test_a_mistake_in_the_rules_is_found(
+    monkeypatch: pytest.MonkeyPatch, mistakes: dict[str, Any], message: str
+) -> None:
     for name, mistake in mistakes.items():
         monkeypatch.setattr(name, mistake)
-    with pytest.raises(AssertionError, match=told):
+    with pytest.raises(AssertionError, match=message):
         play(range(SCHEDULES))

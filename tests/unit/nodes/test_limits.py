@@ -7,9 +7,8 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from balancer.core.circuit import FAILURES, REST
 from balancer.errors import NodeError, NodeTimeoutError, NodeUnreachableError
-from balancer.nodes.limits import WAITING, NodeLimits
+from balancer.nodes.limits import FAILURES, PAUSE, WAITING, NodeLimits
 
 
 class Clock:
@@ -127,7 +126,7 @@ def test_after_failures_in_a_row_no_call_is_sent_for_a_while(
     assert raised.value.reason == error.reason
     with limits.call("bbb2"):
         pass
-    clock.now += REST
+    clock.now += PAUSE
     with limits.call("bbb1"), pytest.raises(NodeUnreachableError), limits.call("bbb1"):
         pass  # one call tries, and no other at the same time
     with limits.call("bbb1"):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from balancer.errors import StorageUnavailableError
-from balancer.polling.clock import LIFE, ClusterClock, Moment
+from balancer.polling.clock import LIFE, PAUSE, ClusterClock, Moment
 
 EIGHT = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 
@@ -90,9 +90,13 @@ async def test_if_it_goes_away_the_time_is_an_estimate_and_marked_as_such() -> N
     moment = await clock.now()
     assert not moment.exact
     assert EIGHT <= moment.at < EIGHT + timedelta(seconds=30)
-    # For a while it is not asked again.
+    # No poll waits for PostgreSQL again before the pause is over.
+    now += PAUSE / 2
     asked = server.asked
     later = await clock.now()
     assert server.asked == asked
     assert not later.exact
     assert later.at >= moment.at
+    now += PAUSE
+    server.away = False
+    assert await clock.now() == Moment(EIGHT, exact=True)

@@ -1,7 +1,10 @@
-"""PostgreSQL away, and back: nobody waits for long, and nobody has to be restarted."""
+"""PostgreSQL goes away and comes back: no caller waits for long, and no process needs a restart."""
 
+import math
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import psycopg.errors
@@ -9,7 +12,7 @@ import pytest
 
 from balancer.errors import StorageUnavailableError
 from balancer.storage.postgresql import database as database_module
-from balancer.storage.postgresql.database import Database, committing, connect
+from balancer.storage.postgresql.database import Database, connect
 
 
 @pytest.fixture
@@ -39,21 +42,21 @@ def until_back(database: Database, within: float) -> None:
             time.sleep(0.1)
 
 
-def test_an_outage_is_told_soon_and_ends_soon(own_postgresql: Any, database: Database) -> None:
+def test_an_outage_is_reported_soon_and_ends_soon(own_postgresql: Any, database: Database) -> None:
     own_postgresql.stop()
     end = time.monotonic() + 12
     waits = []
     while time.monotonic() < end:
         waits.append(seconds_to_fail(database))
-        time.sleep(0.1)  # requests that come in one by one
+        time.sleep(0.1)  # requests arrive one by one
     assert max(waits) < 5
-    # While it is known to be away nobody waits at all.
+    # Once it is known to be away, callers fail at once.
     assert sum(wait < 0.1 for wait in waits) >= 10, waits
     own_postgresql.start()
     until_back(database, 6)
 
 
-def test_a_connection_that_the_server_closed_a_moment_ago_fails_nobody(own_postgresql: Any, database: Database) -> None:
+def test_connections_closed_by_the_server_fail_no_request(own_postgresql: Any, database: Database) -> None:
     for _ in range(3):
         with database.transaction() as connection:
             used = connection.info.backend_pid
@@ -62,73 +65,122 @@ def test_a_connection_that_the_server_closed_a_moment_ago_fails_nobody(own_postg
         database.check()
 
 
-def test_a_server_that_hangs_is_not_waited_for(own_postgresql: Any) -> None:
-    impatient = Database(own_postgresql.url(), application_name="test", size=2, patience=1)
-    impatient.open()
-    try:
-        impatient.check()
+@contextmanager
+def limited(own_postgresql: Any, size: int) -> Iterator[Database]:
+    """A database whose blocks may take one second."""
+    database = Database(own_postgresql.url(), application_name="test", size=size, time_limit=1)
+    database.open()
+    database.check()
+    yield database
+    database.close()
+
+
+def test_a_hanging_server_costs_one_caller_the_time_limit(own_postgresql: Any) -> None:
+    with limited(own_postgresql, 2) as database:
         with own_postgresql.hanging():
-            waits = [seconds_to_fail(impatient) for _ in range(4)]
+            waits = [seconds_to_fail(database) for _ in range(4)]
         assert max(waits) < 5, waits
-        # What follows the first is refused at once.
+        # The callers after the first one fail at once.
         assert sum(wait < 0.1 for wait in waits) >= 2, waits
-        until_back(impatient, 8)
-    finally:
-        impatient.close()
+        until_back(database, 8)
 
 
-def test_where_all_connections_are_held_one_waits_and_the_next_are_refused(
-    own_postgresql: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(database_module, "POOL_TIMEOUT", 0.5)
-    small = Database(own_postgresql.url(), application_name="test", size=1)
-    small.open()
-    try:
-        with small.single():
-            waits = [seconds_to_fail(small) for _ in range(3)]
-        assert waits[0] > 0.4
-        assert max(waits[1:]) < 0.1, waits
-        until_back(small, 6)
-    finally:
-        small.close()
+def closed_by_a_timeout(database: Database, *, pipelined: bool) -> bool:
+    """Whether a connection is closed as soon as a statement on it has timed out."""
+    with suppress(StorageUnavailableError), database.transaction() as connection:
+        try:
+            with connection.pipeline() if pipelined else nullcontext():
+                connection.execute("SELECT 1")
+        finally:
+            closed = connection.closed
+    return closed
 
 
-def test_a_connection_that_is_idle_for_long_is_not_waited_for_either(own_postgresql: Any) -> None:
-    impatient = Database(own_postgresql.url(), application_name="test", size=1, patience=1)
-    impatient.open()
-    try:
-        with impatient.single() as connection:
-            connection.execute("SELECT 1")
-        connection.used = float("-inf")
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_a_connection_whose_time_is_up_is_closed(own_postgresql: Any, pipelined: bool) -> None:
+    """A late answer would be taken for that of the next statement."""
+    with limited(own_postgresql, 1) as database:
         with own_postgresql.hanging():
-            assert seconds_to_fail(impatient) < 5
-    finally:
-        impatient.close()
+            assert closed_by_a_timeout(database, pipelined=pipelined)
+        until_back(database, 8)
 
 
-def test_a_host_that_vanished_is_not_waited_for(own_postgresql: Any, database: Database) -> None:
+def test_a_block_within_its_time_limit_leaves_none_behind(own_postgresql: Any) -> None:
+    with limited(own_postgresql, 1) as database:
+        with database.single() as connection:
+            assert connection.deadline < math.inf
+        assert connection.deadline == math.inf
+
+
+@pytest.fixture
+def small(own_postgresql: Any) -> Iterator[Database]:
+    """A database of one connection, for which callers wait half a second, with blocks of one second."""
+    small = Database(own_postgresql.url(), application_name="test", size=1, time_limit=1, pool_timeout=0.5)
+    small.open()
+    small.check()
+    yield small
+    small.close()
+
+
+def test_if_all_connections_are_busy_one_caller_waits_and_the_next_fail_at_once(small: Database) -> None:
+    with small.single():
+        waits = [seconds_to_fail(small) for _ in range(3)]
+    assert waits[0] > 0.4
+    assert max(waits[1:]) < 0.1, waits
+    until_back(small, 6)
+
+
+def test_after_a_pause_one_caller_tries_again_and_the_others_fail_at_once(small: Database) -> None:
+    with small.single(), ThreadPoolExecutor(8) as callers:
+        seconds_to_fail(small)
+        time.sleep(database_module.PAUSE)
+        waits = [each.result() for each in [callers.submit(seconds_to_fail, small) for _ in range(8)]]
+    assert sum(wait > 0.4 for wait in waits) == 1, waits
+
+
+def test_the_next_try_asks_the_server_even_if_the_connection_was_just_used(
+    own_postgresql: Any, small: Database
+) -> None:
+    with small.single():
+        seconds_to_fail(small)
+    time.sleep(database_module.PAUSE)
+    with own_postgresql.hanging(), ThreadPoolExecutor(8) as callers:
+        waits = [each.result() for each in [callers.submit(seconds_to_fail, small) for _ in range(8)]]
+    assert sum(wait > 0.4 for wait in waits) == 1, waits
+
+
+def test_the_test_of_an_idle_connection_has_a_time_limit_too(own_postgresql: Any) -> None:
+    with limited(own_postgresql, 1) as database:
+        with database.single() as connection:
+            connection.execute("SELECT 1")
+        connection.last_used = -math.inf
+        with own_postgresql.hanging():
+            assert seconds_to_fail(database) < 5
+
+
+def test_the_kernel_notices_a_host_that_vanished(own_postgresql: Any, database: Database) -> None:
     with database.single() as pooled, connect(own_postgresql.url()) as alone:
         for connection in (pooled, alone):
             given = connection.info.get_parameters()
-            # Of a query under way, and of a connection at rest: only the kernel can tell that nobody is there any more.
+            # During a query, and on an idle connection.
             assert int(given["tcp_user_timeout"]) <= 10_000
             assert (
                 int(given["keepalives_idle"]) + int(given["keepalives_interval"]) * int(given["keepalives_count"]) <= 15
             )
 
 
-def write_where_only_reading_is_allowed(database: Database) -> None:
+def write_in_a_read_only_transaction(database: Database) -> None:
     with database.transaction() as connection:
         connection.execute("SET TRANSACTION READ ONLY")
         connection.execute("INSERT INTO tenants (name) VALUES ('x')")
 
 
-def test_a_server_that_only_reads_is_told_as_one_that_is_away(database: Database) -> None:
+def test_a_read_only_server_counts_as_away(database: Database) -> None:
     with pytest.raises(StorageUnavailableError, match="ReadOnly"):
-        write_where_only_reading_is_allowed(database)
+        write_in_a_read_only_transaction(database)
 
 
-def test_no_query_is_compiled_or_made_parallel(database: Database) -> None:
+def test_queries_are_neither_compiled_nor_parallel(database: Database) -> None:
     names = ("jit", "max_parallel_workers_per_gather")
     with database.single() as connection:
         found = connection.execute(
@@ -137,31 +189,6 @@ def test_no_query_is_compiled_or_made_parallel(database: Database) -> None:
     assert found == {"compiled": "off", "workers": "0"}
 
 
-def test_a_mistake_of_ours_is_not_hidden(database: Database) -> None:
+def test_our_own_mistakes_are_not_hidden(database: Database) -> None:
     with pytest.raises(psycopg.errors.UndefinedTable), database.transaction() as connection:
         connection.execute("SELECT 1 FROM nowhere")
-
-
-def create_table(database: Database, *statements: str) -> None:
-    with database.transaction() as connection:
-        connection.execute("CREATE TABLE made (number int PRIMARY KEY)")
-        with committing(connection):
-            for statement in statements:
-                connection.execute(statement)
-
-
-def test_what_is_sent_with_its_commit_is_there_with_its_results(database: Database) -> None:
-    with database.transaction() as connection:
-        with committing(connection):
-            found = connection.execute("SELECT 1 AS number")
-        assert found.fetchall() == [{"number": 1}]
-    create_table(database, "INSERT INTO made VALUES (1)")
-    with database.single() as connection:
-        assert connection.execute("SELECT * FROM made").rowcount == 1
-
-
-def test_a_statement_that_fails_beside_its_commit_fails_as_itself_and_undoes_all(database: Database) -> None:
-    with pytest.raises(psycopg.errors.UniqueViolation):
-        create_table(database, "INSERT INTO made VALUES (1), (1)", "INSERT INTO made VALUES (2)")
-    with pytest.raises(psycopg.errors.UndefinedTable), database.single() as connection:
-        connection.execute("SELECT * FROM made")

@@ -1,4 +1,4 @@
-"""Whoever changes several meetings locks the lowest first, whatever it does to which: nobody waits in a ring."""
+"""A transaction that changes several meetings locks the lowest row first, whatever it does to them: no deadlock."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,18 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from balancer.core.meetings import Identity, Placement, State
+from balancer.core.meetings import Identity, LiveMeeting, State
 from balancer.core.nodes import AdminState, Node
-from balancer.core.reconciliation import Listing
-from balancer.storage.meeting_store import Meetings
-from balancer.storage.outlook import OutlookCache
+from balancer.core.reconciliation import NodeListing
 from balancer.storage.postgresql import nodes
 from balancer.storage.postgresql.database import Connection, Database, connect
 from balancer.storage.postgresql.reconciliation import confirm_ended, reconcile
 from balancer.storage.redis import client as redis_client
-from balancer.storage.redis.poll_requests import PollRequests
-from balancer.storage.redis.snapshots import Snapshots
-from balancer.storage.redis.whereabouts import Whereabouts
+from tests.integration.storage.conftest import meeting_store
 from tests.integration.web.conftest import settings_for
 from tests.unit.core.test_reconciliation import RUNNING, SEEN
 
@@ -51,7 +47,7 @@ def add(rows: Connection, node: Node, meeting_id: str, internal: str | None, sta
 
 
 def beside_a_removal(database_url: str, first: int, second: int, change: Callable[[], object]) -> None:
-    """Do ``change`` while somebody locks two rows in order, as the removal of their node does, and has the first."""
+    """Do ``change`` while another transaction locks two rows in order, as the removal of their node does."""
     with ThreadPoolExecutor(1) as thread, connect(database_url) as removal, connect(database_url) as watch:
         removal.execute("SELECT FROM meetings WHERE id = %s FOR UPDATE", [first])
         changed = thread.submit(change)
@@ -66,7 +62,7 @@ def beside_a_removal(database_url: str, first: int, second: int, change: Callabl
 def test_a_poll(rows: Connection, node: Node, database: Database, database_url: str) -> None:
     joined, ended = add(rows, node, "course-1", "aaa-1"), add(rows, node, "course-2", "aaa-2")
     listed = replace(SEEN, meeting_id="course-1", internal_meeting_id="aaa-1", participants=3)
-    listing = Listing(
+    listing = NodeListing(
         node_id=node.id,
         poll_started=datetime.now(UTC),
         meetings=[listed],
@@ -81,7 +77,7 @@ def test_a_poll(rows: Connection, node: Node, database: Database, database_url: 
 
 def test_ends_that_a_node_confirmed(rows: Connection, node: Node, database: Database, database_url: str) -> None:
     first, second = add(rows, node, "course-1", "aaa-1"), add(rows, node, "course-2", "aaa-2")
-    # A table that is known to be short is scanned, and the first row's tuple lies behind the second's by now.
+    # PostgreSQL scans a table that it knows to be short, and the first row's tuple is now behind the second's.
     rows.execute("UPDATE meetings SET recorded = true WHERE id = %s", [first])
     rows.execute("ANALYZE meetings")
     placed = [replace(RUNNING, id=number) for number in (second, first)]
@@ -95,9 +91,8 @@ def test_a_create_that_is_answered_with_a_meeting_from_before(
     before, placed = add(rows, node, "course-1", "aaa-1", "lost"), add(rows, node, "course-1", None, "creating")
     redis = redis_client.connect(redis_url)
     settings = settings_for(database_url, redis_url, tmp_path)
-    recent = OutlookCache(settings, Snapshots(redis), database)
-    meetings = Meetings(settings, database, Whereabouts(redis), recent, PollRequests(redis))
-    placement = Placement(id=placed, tenant_id=1, meeting_id="course-1", state=State.CREATING, node=node)
-    beside_a_removal(database_url, before, placed, lambda: meetings.settle(placement, Identity("aaa-1", 1)))
+    store = meeting_store(settings, database, redis)
+    meeting = LiveMeeting(id=placed, tenant_id=1, meeting_id="course-1", state=State.CREATING, node=node)
+    beside_a_removal(database_url, before, placed, lambda: store.settle(meeting, Identity("aaa-1", 1)))
     assert [row["state"] for row in rows.execute("SELECT state FROM meetings ORDER BY id")] == ["running", "ended"]
     redis.close()

@@ -1,4 +1,4 @@
-"""Lists of recordings against a search in plain Python, on random recordings that change all the time."""
+"""Lists of recordings, compared with a search in plain Python, on random recordings that keep changing."""
 
 import random
 import threading
@@ -12,20 +12,20 @@ from psycopg.types.json import Jsonb
 from balancer.core.recordings import DEFAULT_STATES, STATES, MetaFilter, Query
 from balancer.storage.postgresql import recordings
 from balancer.storage.postgresql.database import Connection, Database, connect
-from balancer.storage.recording_counts import RecordingCounts
+from balancer.storage.postgresql.recording_counts import RecordingCounts
 
 NAMES = ("course", "origin", "meetingName")
 VALUES = ("a", "a%", "a_b", "ab", "b", "")
 
 
 class WatchedCounts(RecordingCounts):
-    """Remembers how often it knew a count."""
+    """Counts how often it had a count."""
 
-    known = 0
+    hits = 0
 
     def get(self, tenant_id: int, query: Query, version: str) -> int | None:
         count = super().get(tenant_id, query, version)
-        self.known += count is not None
+        self.hits += count is not None
         return count
 
 
@@ -37,7 +37,7 @@ def rows(database: Database) -> Iterator[Connection]:
 
 
 def insert(connection: Connection, chance: random.Random, number: int) -> None:
-    """One recording with up to three formats; several begin at the same time."""
+    """A recording with up to three formats; several recordings have the same start."""
     values = {
         "record_id": f"{chance.choice('abc')}{number:x}-{number}",
         "tenant": chance.choice(("default", "other")),
@@ -62,7 +62,7 @@ def insert(connection: Connection, chance: random.Random, number: int) -> None:
 
 
 def change(connection: Connection, chance: random.Random, number: int) -> None:
-    """Anything that happens to recordings."""
+    """Any kind of change to recordings."""
     rows = connection.execute("SELECT record_id, tenant_id FROM recordings ORDER BY id").fetchall()
     tenant, ids = chance.choice((1, 2)), [chance.choice(rows)["record_id"]]
     match chance.randrange(6):
@@ -122,10 +122,10 @@ def expected(connection: Connection, tenant: int, query: Query) -> tuple[list[tu
         " FROM recordings r WHERE tenant_id = %s",
         (tenant,),
     ).fetchall()
-    found = [row for row in rows if matches(row, query)]
-    found.sort(key=lambda row: (row["start_ms"], row["id"]), reverse=True)
-    page = found[query.offset :][: query.limit]
-    told = [
+    matching = [row for row in rows if matches(row, query)]
+    matching.sort(key=lambda row: (row["start_ms"], row["id"]), reverse=True)
+    page = matching[query.offset :][: query.limit]
+    listed = [
         (
             row["record_id"],
             row["edited_metadata"].get("meetingName") or row["name"],
@@ -133,11 +133,11 @@ def expected(connection: Connection, tenant: int, query: Query) -> tuple[list[tu
         )
         for row in page
     ]
-    return told, len(found) if query.paged else None
+    return listed, len(matching) if query.paged else None
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_every_list_is_what_plain_python_finds(rows: Connection, seed: int) -> None:
+def test_every_list_equals_that_of_plain_python(rows: Connection, seed: int) -> None:
     chance, counts = random.Random(seed), WatchedCounts(least=3)
     for number in range(60):
         insert(rows, chance, number)
@@ -147,34 +147,34 @@ def test_every_list_is_what_plain_python_finds(rows: Connection, seed: int) -> N
             change(rows, chance, number)
         tenant, query = chance.choice((1, 2)), chance.choice(queries)
         page = recordings.search(rows, tenant, query, counts)
-        told = (
+        listed = (
             [(each.record_id, each.name, [one.format for one in each.formats]) for each in page.recordings],
             page.total,
         )
-        assert told == expected(rows, tenant, query), query
-    assert counts.known > 5
+        assert listed == expected(rows, tenant, query), query
+    assert counts.hits > 5
 
 
-def test_a_count_is_kept_until_something_changes_that_filters_look_at(rows: Connection) -> None:
+def test_a_count_is_kept_until_something_changes_that_filters_can_see(rows: Connection) -> None:
     chance, counts = random.Random(0), WatchedCounts(least=1)
     for number in range(30):
         insert(rows, chance, number)
     query = Query(meeting_ids=tuple(f"room-{number}" for number in range(4)), limit=1)
     totals = [recordings.search(rows, 1, query, counts).total for _ in range(5)]
     assert totals == [expected(rows, 1, query)[1]] * 5
-    assert counts.known == 4
-    # The bytes of a recording follow its state.
+    assert counts.hits == 4
+    # Filters cannot see where files are.
     rows.execute("UPDATE recordings SET move_due = true, move_attempts = 7")
     recordings.search(rows, 1, query, counts)
-    assert counts.known == 5
-    # A title changes no total, and yet what filters find.
+    assert counts.hits == 5
+    # Metadata changes no total, but what filters match.
     [row] = rows.execute("SELECT record_id FROM recordings WHERE tenant_id = 1 AND state = 'published' LIMIT 1")
     assert recordings.edit(rows, 1, [row["record_id"]], {"meta_course": "new"}) == 1
     recordings.search(rows, 1, query, counts)
-    assert counts.known == 5
+    assert counts.hits == 5
 
 
-def test_a_ledger_that_was_gathered_and_is_as_long_again_is_another_one(rows: Connection) -> None:
+def test_merged_totals_have_another_version_even_with_as_many_rows(rows: Connection) -> None:
     counts, query = WatchedCounts(least=1), Query(meeting_ids=("m",), limit=1)
 
     def add(number: int) -> None:
@@ -190,29 +190,29 @@ def test_a_ledger_that_was_gathered_and_is_as_long_again_is_another_one(rows: Co
     recordings.gather_totals(rows, many=0)
     add(3)
     assert recordings.search(rows, 1, query, counts).total == 3
-    assert counts.known == 0
+    assert counts.hits == 0
 
 
-def test_only_the_recordings_of_the_page_are_asked_for_their_formats(rows: Connection) -> None:
+def test_formats_are_read_only_for_the_recordings_of_the_page(rows: Connection) -> None:
     chance = random.Random(1)
     for number in range(200):
         insert(rows, chance, number)
 
-    def looks() -> int:
+    def scans() -> int:
         [row] = rows.execute(
-            "SELECT seq_scan + coalesce(idx_scan, 0) AS looks FROM pg_stat_xact_user_tables"
+            "SELECT seq_scan + coalesce(idx_scan, 0) AS scans FROM pg_stat_xact_user_tables"
             " WHERE relname = 'recording_formats'"
         )
-        return int(row["looks"])
+        return int(row["scans"])
 
-    before = looks()
+    before = scans()
     page = recordings.search(rows, 1, Query(states=STATES, offset=60, limit=5), RecordingCounts())
     assert len(page.recordings) == 5
-    assert 0 < looks() - before <= 5
+    assert 0 < scans() - before <= 5
 
 
-def test_a_page_of_few_is_quick_where_the_planners_sample_holds_one_of_them(rows: Connection) -> None:
-    """One of the sample's hundred is a hundredth of all to the planner: worth a walk from the newest on, it thinks."""
+def test_a_page_of_few_matches_reads_few_rows_even_if_the_planners_sample_holds_one(rows: Connection) -> None:
+    """If one of the sample's hundred rows matches, the planner expects a hundredth of all rows, and would scan them."""
     rows.execute(
         "INSERT INTO recordings (record_id, tenant_id, meeting_id, name, state, start_ms, imported_metadata)"
         " SELECT 'ab-' || n, 1, 'room', 'Room', 'published', n,"
@@ -238,7 +238,7 @@ def test_a_page_of_few_is_quick_where_the_planners_sample_holds_one_of_them(rows
 
 
 def test_totals_are_right_in_every_snapshot_while_others_write(database_url: str) -> None:
-    """Counts are kept by one version of the ledger and read by another: with writers and gatherers at work."""
+    """Counts are kept for one version of the totals and read with another, while other connections write and merge."""
     query, counts = Query(meta=(MetaFilter("course", "a"),), limit=1), WatchedCounts(least=1)
 
     def write(first: int) -> None:
@@ -258,9 +258,9 @@ def test_totals_are_right_in_every_snapshot_while_others_write(database_url: str
         for writer in writers:
             writer.start()
         while any(writer.is_alive() for writer in writers):
-            told = [recordings.search(connection, tenant, query, counts).total for tenant in (1, 2, 1)]
-            assert told == [expected(connection, tenant, query)[1] for tenant in (1, 2, 1)]
+            totals = [recordings.search(connection, tenant, query, counts).total for tenant in (1, 2, 1)]
+            assert totals == [expected(connection, tenant, query)[1] for tenant in (1, 2, 1)]
             connection.rollback()
         for writer in writers:
             writer.join()
-    assert counts.known
+    assert counts.hits

@@ -1,4 +1,4 @@
-"""The totals of pages without a filter are what counting would give, whatever happens to recordings."""
+"""The totals of pages without a filter equal a count, whatever happens to recordings."""
 
 import threading
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from balancer.core.recordings import Query
 from balancer.storage.postgresql import recordings
 from balancer.storage.postgresql.database import Connection, Database, connect
-from balancer.storage.recording_counts import RecordingCounts
+from balancer.storage.postgresql.recording_counts import RecordingCounts
 
 PAGE = Query(offset=0, limit=1)
 STATES = ("published", "unpublished", "deleted")
@@ -47,14 +47,14 @@ def test_totals_follow_every_kind_of_change(rows: Connection) -> None:
     assert total(rows) == 3
 
 
-def test_a_recording_that_changes_tenant_is_counted_there(rows: Connection) -> None:
+def test_a_recording_that_changes_tenant_is_counted_for_the_new_one(rows: Connection) -> None:
     insert(rows, 2)
     [other] = rows.execute("INSERT INTO tenants (name) VALUES ('other') RETURNING id").fetchall()
     rows.execute("UPDATE recordings SET tenant_id = %s WHERE record_id = 'ab-0'", (other["id"],))
     assert [total(rows, tenant=tenant) for tenant in (1, other["id"])] == [1, 1]
 
 
-def test_gathering_changes_no_total_and_loses_none_that_is_added_meanwhile(database_url: str) -> None:
+def test_merging_rows_changes_no_total_and_loses_no_concurrent_insert(database_url: str) -> None:
     def work(number: int) -> None:
         with connect(database_url) as connection:
             for turn in range(20):
@@ -72,5 +72,5 @@ def test_gathering_changes_no_total_and_loses_none_that_is_added_meanwhile(datab
         assert totals(connection)["published"] == 80
         recordings.gather_totals(connection, many=0)
         assert totals(connection)["published"] == 80
-        ledger = connection.execute("SELECT count(*) AS rows FROM recording_totals").fetchone()
-        assert ledger == {"rows": 1}
+        merged = connection.execute("SELECT count(*) AS rows FROM recording_totals").fetchone()
+        assert merged == {"rows": 1}

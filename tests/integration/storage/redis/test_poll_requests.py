@@ -1,4 +1,4 @@
-"""Requests for a poll at once, in a real Redis."""
+"""Requests to poll a node at once, in a real Redis."""
 
 import threading
 
@@ -27,7 +27,7 @@ def test_a_waiting_poller_is_woken_at_once(requests: PollRequests) -> None:
     timer.join()
 
 
-def test_nothing_piles_up_while_nobody_polls(requests: PollRequests, client: redis_client.Redis) -> None:
+def test_requests_do_not_pile_up_while_no_poller_runs(requests: PollRequests, client: redis_client.Redis) -> None:
     for _ in range(3):
         requests.ask(range(1, 501))
     assert client.llen(keys.POLL_REQUESTS) == 1000

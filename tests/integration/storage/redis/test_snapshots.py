@@ -37,7 +37,7 @@ def test_a_snapshot_is_read_as_it_was_written(snapshots: Snapshots) -> None:
     assert snapshots.all() == {7: FIRST}
 
 
-def test_the_xml_comes_back_character_for_character_with_its_age(snapshots: Snapshots) -> None:
+def test_the_xml_is_read_character_for_character_with_its_age(snapshots: Snapshots) -> None:
     snapshots.write(FIRST, XML)
     found = snapshots.xml([7, 8])
     assert list(found) == [7]
@@ -45,17 +45,17 @@ def test_the_xml_comes_back_character_for_character_with_its_age(snapshots: Snap
     assert found[7].poll_started == START
 
 
-def test_the_xml_is_read_anew_after_each_poll_alone(snapshots: Snapshots, client: redis_client.Redis) -> None:
+def test_the_xml_is_decoded_again_only_after_a_poll(snapshots: Snapshots, client: redis_client.Redis) -> None:
     snapshots.write(FIRST, XML)
     assert snapshots.xml([7])[7].meetings == XML
-    client.hset(keys.SNAPSHOT_XML, "7", "no JSON, should anybody read it")
+    client.hset(keys.SNAPSHOT_XML, "7", "not JSON")
     assert snapshots.xml([7])[7].meetings == XML
     later = replace(FIRST, poll_started=START + timedelta(seconds=10))
     snapshots.write(later, {})
     assert snapshots.xml([7])[7] == Part(later.poll_started, {})
 
 
-def test_asking_for_no_node_asks_nothing(snapshots: Snapshots) -> None:
+def test_no_node_needs_no_command(snapshots: Snapshots) -> None:
     assert snapshots.xml([]) == {}
 
 
@@ -84,7 +84,7 @@ def test_fencing_numbers_are_compared_as_numbers(snapshots: Snapshots) -> None:
     assert snapshots.write(replace(FIRST, fencing=10), XML)
 
 
-def test_nodes_do_not_hinder_each_other(snapshots: Snapshots) -> None:
+def test_nodes_do_not_affect_each_other(snapshots: Snapshots) -> None:
     snapshots.write(FIRST, XML)
     other = replace(FIRST, node_id=8, fencing=1)
     assert snapshots.write(other, {})
@@ -110,7 +110,7 @@ def test_after_a_wipe_the_next_poll_is_written(snapshots: Snapshots, client: red
     assert snapshots.write(replace(FIRST, poll_started=START - timedelta(seconds=1)), XML)
 
 
-def test_without_redis_every_call_says_so_in_our_words(tmp_path: Path) -> None:
+def test_without_redis_every_method_raises_our_error(tmp_path: Path) -> None:
     with redis_client.connect(f"unix://{tmp_path}/nothing.sock") as client:
         snapshots = Snapshots(client)
         for call in (lambda: snapshots.write(FIRST, XML), snapshots.all, lambda: snapshots.xml([1])):

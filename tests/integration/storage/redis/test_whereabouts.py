@@ -6,9 +6,9 @@ import pytest
 
 from balancer.errors import StorageUnavailableError
 from balancer.storage.redis import client as redis_client
-from balancer.storage.redis.whereabouts import Place, Whereabouts
+from balancer.storage.redis.whereabouts import Location, Whereabouts
 
-OLD, NEW = Place(5, 1, "sha-1"), Place(6, 2, "sha-2")
+OLD, NEW = Location(5, 1, "sha-1"), Location(6, 2, "sha-2")
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def placements(redis_url: str) -> Iterator[Whereabouts]:
         yield Whereabouts(client)
 
 
-def test_what_was_noted_is_found_for_its_tenant_and_id_alone(placements: Whereabouts) -> None:
+def test_a_place_is_found_only_by_its_tenant_and_meeting_id(placements: Whereabouts) -> None:
     placements.note(1, "course 1: a b", OLD)
     assert placements.find(1, "course 1: a b") == OLD
     assert placements.find(2, "course 1: a b") is None
@@ -29,19 +29,21 @@ def test_what_was_noted_is_found_for_its_tenant_and_id_alone(placements: Whereab
 def test_a_new_meeting_s_birth_is_noted_with_its_place(placements: Whereabouts) -> None:
     placements.note(1, "course-1", OLD, "name=Course\n<response/>")
     assert placements.find(1, "course-1") == OLD
-    assert placements.births(1, ["x", OLD.internal_meeting_id]) == {OLD.internal_meeting_id: "name=Course\n<response/>"}
-    assert placements.births(2, [OLD.internal_meeting_id]) == {}
-    assert placements.births(1, []) == {}
+    assert placements.initial_listings(1, ["x", OLD.internal_meeting_id]) == {
+        OLD.internal_meeting_id: "name=Course\n<response/>"
+    }
+    assert placements.initial_listings(2, [OLD.internal_meeting_id]) == {}
+    assert placements.initial_listings(1, []) == {}
 
 
 @pytest.mark.parametrize("places", [(OLD, NEW), (NEW, OLD)])
-def test_the_later_row_stays(placements: Whereabouts, places: tuple[Place, Place]) -> None:
+def test_the_later_row_stays(placements: Whereabouts, places: tuple[Location, Location]) -> None:
     for place in places:
         placements.note(1, "course-1", place)
     assert placements.find(1, "course-1") == NEW
 
 
-def test_an_end_that_is_told_late_takes_nothing_from_the_next_meeting(placements: Whereabouts) -> None:
+def test_a_late_end_does_not_affect_the_next_meeting(placements: Whereabouts) -> None:
     placements.note(1, "course-1", NEW)
     placements.forget(1, "course-1", OLD.row)
     assert placements.find(1, "course-1") == NEW
@@ -49,7 +51,7 @@ def test_an_end_that_is_told_late_takes_nothing_from_the_next_meeting(placements
     assert placements.find(1, "course-1") is None
 
 
-def test_a_meeting_that_is_taken_back_is_known_again(placements: Whereabouts) -> None:
+def test_a_meeting_that_is_taken_back_is_found_again(placements: Whereabouts) -> None:
     placements.note(1, "course-1", OLD)
     placements.forget(1, "course-1", OLD.row)
     placements.forget(1, "course-1", NEW.row)

@@ -2,9 +2,9 @@
 
 from balancer.core.nodes import AdminState
 from balancer.storage.postgresql import nodes as node_rows
+from tests.eventually import until
 from tests.integration.web.kills.schedule import NODES, Ground, Schedule
 from tests.integration.web.kills.workers import FIRST_TENANT, Order, Worker
-from tests.integration.web.site import until
 
 #: Seconds that a node holds a call up at most: it is let go when the rest has happened. Less than the timeouts.
 _HOLD_UP = 40.0

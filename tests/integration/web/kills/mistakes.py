@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
-from balancer.core.reconciliation import Findings, Listing, Placed, compare
+from balancer.core.reconciliation import Findings, MeetingRow, NodeListing, compare
 from balancer.storage.postgresql.reconciliation import Outcome, reconcile
 from tests.unit.core.mistakes import end_whatever_has_the_name, settle_whatever_the_operator_wants
 
@@ -21,19 +21,19 @@ def make(name: str) -> None:
             patch(place, mistake).start()
 
 
-def _reconcile_at_any_time(database: Any, listing: Listing, *, create_grace: timedelta) -> Outcome:
+def _reconcile_at_any_time(database: Any, listing: NodeListing, *, create_grace: timedelta) -> Outcome:
     later = replace(listing, poll_started=listing.poll_started + _MUCH)
     return reconcile(database, later, create_grace=create_grace + _MUCH)
 
 
-def _never_doubt(rows: Iterable[Placed], listing: Listing, *, create_grace: timedelta) -> Findings:
+def _never_doubt(rows: Iterable[MeetingRow], listing: NodeListing, *, create_grace: timedelta) -> Findings:
     found = compare(rows, listing, create_grace=create_grace)
     return replace(found, ended=found.ended + found.doubtful, doubtful=[])
 
 
 _MISTAKES: dict[str, dict[str, Callable[..., object]]] = {
     "settles whatever the operator wants": {
-        "balancer.storage.meeting_store.settle": settle_whatever_the_operator_wants
+        "balancer.storage.postgresql.settlement.settle": settle_whatever_the_operator_wants
     },
     "ends what was created after the poll began": {
         "balancer.storage.postgresql.reconciliation.reconcile": _reconcile_at_any_time,

@@ -1,12 +1,12 @@
-"""How long counts are kept."""
+"""How long counts of recordings are kept."""
 
 from balancer.core.recordings import MetaFilter, Query
-from balancer.storage.recording_counts import RecordingCounts
+from balancer.storage.postgresql.recording_counts import RecordingCounts
 
 COURSE = Query(meta=(MetaFilter("course", "a"),), offset=20, limit=10)
 
 
-def test_a_count_holds_for_all_pages_of_a_query_in_one_version() -> None:
+def test_a_count_is_for_all_pages_of_a_query_and_one_version() -> None:
     counts = RecordingCounts(least=10)
     counts.keep(1, COURSE, "now", 35)
     assert counts.get(1, Query(meta=COURSE.meta, offset=0, limit=25), "now") == 35
@@ -26,16 +26,16 @@ def test_other_tenants_and_filters_have_other_counts() -> None:
 def test_counts_of_few_recordings_are_not_kept() -> None:
     counts = RecordingCounts(least=10)
     counts.keep(1, COURSE, "now", 9)
-    assert (counts.get(1, COURSE, "now"), counts.knows(1, COURSE)) == (None, False)
+    assert (counts.get(1, COURSE, "now"), counts.has(1, COURSE)) == (None, False)
     counts.keep(1, COURSE, "now", 10)
     assert (counts.get(1, COURSE, "now"), counts.get(1, COURSE, "later")) == (10, None)
-    # That there were many is remembered beyond the version, and forgotten with the first count of few.
-    assert counts.knows(1, COURSE)
+    # That many matched is kept beyond the version, until a count finds few.
+    assert counts.has(1, COURSE)
     counts.keep(1, COURSE, "later", 9)
-    assert not counts.knows(1, COURSE)
+    assert not counts.has(1, COURSE)
 
 
-def test_what_was_not_asked_for_longest_is_forgotten() -> None:
+def test_the_least_recently_used_count_is_dropped() -> None:
     counts = RecordingCounts(filters=2, least=1)
     first, second, third = (Query(meeting_ids=(each,), limit=1) for each in "abc")
     counts.keep(1, first, "now", 1)

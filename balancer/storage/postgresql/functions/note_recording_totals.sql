@@ -1,9 +1,4 @@
--- Counts of recordings that can be kept.
-SET LOCAL lock_timeout = '3s';
-
--- The ledger's rows of a tenant tell by their numbers whether anything changed in its recordings since they were read
--- last: what was counted then holds as long as they are the same.
-ALTER TABLE recording_totals ADD COLUMN id bigint GENERATED ALWAYS AS IDENTITY;
+-- Adds to recording_totals what a statement changed in a tenant's recordings.
 
 CREATE OR REPLACE FUNCTION note_recording_totals() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -14,7 +9,8 @@ BEGIN
         INSERT INTO recording_totals (tenant_id, state, change)
         SELECT tenant_id, state, -count(*) FROM before GROUP BY tenant_id, state;
     ELSE
-        -- What no filter sees leaves no row; what changes no total, such as a title, leaves a row with 0.
+        -- A change that no filter can see adds no row. A change that leaves the totals as they are, such as another
+        -- title, adds a row with 0.
         INSERT INTO recording_totals (tenant_id, state, change)
         SELECT tenant_id, state, sum(change) FROM (
             SELECT tenant_id, state, 1 AS change FROM (
@@ -32,3 +28,10 @@ BEGIN
     RETURN NULL;
 END
 $$;
+
+CREATE OR REPLACE TRIGGER recordings_added AFTER INSERT ON recordings
+    REFERENCING NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION note_recording_totals();
+CREATE OR REPLACE TRIGGER recordings_changed AFTER UPDATE ON recordings
+    REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION note_recording_totals();
+CREATE OR REPLACE TRIGGER recordings_removed AFTER DELETE ON recordings
+    REFERENCING OLD TABLE AS before FOR EACH STATEMENT EXECUTE FUNCTION note_recording_totals();

@@ -1,4 +1,8 @@
-"""How many recordings match filters that many match: counted once, and kept until the tenant's recordings change."""
+"""A process cache of how many recordings match a filter, for sites with a million recordings.
+
+If a filter matches most of them, counting takes 0.35 to 0.7 s for each page. A count is kept until the tenant's
+recordings change.
+"""
 
 import threading
 from collections import OrderedDict
@@ -7,29 +11,29 @@ from hashlib import sha256
 
 from balancer.core.recordings import Query
 
-#: Filters whose counts a process keeps: below 100 kB.
+#: Filters whose counts a process keeps, less than 100 kB.
 _FILTERS = 500
-#: Fewer are counted again in less time than the promise for a page.
+#: Smaller counts are not kept: counting again is fast enough.
 _LEAST = 10_000
 
 
 class RecordingCounts:
-    """The counts that one process keeps, by filter, the one used last at the end. Threads share them."""
+    """Counts by filter, the most recently used last. Threads share them."""
 
     def __init__(self, filters: int = _FILTERS, least: int = _LEAST) -> None:
-        """least: what is worth being kept."""
+        """filters: how many counts are kept; least: the smallest count that is kept."""
         self._filters = filters
         self._least = least
         self._lock = threading.Lock()
         self._kept: OrderedDict[bytes, tuple[str, int]] = OrderedDict()
 
-    def knows(self, tenant_id: int, query: Query) -> bool:
-        """Whether many matched this query's filter when it was counted last, whatever happened since."""
+    def has(self, tenant_id: int, query: Query) -> bool:
+        """Whether many recordings matched this query's filter at the last count, whatever has changed since."""
         with self._lock:
             return _key(tenant_id, query) in self._kept
 
     def get(self, tenant_id: int, query: Query, version: str) -> int | None:
-        """The count of all pages of this query, where one is kept and the tenant's ledger has still that version."""
+        """The count for all pages of this query, or None if none is kept for that version of the tenant's totals."""
         key = _key(tenant_id, query)
         with self._lock:
             kept = self._kept.get(key)
@@ -39,6 +43,7 @@ class RecordingCounts:
             return kept[1]
 
     def keep(self, tenant_id: int, query: Query, version: str, count: int) -> None:
+        """version: of the tenant's totals, read before counting."""
         key = _key(tenant_id, query)
         with self._lock:
             if count < self._least:
@@ -51,5 +56,5 @@ class RecordingCounts:
 
 
 def _key(tenant_id: int, query: Query) -> bytes:
-    """A digest, since a query may be as long as a request."""
+    """A digest, because a query may be as long as a request."""
     return sha256(repr((tenant_id, replace(query, offset=0, limit=None))).encode()).digest()
