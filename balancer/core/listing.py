@@ -52,7 +52,7 @@ _NEW = {
 
 
 class TenantMeeting(NamedTuple):
-    """A running meeting of a tenant, which nobody is ending."""
+    """A running meeting of a tenant, for which no end was requested."""
 
     node_id: int
     meeting_id: str
@@ -64,7 +64,7 @@ class TenantMeeting(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """What one node listed."""
+    """The meetings that one node listed."""
 
     poll_started: datetime  #: PostgreSQL's clock
     meetings: Mapping[str, str]  #: ``<meeting>`` elements by internalMeetingID
@@ -92,7 +92,7 @@ def merge(rows: Iterable[TenantMeeting], parts: Mapping[int, Part], young: Mappi
         part = parts.get(row.node_id)
         xml = part.meetings.get(row.internal_meeting_id) if part else None
         if xml is None and row.created_at >= polled.get(row.node_id, 0):
-            xml = young.get(row.internal_meeting_id) or _known_meeting(row)
+            xml = young.get(row.internal_meeting_id) or _meeting_of_row(row)
         if xml is not None:
             found.append(xml)
             parents.setdefault(row.node_id, set()).add(row.internal_meeting_id)
@@ -127,16 +127,16 @@ def _text(xml: str, tag: str) -> str:
 
 
 def initial_listing(parameters: Parameters, answer: Answer) -> str:
-    """What was asked of a node and what it answered, when it created a meeting: one text, for ``young_meeting``.
+    """The parameters and the answer of the create that made a meeting, in one text for ``young_meeting``.
 
-    Every create writes it, and few are ever read.
+    It is cheap to make, because every create writes one and few are ever read.
     """
     return f"{parameters.encode().decode('ascii')}\n{answer.body.decode('latin-1')}"
 
 
-def young_meeting(told: str) -> str:
-    """How a node lists a meeting right after its ``initial_listing``. Raises NodeError if that is none."""
-    query, _, body = told.partition("\n")
+def young_meeting(listing: str) -> str:
+    """The ``<meeting>`` that a node lists right after a create, from its ``initial_listing``. Raises NodeError."""
+    query, _, body = listing.partition("\n")
     parameters, answer = Parameters.parse(query.encode("ascii")), parse(body.encode("latin-1"))
     name, recorded, breakout = parameters.text("name"), parameters.flag("record"), parameters.flag("isBreakout")
     metadata = {
@@ -160,8 +160,8 @@ def young_meeting(told: str) -> str:
     return _meeting({tag: answer.text(tag) for tag in _ANSWERED} | known, metadata, room if breakout else {})
 
 
-def _known_meeting(row: TenantMeeting) -> str:
-    """How a meeting is listed of which its row alone is known, which tells neither its name nor its users."""
+def _meeting_of_row(row: TenantMeeting) -> str:
+    """The ``<meeting>`` of a meeting that we know only from its row, which has neither its name nor its users."""
     created = datetime.fromtimestamp(row.create_time // 1000, UTC)
     known = {
         "meetingName": row.meeting_id,
@@ -175,7 +175,7 @@ def _known_meeting(row: TenantMeeting) -> str:
 
 
 def _meeting(known: dict[str, str], metadata: dict[str, str], room: dict[str, str]) -> str:
-    """room: what only a breakout room has."""
+    """room: elements that only a breakout room has."""
     fields = _elements(_NEW | known | {"startTime": known["createTime"]})
     return (
         f"<meeting>{fields}<attendees /><metadata>{_elements(metadata)}</metadata>"

@@ -84,7 +84,7 @@ class NodeLimits:
     def _begin(self, node: str, read_only: bool) -> _CallUnderWay:
         with self._changed:
             # If a node starts to hang during a burst, not every thread should have to find out. Latecomers queue; if no
-            # call ends meanwhile, the calls ahead of them are old enough to count as waiting.
+            # call ends in that time, the calls ahead of them are old enough to count as waiting.
             self._changed.wait_for(
                 lambda: len(self._under_way.get(node, ())) < _QUEUE_FROM * self._limit, self._waiting
             )

@@ -1,4 +1,4 @@
-"""NFS between hosts: within nspawn where the kernel has it, else between User Mode Linux hosts."""
+"""NFS between hosts: within nspawn if the kernel has it, else between User Mode Linux hosts."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -92,7 +92,7 @@ def client(redis_url: str) -> Iterator[redis_client.Redis]:
 
 
 class Place:
-    """Puts rows of meetings where a request would have."""
+    """Inserts rows of meetings as a request would have."""
 
     def __init__(self, rows: Connection) -> None:
         self.rows = rows

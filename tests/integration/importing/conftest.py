@@ -15,7 +15,7 @@ from balancer.storage.postgresql.database import Connection, Database, connect
 
 @pytest.fixture
 def share() -> Iterator[Path]:
-    """The recordings' root as the roles leave it; in memory where that can be, since importers sync every file."""
+    """The recordings' root as the roles leave it; in memory if possible, because importers sync every file."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(prefix="bbb-fleet-", dir=memory if os.access(memory, os.W_OK) else None) as name:
         root = Path(name) / "share"

@@ -22,7 +22,7 @@ MANY = 5000
 
 
 def run(settings: Settings, kill_before: int) -> int | None:
-    """Let a new importer work until nothing is due; gives the signal that ended it, None where it came through."""
+    """Let a new importer work until nothing is due; returns the signal that ended it, or None if it finished."""
     child = os.fork()
     if child == 0:
         _work(settings, kill_before)

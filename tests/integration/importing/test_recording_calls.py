@@ -73,7 +73,7 @@ Add = Callable[..., str]
 
 @pytest.fixture
 def add(rows: Connection) -> Add:
-    """Insert a recording without files; start_ms tells the order."""
+    """Insert a recording without files; start_ms decides the order."""
     numbers = iter(range(1, 1000))
 
     def insert(record_id: str | None = None, *, tenant: str = "default", metadata: Any = None, **columns: Any) -> str:

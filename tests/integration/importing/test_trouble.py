@@ -45,7 +45,7 @@ def import_all(settings: Settings, share: Path, rows: Connection, archives_there
     }
     code = "from balancer import settings; from balancer.importing import importer; importer.main(settings.load())"
     with connect(settings.database_url) as holding:
-        # Nobody begins before all are there: one alone may have done the work before the next has started.
+        # None begins before all are there, because the first could finish the work before the next has started.
         holding.execute("LOCK TABLE imports")
         running = [
             subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
@@ -189,7 +189,7 @@ def test_a_database_that_is_restarted_in_the_middle(
     monkeypatch.setattr(importer._share, "place", place_while_the_database_goes)
     archives.write(share / "spool" / "a.tar", FILES)
     assert importer.try_once() is False
-    # Away: nothing happens, nothing is lost, and the reason is told.
+    # Away: nothing happens, nothing is lost, and the reason is reported.
     assert importer.try_once() is False
     assert len(list((share / "spool" / ".work").iterdir())) == 1
     own_postgresql.start()
@@ -234,7 +234,7 @@ def test_an_import_that_was_taken_over_is_rolled_back(
         place(*arguments)
         with connect(rows.info.dsn, autocommit=True) as other:
             other.execute("SET lock_timeout = '200ms'")
-            # The row is locked by its owner's transaction: nobody can take it over before that ends.
+            # The row is locked by its owner's transaction: no other importer can take it over before that ends.
             with pytest.raises(Exception, match="lock timeout"):
                 other.execute("UPDATE imports SET worker = 'thief:1:1'")
 

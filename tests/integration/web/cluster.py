@@ -1,4 +1,4 @@
-"""A whole balancer around simulated nodes: its app, real stores, and a poller that polls when told to."""
+"""A whole balancer around simulated nodes: its app, real stores, and a poller that polls when a test calls it."""
 
 import asyncio
 import hashlib

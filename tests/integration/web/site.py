@@ -70,7 +70,7 @@ class Site:
         return _by_all(self.joins, meeting_id)
 
     def listed(self) -> set[str]:
-        """meetingIDs that getMeetings tells."""
+        """meetingIDs that getMeetings lists."""
         return {each.text or "" for each in self.call("getMeetings").iterfind("meetings/meeting/meetingID")}
 
     def polls(self) -> int:

@@ -1,4 +1,4 @@
-"""create: one meeting for an id, on the right node, whatever happens meanwhile."""
+"""create: one meeting for an id, on the right node, whatever happens at the same time."""
 
 import threading
 import time
@@ -79,7 +79,7 @@ def test_a_node_disabled_while_creates_go_on_gets_none_after_that(cluster: Clust
             while len(made) < 6:
                 creating.done() and creating.result()
             cluster.execute("UPDATE nodes SET admin_state = 'disabled' WHERE name = 'bbb1'")
-            # What was reserved before the operator spoke may still be born, and is not handed out.
+            # A node may still create meetings that were reserved before the command. They are not handed out.
             before = {row["meeting_id"] for row in _running_on(cluster, "bbb1")}
             while len(made) < 16:
                 creating.done() and creating.result()
@@ -98,7 +98,7 @@ def _running_on(cluster: Cluster, name: str) -> list[dict[str, Any]]:
     return rows
 
 
-def test_a_meeting_born_after_its_node_was_disabled_is_handed_to_nobody(cluster: Cluster) -> None:
+def test_a_meeting_created_after_its_node_was_disabled_is_not_handed_out(cluster: Cluster) -> None:
     cluster.execute("UPDATE nodes SET weight = 9 WHERE name = 'bbb1'")
     cluster.misbehave("bbb1", "slow", calls=["create"], seconds=1.5)
     with ThreadPoolExecutor(1) as thread:
@@ -239,7 +239,7 @@ def test_a_meeting_id_that_bbb_refuses_reaches_no_node(cluster: Cluster, paramet
     assert not cluster.requests("bbb2", "create")
 
 
-def test_an_ended_meeting_is_born_anew_where_it_was(cluster: Cluster) -> None:
+def test_an_ended_meeting_is_created_again_on_its_node(cluster: Cluster) -> None:
     first = cluster.create("course-1")
     home = cluster.home("course-1")
     cluster.restart(home)
@@ -259,7 +259,7 @@ def test_on_a_node_out_of_service_a_running_meeting_goes_on(cluster: Cluster, st
 
 
 @pytest.mark.parametrize("state", [AdminState.DRAINING, AdminState.DISABLED])
-def test_on_a_node_out_of_service_no_meeting_is_born_anew(cluster: Cluster, state: AdminState) -> None:
+def test_on_a_node_out_of_service_no_meeting_is_created_again(cluster: Cluster, state: AdminState) -> None:
     cluster.create("course-1")
     home = cluster.home("course-1")
     cluster.set_state(home, state)
@@ -290,7 +290,7 @@ def test_a_lost_meeting_that_its_node_still_has_is_taken_back(cluster: Cluster) 
     assert cluster.states("course-1") == [(home, "running"), (home, "ended")]
 
 
-def test_one_that_a_poll_takes_back_while_it_is_placed_anew_is_handed_out(cluster: Cluster) -> None:
+def test_one_that_a_poll_takes_back_while_it_is_moved_is_handed_out(cluster: Cluster) -> None:
     first = cluster.create("course-1")
     home = cluster.home("course-1")
     cluster.execute("UPDATE meetings SET state = 'lost', finished_at = now()")

@@ -1,4 +1,4 @@
-"""create, where the meeting's node is away: it is kept for a while, then placed anew."""
+"""create if the meeting's node is away: the meeting is kept for a while, then placed on another node."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ def test_a_meeting_on_an_unreachable_node_is_kept_for_a_while(cluster: Cluster) 
     assert cluster.states("course-1") == [(home, "running")]
 
 
-def test_then_it_is_placed_anew(cluster: Cluster) -> None:
+def test_then_it_is_placed_again(cluster: Cluster) -> None:
     cluster.create("course-1")
     home = cluster.home("course-1")
     cluster.misbehave(home, "refuse")
@@ -29,7 +29,7 @@ def test_then_it_is_placed_anew(cluster: Cluster) -> None:
     assert second[0] != home
 
 
-def test_where_no_other_node_takes_it_it_stays_where_it_is(cluster: Cluster) -> None:
+def test_if_no_other_node_takes_it_it_stays_on_its_node(cluster: Cluster) -> None:
     cluster.create("course-1")
     home = cluster.home("course-1")
     cluster.misbehave(home, "refuse")
@@ -48,7 +48,7 @@ def test_where_no_other_node_takes_it_it_stays_where_it_is(cluster: Cluster) -> 
 
 
 def test_a_node_that_answers_after_all_keeps_its_meeting(cluster: Cluster) -> None:
-    """Nobody polls, so nobody learnt that it is back."""
+    """No poller runs, so the balancer does not know that the node is back."""
     first = cluster.create("course-1")
     home = cluster.home("course-1")
     cluster.observe(home, ObservedState.UNREACHABLE, timedelta(hours=1))
@@ -66,7 +66,7 @@ def test_a_node_that_answers_without_the_meeting_has_ended_it(cluster: Cluster) 
     assert [state for _, state in cluster.states("course-1")] == ["ended", "running"]
 
 
-def test_where_most_nodes_are_away_nothing_is_given_up(cluster: Cluster) -> None:
+def test_if_most_nodes_are_away_nothing_is_given_up(cluster: Cluster) -> None:
     cluster.add("bbb3")
     cluster.poll()
     cluster.create("course-1")
@@ -79,7 +79,7 @@ def test_where_most_nodes_are_away_nothing_is_given_up(cluster: Cluster) -> None
     assert cluster.states("course-1") == [(home, "running")]
 
 
-def test_a_meeting_whose_node_was_removed_is_placed_anew(cluster: Cluster) -> None:
+def test_a_meeting_whose_node_was_removed_is_placed_again(cluster: Cluster) -> None:
     cluster.create("course-1")
     home = cluster.home("course-1")
     cluster.execute("DELETE FROM nodes WHERE name = %s", home)

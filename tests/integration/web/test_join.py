@@ -1,4 +1,4 @@
-"""join: to the right node, from local data alone, and readable where it fails."""
+"""join: to the right node, from local data alone, with a readable page if it fails."""
 
 import json
 from dataclasses import replace
@@ -140,7 +140,7 @@ def test_a_draining_node_does(cluster: Cluster) -> None:
     assert cluster.join("course-1").status_code == 302
 
 
-def test_nobody_is_sent_to_an_unreachable_node(cluster: Cluster) -> None:
+def test_no_user_is_sent_to_an_unreachable_node(cluster: Cluster) -> None:
     cluster.create("course-1")
     cluster.observe(cluster.home("course-1"), ObservedState.UNREACHABLE)
     assert read(cluster.join("course-1")).key == "serverUnavailable"
@@ -199,7 +199,7 @@ def test_without_redirect_a_failure_is_xml(cluster: Cluster, redirect: str) -> N
         ("https://lms.example.org/ä", "https://lms.example.org/%C3%A4?errors="),
     ],
 )
-def test_a_failure_goes_back_where_the_front_end_wants_it(cluster: Cluster, given: str, before: str) -> None:
+def test_a_failure_goes_back_to_the_front_end_s_address(cluster: Cluster, given: str, before: str) -> None:
     answer = cluster.join("unknown", HTML, errorRedirectUrl=given)
     assert answer.status_code == 302
     assert answer.location.startswith(before)
@@ -214,7 +214,7 @@ def test_no_browser_is_sent_to_what_is_no_web_address(cluster: Cluster, given: s
     assert read(cluster.join("unknown", errorRedirectUrl=given)).key == "meetingForciblyEnded"
 
 
-def test_a_wrong_checksum_sends_nobody_anywhere(cluster: Cluster) -> None:
+def test_a_wrong_checksum_redirects_nowhere(cluster: Cluster) -> None:
     query = (
         "meetingID=unknown&fullName=Ann&errorRedirectUrl=https://evil.example.org/&logoutURL=https://evil.example.org/"
     )

@@ -78,7 +78,7 @@ def test_an_ended_meeting_is_forgotten_when_its_node_says_so(cluster: Cluster) -
 
 
 @pytest.mark.parametrize("called", ["meetingID", "internalMeetingID"])
-def test_nobody_is_sent_to_a_meeting_that_its_node_did_not_know_at_an_end(cluster: Cluster, called: str) -> None:
+def test_no_user_is_sent_to_a_meeting_that_its_node_did_not_know_at_an_end(cluster: Cluster, called: str) -> None:
     created = cluster.create("course-1")
     node = cluster.home("course-1")
     cluster.restart(node)

@@ -21,7 +21,7 @@ def listed(cluster: Cluster, **parameters: str) -> dict[str, Element]:
     return {meeting.findtext("meetingID", ""): meeting for meeting in answer.root.iterfind("meetings/meeting")}
 
 
-def test_where_nothing_is_going_on_the_list_is_there_and_empty(cluster: Cluster) -> None:
+def test_without_meetings_the_list_is_there_and_empty(cluster: Cluster) -> None:
     answer = cluster.call("getMeetings")
     assert "<meetings/>" in answer.response.text
     assert (answer.success, answer.key) == (True, "noMeetings")
@@ -136,7 +136,7 @@ def test_a_meeting_that_its_node_lost_is_listed_no_more(cluster: Cluster) -> Non
     assert listed(cluster) == {}
 
 
-def test_meetings_that_we_did_not_place_are_nobody_s(cluster: Cluster) -> None:
+def test_meetings_that_we_did_not_place_belong_to_no_tenant(cluster: Cluster) -> None:
     query = "meetingID=foreign&name=Foreign"
     signature = sign("create", query, NODE_SECRET)
     requests.get(f"{cluster.nodes['bbb1'].url}create?{query}&checksum={signature}", timeout=10)
@@ -158,7 +158,7 @@ def test_breakout_rooms_are_listed_with_their_parent(cluster: Cluster) -> None:
     assert listed(cluster).keys() == {"course-1", "room-1"}
 
 
-def test_the_age_of_the_oldest_poll_is_told(cluster: Cluster) -> None:
+def test_the_age_of_the_oldest_poll_is_reported(cluster: Cluster) -> None:
     answer = cluster.call("getMeetings")
     assert 0 <= int(answer.response.headers["X-Oldest-Poll-Seconds"]) < 60
 
@@ -175,7 +175,7 @@ def count(cluster: Cluster, **parameters: str) -> dict[str, str]:
     return {name: each.findtext("participantCount", "") for name, each in listed(cluster, **parameters).items()}
 
 
-def test_live_tells_what_no_poll_has_seen(cluster: Cluster) -> None:
+def test_live_lists_what_no_poll_has_seen(cluster: Cluster) -> None:
     cluster.create("course-1")
     cluster.create("course-2")
     cluster.poll()
@@ -237,7 +237,7 @@ def test_live_without_postgresql_is_as_polled(cluster_on, own_postgresql, redis_
     assert count(cluster, live="true") == {"course-1": "0"}
 
 
-def test_without_postgresql_nobody_says_that_there_are_no_meetings(cluster_on, own_postgresql, redis_url: str) -> None:  # type: ignore[no-untyped-def]
+def test_without_postgresql_the_answer_is_not_an_empty_list(cluster_on, own_postgresql, redis_url: str) -> None:  # type: ignore[no-untyped-def]
     cluster = cluster_on(own_postgresql.url(), redis_url)
     cluster.add("bbb1")
     cluster.poll()

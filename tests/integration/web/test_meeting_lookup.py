@@ -62,7 +62,7 @@ def test_a_meeting_whose_node_was_removed_is_not_running(cluster: Cluster) -> No
     assert CALLS["isMeetingRunning"](cluster)["running"] == "false"
 
 
-def test_a_meeting_that_was_placed_anew_is_found_there(cluster: Cluster, stale: Location) -> None:
+def test_a_meeting_that_was_placed_again_is_found_there(cluster: Cluster, stale: Location) -> None:
     internal = cluster.create("course-1")["internalMeetingID"]
     cluster.services.redis.flushall()
     cluster.services.placements.note(TENANT, "course-1", stale)

@@ -1,4 +1,4 @@
-"""Two tenants' rooms of one name, born on two nodes in one millisecond: BBB gives them one internalMeetingID."""
+"""Two tenants' rooms of one name, created on two nodes in one millisecond: BBB gives them one internalMeetingID."""
 
 import time
 from collections.abc import Callable
@@ -106,7 +106,7 @@ def test_each_front_end_lists_its_own_without_postgresql(  # type: ignore[no-unt
 def test_what_timed_out_on_one_node_is_closed_there_while_the_other_runs(cluster: Cluster, other: Caller) -> None:
     cluster.execute("UPDATE nodes SET weight = 9 WHERE name = 'bbb1'")
     assert other("create", meetingID="course-1", name="Theirs").success
-    # Ours is born on bbb2 at the same moment, and its create gets no answer.
+    # bbb2 creates ours at the same moment, and its create gets no answer.
     cluster.misbehave("bbb2", "error", after=True, calls=["create"])
     assert not cluster.create("course-1", name="Ours").success
     cluster.mend("bbb2")
@@ -143,7 +143,7 @@ def test_a_lost_one_is_no_twin_because_of_its_namesake(cluster: Cluster, other: 
     assert commands.json("meeting", "twins")["twins"] == []
 
 
-def test_a_twin_is_still_told_once_its_node_was_registered_anew(cluster: Cluster, commands: Commands) -> None:
+def test_a_twin_is_still_listed_once_its_node_was_registered_again(cluster: Cluster, commands: Commands) -> None:
     first = cluster.create("course-1")
     home = cluster.home("course-1")
     cluster.poll()
@@ -155,7 +155,7 @@ def test_a_twin_is_still_told_once_its_node_was_registered_anew(cluster: Cluster
 
 
 @pytest.mark.parametrize("passwords", ["the same", "others"])
-def test_a_meeting_on_a_node_that_was_registered_anew_is_not_handed_to_another_tenant(
+def test_a_meeting_on_a_node_that_was_registered_again_is_not_handed_to_another_tenant(
     cluster: Cluster, other: Caller, passwords: str
 ) -> None:
     theirs = {"attendeePW": "attendee", "moderatorPW": "moderator"}
@@ -176,7 +176,7 @@ def test_a_meeting_on_a_node_that_was_registered_anew_is_not_handed_to_another_t
     assert "running" not in [state for _, state in cluster.states("course-1")]
 
 
-def test_what_a_poll_is_about_to_end_is_not_handed_out_because_its_node_was_registered_anew(cluster: Cluster) -> None:
+def test_what_a_poll_is_about_to_end_is_not_handed_out_because_its_node_was_registered_again(cluster: Cluster) -> None:
     created = cluster.create("course-1")
     home = cluster.home("course-1")
     cluster.set_state("bbb2" if home == "bbb1" else "bbb1", AdminState.DISABLED)
@@ -188,7 +188,7 @@ def test_what_a_poll_is_about_to_end_is_not_handed_out_because_its_node_was_regi
     }
 
 
-def test_a_meeting_stays_its_row_s_where_the_other_one_s_node_was_removed(cluster: Cluster, other: Caller) -> None:
+def test_a_meeting_stays_its_row_s_if_the_other_one_s_node_was_removed(cluster: Cluster, other: Caller) -> None:
     removed, home = born_together(cluster, other)
     cluster.execute(
         "UPDATE meetings SET state = 'lost', finished_at = now(), node_id = NULL WHERE node_name = %s", removed

@@ -1,4 +1,4 @@
-"""All pollers are dead: what they wrote of a node that was away is believed no more."""
+"""All pollers are dead: what they wrote about a node that was away is no longer believed."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from tests.eventually import until
 from tests.integration.web.site import Site
 
 
-def test_a_node_that_came_back_when_nobody_polled_is_asked_and_joined(
+def test_a_node_that_came_back_while_no_poller_ran_is_asked_and_joined(
     site: Site, request: pytest.FixtureRequest
 ) -> None:
     meeting = request.node.name

@@ -23,7 +23,7 @@ from tests.integration.web.server import serving
 from tests.integration.web.site import SETTINGS, Site
 
 CLIENTS = 4
-#: Requests of one client at most: what ends a load that nobody ends.
+#: Limit of requests per client, which ends the load if the test does not.
 MOST = 20_000
 
 pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed: see bin/packages")
@@ -40,7 +40,7 @@ class Load:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def goes_on(self) -> None:
-        """Raises AssertionError where nothing is answered any more."""
+        """Raises AssertionError if requests are no longer answered."""
         seen = self.answered
         until(lambda: self.answered > seen + 20)
 

@@ -48,7 +48,7 @@ def part(*names: str, **breakouts: str) -> Part:
         ([], {}, [], []),
         # As the node listed them, in the order of the rows.
         ([row("b"), row("a")], {1: part("a", "b")}, [], ["b", "a"]),
-        # Nobody's, or another tenant's.
+        # Without a row, or another tenant's.
         ([row("a")], {1: part("a", "foreign")}, [], ["a"]),
         # Made since the poll began, and made while it was under way.
         ([row("a", created=1)], {1: part()}, ["a"], ["a"]),
@@ -60,7 +60,7 @@ def part(*names: str, **breakouts: str) -> Part:
         # Its node was never polled.
         ([row("a")], {}, ["a"], ["a"]),
         ([row("a")], {2: part("b")}, ["a"], ["a"]),
-        # Nothing tells how it looks, since Redis was wiped, or its node has been away for long: it is there still.
+        # Only its row is known, because Redis was wiped or its node has been away for long: it is still listed.
         ([row("a", created=1)], {1: part()}, [], ["a"]),
         ([row("a")], {}, [], ["a"]),
         ([row("a"), row("b", node=2)], {2: part("b")}, [], ["a", "b"]),

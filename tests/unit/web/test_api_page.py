@@ -31,7 +31,7 @@ def documented_calls() -> dict[str, set[str]]:
 
 
 def keys_in(source: str) -> Iterator[str]:
-    """Keys of our error classes, keys given to one where it is raised, keys of answers written out."""
+    """Keys of our error classes, keys given to one when it is raised, keys of answers written out."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Assign(targets=[ast.Name(id="message_key")], value=ast.Constant(value=str(key))):

@@ -15,7 +15,7 @@ _MUCH = timedelta(minutes=1)
 
 
 def make(name: str) -> None:
-    """From now on, in this process; none where the name is empty."""
+    """Make the mistake in this process from now on; none if the name is empty."""
     if name:
         for place, mistake in _MISTAKES[name].items():
             patch(place, mistake).start()
