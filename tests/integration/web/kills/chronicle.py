@@ -1,4 +1,4 @@
-"""What really happened in one schedule, told by the nodes, by PostgreSQL and by the clients; and what must not have.
+"""What happened in one schedule, as nodes, PostgreSQL and clients report it, and checks of what must never happen.
 
 The nevers are those of docs/explanation/design.md. Times are seconds since 1970, by the one clock that they all read.
 """
@@ -43,13 +43,13 @@ class Life:
     node: str
     meeting_id: str
     internal: str
-    born: float
+    created: float
     died: float | None = None
     lost_in_restart: bool = False
     joined: float | None = None  #: when the first user came
 
     def lives_at(self, moment: float) -> bool:
-        return self.born <= moment and (self.died is None or self.died > moment)
+        return self.created <= moment and (self.died is None or self.died > moment)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class End:
 
     node: str
     query: str
-    looked: float  #: when whoever asks had last asked the node for the meeting, by the same ID
+    looked: float  #: when the node was last asked for the meeting by the same ID
 
 
 @dataclass
@@ -76,7 +76,8 @@ class Chronicle:
     def judge(self, connection: Connection) -> None:
         """Raises AssertionError where something happened that must never happen."""
         if len({life.internal for life in self.lives}) < len(self.lives):
-            # Two nodes created rooms of one name in one millisecond: BBB gave both one id, and nobody tells them apart.
+            # Two nodes created rooms of one name in the same millisecond: BBB gave both the same ID, so that they
+            # cannot be distinguished.
             return
         events = connection.execute(_EVENTS).fetchall()
         operator = connection.execute("SELECT * FROM operator_log ORDER BY id").fetchall()
@@ -90,8 +91,8 @@ class Chronicle:
         assert not _unfinished(events), f"a create is left half-done: {_unfinished(events)}"
 
     def _nothing_ended_unasked(self, events: list[Event]) -> None:
-        """What nobody asked for is an end by a poller, by internalMeetingID: of something left over."""
-        told = {report.internal for report in self.reports} | {
+        """An end that no one asked for is a poller's, by internalMeetingID, of a left-over meeting."""
+        known = {report.internal for report in self.reports} | {
             e["internal_meeting_id"] for e in events if e["handed_out"]
         }
         ordered = {str(report.order.number) for report in self.reports if report.order.kind == "end"}
@@ -107,7 +108,7 @@ class Chronicle:
             lives = [life for life in self.lives if (life.node, life.internal) == (end.node, named)]
             assert lives, f"ended by its meetingID, whichever meeting that is by now: {end}"
             (life,) = lives
-            assert named not in told, f"ended although a client was told of it: {life}"
+            assert named not in known, f"ended although a client knows it: {life}"
             # Whoever comes between the last look and the end is sent out: BBB knows no end on a condition.
             empty = life.joined is None or life.joined > end.looked
             assert empty, f"ended although somebody was in: {life}, {end}"
@@ -115,7 +116,7 @@ class Chronicle:
         for life in self.lives:
             if life.died is not None and not life.lost_in_restart:
                 ways = {(life.node, life.meeting_id), (life.node, life.internal)}
-                assert ways & asked, f"ended though nobody asked for it: {life}"
+                assert ways & asked, f"ended although no one asked for it: {life}"
 
     def _one_meeting_handed_out(self, events: Iterable[Event]) -> None:
         """A second meeting of a name only after the first had died or was given up, or while its node was silent."""
@@ -136,7 +137,7 @@ class Chronicle:
     def _gone_or_silent(self, internal: str, until: float) -> bool:
         """What polls know of a node lags behind: one that was silent and answers again may still count as away."""
         homes = [life for life in self.lives if life.internal == internal]
-        assert homes, f"handed out although no node bore it: {internal}"
+        assert homes, f"handed out although no node created it: {internal}"
         return any(
             not life.lives_at(until) or any(node == life.node and begun < until for node, begun, _ in self.silences)
             for life in homes

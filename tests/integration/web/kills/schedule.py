@@ -1,6 +1,6 @@
-"""One schedule: what clients want, what goes wrong and which processes are killed, drawn from its seed.
+"""One schedule: what clients ask for, what fails and which processes are killed, drawn from its seed.
 
-The seed decides what happens, and roughly when; what the processes make of it is up to them.
+The seed decides what happens and roughly when, but not how the processes interleave.
 """
 
 import random
@@ -26,11 +26,11 @@ from tests.integration.web.kills.workers import FIRST_TENANT, Meant, Order, Poll
 NODES = ("a", "b", "c", "d")
 WEB = 3
 POLLERS = 2
-#: Seconds after which a process that says nothing has hung.
-_PATIENCE = 30.0
-#: Seconds that a create may hold up on a node, and so many that its worker does not wait for it.
+#: Seconds after which a silent process counts as hung.
+_SILENCE_LIMIT = 30.0
+#: Seconds by which a node may delay a create, and so many that its worker does not wait for it.
 _A_MOMENT, _TOO_LONG = 0.03, 0.5
-#: Seconds after which polls look for what became of a create that was cut off.
+#: Seconds after which polls check what became of an interrupted create.
 _AGE = 10.0
 
 
@@ -60,7 +60,7 @@ class Ground:
         self._redis.close()
 
     def clear(self) -> None:
-        """As if nothing had been; nothing is under way."""
+        """Remove all traces of the previous schedule. Nothing is under way."""
         for name, server in self.cluster.servers.items():
             self.cluster.mend(name)
             self.cluster.restart(name)
@@ -107,7 +107,7 @@ class Ground:
         ]
 
     def _looked(self, name: str, end: LoggedRequest) -> float:
-        """When the node was last asked for what it is to end; the time of the end itself where it never was."""
+        """When the node was last asked for the meeting before its end; the time of the end if it never was."""
         named = parse_qs(end.query or "")["meetingID"]
         looks = [
             seen.at
@@ -117,7 +117,7 @@ class Ground:
         return max(looks, default=end.at)
 
     def age(self) -> None:
-        """Nothing is under way any more: let creates that were cut off be old enough for a poll to look after."""
+        """Make interrupted creates old enough for a poll to check. Nothing is under way."""
         self.connection.execute(
             "UPDATE meetings SET placed_at = placed_at - make_interval(secs => %s) WHERE state = 'creating'", [_AGE]
         )
@@ -131,14 +131,14 @@ class Schedule:
         self._random = random.Random(seed)
         self._rooms = [f"room-{seed}-{letter}" for letter in "xy"]
         self._busy: dict[Worker, Report | None] = {}  #: web workers and operators with orders, and what each is doing
-        self._polling: set[Worker] = set()  #: pollers that try to
-        self._rounds = 0  #: of polls that are still to be done, by whoever has the lease
+        self._polling: set[Worker] = set()  #: pollers with an order to poll
+        self._rounds = 0  #: of polls still to be done, by the holder of the lease
         self._restarted: list[Worker] = []  #: those that may not be ready yet
         self._silent: dict[str, float] = {}
         self._numbers = iter(range(1, 1000))
 
     def play(self) -> None:
-        """Raises AssertionError where something happened that must never happen."""
+        """Raises AssertionError if something happened that must never happen."""
         self._note("begins")
         self._begin_poll(self._random.randint(2, 4))
         for worker in self._ground.web:
@@ -171,10 +171,10 @@ class Schedule:
     def _room(self) -> str:
         return self._rooms[self._random.random() < 0.3]
 
-    # What the processes say.
+    # What the processes report.
 
     def _listen(self, seconds: float) -> None:
-        """Take reports for a while, or until nobody is at work."""
+        """Take reports for a while, or until no process is at work."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and (self._busy or self._polling):
             pipes: dict[Any, Worker] = {worker.pipe: worker for worker in (*self._busy, *self._polling)}
@@ -202,7 +202,7 @@ class Schedule:
             del self._busy[worker]
 
     def _begin_poll(self, rounds: int) -> None:
-        """Have so many rounds done; all pollers try to."""
+        """Order so many rounds of polls from all pollers."""
         if not self._polling:
             self._rounds = rounds
             for worker in self._ground.pollers:
@@ -213,7 +213,7 @@ class Schedule:
         worker.pipe.send(self._rounds)
         self._polling.add(worker)
 
-    # What goes wrong.
+    # What fails.
 
     def _draw_trouble(self) -> Callable[[], None]:
         kinds = {
@@ -221,7 +221,7 @@ class Schedule:
             self._kill_a_poller: 1,
             self._operate: 4,
             self._end_or_give_up: 5,
-            self._give_up_what_nobody_watches: 1,
+            self._give_up_without_polls: 1,
             self._silence: 2,
             self._away_for_long: 1,
             self._return: 2,
@@ -234,7 +234,7 @@ class Schedule:
         return self._random.choices(list(kinds), list(kinds.values()))[0]
 
     def _kill_in_a_create(self) -> None:
-        """A worker that is in the middle of one, at some moment of it; where none is, any."""
+        """Kill a worker in the middle of a create, or any worker if there is none."""
         self._listen(0.001)
         ready = [worker for worker in self._ground.web if worker not in self._restarted]
         doing = {worker: doing for worker in ready if (doing := self._busy.get(worker))}
@@ -250,19 +250,19 @@ class Schedule:
         self._restarted.append(worker)
 
     def _last_words(self, worker: Worker) -> None:
-        """What it had said and nobody had heard."""
+        """Take the reports that it had sent before."""
         try:
             while worker.pipe.poll():
                 said = worker.pipe.recv()
                 if isinstance(said, Report) and (said.done or said.order.kind == "end"):
                     self._ground.chronicle.reports.append(said)
         except (EOFError, OSError):
-            return  # in the middle of a word
+            return  # killed while it was sending
         finally:
             worker.pipe.close()
 
     def _kill_a_poller(self) -> None:
-        """Most often the one that has the lease; the other one takes it over as soon as it has run out."""
+        """Kill a poller, perhaps the lease's holder; the other one takes the lease over once it has expired."""
         ready = [worker for worker in self._ground.pollers if worker not in self._restarted]
         if len(ready) < POLLERS:
             return
@@ -283,8 +283,8 @@ class Schedule:
     def _end_or_give_up(self) -> None:
         self._command(self._random.choice(("end", "give-up")))
 
-    def _give_up_what_nobody_watches(self) -> None:
-        """Nodes may well be there; what is known of them is too old to tell."""
+    def _give_up_without_polls(self) -> None:
+        """Give up a meeting while no poller runs: its node may be up, but all observations are too old."""
         pause = 4 * self._cluster.settings.poll_interval
         self._listen(pause)
         if not self._busy and not self._polling:
@@ -292,13 +292,13 @@ class Schedule:
         self._command("give-up")
 
     def _command(self, kind: str) -> None:
-        """An operator's, which refuses what it may not do."""
+        """Run an operator's command, which refuses what it may not do."""
         if self._ground.operator not in self._busy:
             order = Order(next(self._numbers), kind, FIRST_TENANT + (self._random.random() < 0.2), self._room())
             self._send(self._ground.operator, [order])
 
     def _silence(self) -> None:
-        """A node breaks every connection, and most often takes none either."""
+        """A node breaks every connection, and usually accepts none."""
         name = self._random.choice(NODES)
         if name in self._silent:
             return
@@ -309,7 +309,7 @@ class Schedule:
         self._note(f"{name} is silent")
 
     def _away_for_long(self) -> None:
-        """A node is silent until its meetings may be placed anew, and some are."""
+        """A node is silent until its meetings may be moved, and some are."""
         self._silence()
         self._begin_poll(3)
         self._listen(self._cluster.settings.move_after + 0.15)
@@ -333,20 +333,20 @@ class Schedule:
         self._note(f"{name} has forgotten everything")
 
     def _hold_up(self) -> None:
-        """Nodes take a moment for calls, before they carry them out or before they answer."""
+        """Nodes delay calls for a moment, before they carry them out or before they answer."""
         for name in NODES:
             call, after = self._random.choice(("create", "create", "getMeetings")), self._random.random() < 0.6
             self._cluster.misbehave(name, "slow", calls=[call], seconds=_A_MOMENT, times=2, after=after)
         self._note("nodes are slow")
 
     def _break_off(self) -> None:
-        """A node creates and does not say so."""
+        """A node creates a meeting and breaks the connection instead of answering."""
         name = self._random.choice(NODES)
         self._cluster.misbehave(name, "refuse", calls=["create"], times=1, after=True)
         self._note(f"{name} breaks a create off")
 
     def _be_too_slow(self) -> None:
-        """A node creates after its worker has given up."""
+        """A node creates a meeting after its worker has given up."""
         name = self._random.choice(NODES)
         self._cluster.misbehave(name, "slow", calls=["create"], seconds=_TOO_LONG, times=1, after=True)
         self._note(f"{name} is too slow with a create")
@@ -358,16 +358,16 @@ class Schedule:
     # The end.
 
     def _settle(self) -> None:
-        """All is well again, everybody has finished, and two polls have seen it."""
+        """Make everything work again, wait until all processes are done, and let two polls see it."""
         self._return()
         for worker in self._restarted:
             worker.ready()
-        self._listen(_PATIENCE)
-        assert not self._busy, f"still at work after {_PATIENCE} s"
-        assert not self._polling, f"still polling after {_PATIENCE} s"
+        self._listen(_SILENCE_LIMIT)
+        assert not self._busy, f"still at work after {_SILENCE_LIMIT} s"
+        assert not self._polling, f"still polling after {_SILENCE_LIMIT} s"
         self._ground.age()
         self._begin_poll(2)
-        self._listen(_PATIENCE)
-        assert not self._polling, f"no two polls within {_PATIENCE} s"
+        self._listen(_SILENCE_LIMIT)
+        assert not self._polling, f"no two polls within {_SILENCE_LIMIT} s"
         for name in NODES:
             node_rows.set_admin_state(self._ground.connection, name, AdminState.ENABLED)
