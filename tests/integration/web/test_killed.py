@@ -1,4 +1,4 @@
-"""Web workers are killed in the middle of a create: nothing is left half-done, and the next create gets one meeting."""
+"""Web workers are killed in the middle of a create: nothing stays half done, and the next create gets one meeting."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from tests.integration.web.site import Site
 
 
 def kill_workers_in_create(site: Site, meeting_id: str) -> None:
-    """Begin a create, and kill every worker once its node was asked."""
+    """Begin a create, and kill every worker once a node has been asked."""
     with ThreadPoolExecutor(1) as front_end:
         asked = front_end.submit(site.create, meeting_id)
         until(lambda: any(asked_for(site, meeting_id)))
@@ -47,7 +47,7 @@ def mended(site: Site) -> object:
         site.cluster.mend(name)
 
 
-def test_the_poller_adopts_what_the_node_made_of_it(slow: Site) -> None:
+def test_the_poller_adopts_the_meeting_that_the_node_created(slow: Site) -> None:
     kill_workers_in_create(slow, "adopted")
     until(lambda: [state for _, state in slow.cluster.states("adopted")] == ["running"])
     slow.sound("adopted")
@@ -56,7 +56,7 @@ def test_the_poller_adopts_what_the_node_made_of_it(slow: Site) -> None:
     slow.sound("adopted")
 
 
-def test_a_create_right_after_it_gets_the_same_meeting(slow: Site) -> None:
+def test_the_next_create_gets_the_same_meeting(slow: Site) -> None:
     kill_workers_in_create(slow, "repeated")
     assert slow.created("repeated")
     assert slow.created("repeated")
@@ -64,7 +64,7 @@ def test_a_create_right_after_it_gets_the_same_meeting(slow: Site) -> None:
     assert len(slow.cluster.rows("repeated")) == 1
 
 
-def test_the_poller_closes_what_came_to_nothing(site: Site) -> None:
+def test_the_poller_ends_the_row_of_a_create_without_effect(site: Site) -> None:
     for name in site.cluster.nodes:
         site.cluster.misbehave(name, "hang", calls=["create"])
     kill_workers_in_create(site, "nothing")

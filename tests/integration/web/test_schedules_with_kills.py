@@ -1,4 +1,4 @@
-"""Web workers and pollers are killed while front ends, operators, nodes and Redis do what they like.
+"""Web workers and pollers are killed while front ends and operators act and nodes and Redis fail.
 
 200 schedules on real stores and processes; tests/unit/core/test_schedules.py has 10,000 where the order is exact.
 """
@@ -16,7 +16,7 @@ from tests.integration.web.kills.chronicle import OPERATOR_LOG
 from tests.integration.web.kills.schedule import Ground, Schedule
 
 SCHEDULES = 200
-#: Seconds, more than nodes hold calls up in schedules without chance.
+#: Timeouts in seconds, longer than nodes delay calls in the schedules of kills/aimed.py.
 PATIENT = {"create_timeout": "60", "node_read_timeout": "60", "poll_timeout": "60"}
 
 #: CPython 3.11 leaves a connection open that it accepts while its server closes, as a simulated node that goes deaf.
@@ -32,7 +32,7 @@ GroundMaker = Callable[..., Ground]
 def ground_with(
     database_url: str, redis_url: str, cluster_on: Callable[..., Cluster], tmp_path: Path
 ) -> Iterator[GroundMaker]:
-    """Makes the ground for schedules, with workers that make a mistake or none."""
+    """Makes a ground for schedules. Its workers make the given mistake, or none."""
     with ExitStack() as stack:
 
         def make(
@@ -66,7 +66,7 @@ def play(ground: Ground, seeds: range) -> None:
         ground.clear()
         try:
             Schedule(ground, seed).play()
-        except (AssertionError, EOFError) as error:  # the latter: a worker died by itself
+        except (AssertionError, EOFError) as error:  # EOFError: a worker died by itself
             story = "\n".join(["", *ground.chronicle.story])
             raise AssertionError(f"seed {seed}: {error!r}{story}") from error
 
@@ -77,13 +77,13 @@ def test_nothing_that_must_never_happen_happens_when_processes_are_killed(ground
     play(ground, range(SCHEDULES))
     assert ground.tally["killed in a create"] > SCHEDULES / 10
     assert ground.tally["handed_out"] > SCHEDULES
-    # How often these happen is up to the machine.
+    # How often these happen depends on the machine.
     for happened in ("ends by an operator", "given_up", "polled by 0", "polled by 1"):
         assert ground.tally[happened] > 0, happened
 
 
 @pytest.mark.parametrize(
-    ("aimed", "mistake", "told"),
+    ("aimed", "mistake", "message"),
     [
         (
             Aimed.a_create_while_every_node_is_disabled,
@@ -96,14 +96,16 @@ def test_nothing_that_must_never_happen_happens_when_processes_are_killed(ground
             "forgotten while its node has it",
         ),
         (
-            Aimed.an_operator_s_end_while_the_meeting_is_ended_and_born_anew,
+            Aimed.an_operator_s_end_while_the_meeting_is_ended_and_created_again,
             "ends whatever has the name",
             "ended by its meetingID",
         ),
     ],
 )
-def test_a_mistake_is_found(ground_with: GroundMaker, aimed: Callable[[Aimed], None], mistake: str, told: str) -> None:
-    with pytest.raises(AssertionError, match=told):
+def test_a_mistake_is_found(
+    ground_with: GroundMaker, aimed: Callable[[Aimed], None], mistake: str, message: str
+) -> None:
+    with pytest.raises(AssertionError, match=message):
         aimed(Aimed(ground_with(mistake, **PATIENT)))
 
 
@@ -112,7 +114,7 @@ def test_a_mistake_is_found(ground_with: GroundMaker, aimed: Callable[[Aimed], N
     [
         Aimed.a_create_while_every_node_is_disabled,
         Aimed.a_create_while_a_poll_is_under_way,
-        Aimed.an_operator_s_end_while_the_meeting_is_ended_and_born_anew,
+        Aimed.an_operator_s_end_while_the_meeting_is_ended_and_created_again,
     ],
 )
 def test_without_the_mistake_nothing_is_found(ground_with: GroundMaker, aimed: Callable[[Aimed], None]) -> None:

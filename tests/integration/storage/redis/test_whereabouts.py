@@ -17,7 +17,7 @@ def placements(redis_url: str) -> Iterator[Whereabouts]:
         yield Whereabouts(client)
 
 
-def test_a_place_is_found_only_by_its_tenant_and_meeting_id(placements: Whereabouts) -> None:
+def test_a_location_is_found_only_by_its_tenant_and_meeting_id(placements: Whereabouts) -> None:
     placements.note(1, "course 1: a b", OLD)
     assert placements.find(1, "course 1: a b") == OLD
     assert placements.find(2, "course 1: a b") is None
@@ -26,7 +26,7 @@ def test_a_place_is_found_only_by_its_tenant_and_meeting_id(placements: Whereabo
     assert placements.find_all(1, []) == []
 
 
-def test_a_new_meeting_s_birth_is_noted_with_its_place(placements: Whereabouts) -> None:
+def test_a_new_meeting_s_initial_listing_is_stored_with_its_location(placements: Whereabouts) -> None:
     placements.note(1, "course-1", OLD, "name=Course\n<response/>")
     assert placements.find(1, "course-1") == OLD
     assert placements.initial_listings(1, ["x", OLD.internal_meeting_id]) == {

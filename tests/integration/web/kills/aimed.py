@@ -1,4 +1,4 @@
-"""Schedules without chance: one create, and the one thing at its side that a mistake would get wrong."""
+"""Schedules without randomness: one create, and the one concurrent event that a mistake would mishandle."""
 
 from balancer.core.nodes import AdminState
 from balancer.storage.postgresql import nodes as node_rows
@@ -6,8 +6,8 @@ from tests.eventually import until
 from tests.integration.web.kills.schedule import NODES, Ground, Schedule
 from tests.integration.web.kills.workers import FIRST_TENANT, Order, Worker
 
-#: Seconds that a node holds a call up at most: it is let go when the rest has happened. Less than the timeouts.
-_HOLD_UP = 40.0
+#: Seconds that a node delays a call at most; it is released when the rest has happened. Less than the timeouts.
+_DELAY = 40.0
 
 
 class Aimed(Schedule):
@@ -18,7 +18,7 @@ class Aimed(Schedule):
 
     def a_create_while_every_node_is_disabled(self) -> None:
         self._poll()
-        self._hold_all_up("create")
+        self._delay_all("create")
         self._begin("create", self._ground.web[0])
         until(lambda: any(self._cluster.requests(name, "create") for name in NODES))
         for name in NODES:
@@ -29,19 +29,19 @@ class Aimed(Schedule):
         self._poll()
         for name in NODES:
             self._cluster.servers[name].node.request_log.clear()
-        self._hold_all_up("getMeetings")
+        self._delay_all("getMeetings")
         self._begin_poll(1)
         until(lambda: all(self._cluster.requests(name, "getMeetings") for name in NODES))
         self._begin("create", self._ground.web[0])
         self._wait_for(self._ground.web[0])
         self._finish()
 
-    def an_operator_s_end_while_the_meeting_is_ended_and_born_anew(self) -> None:
+    def an_operator_s_end_while_the_meeting_is_ended_and_created_again(self) -> None:
         self._poll()
         front_end, operator = self._ground.web[0], self._ground.operator
         self._begin("create", front_end)
         self._wait_for(front_end)
-        self._hold_all_up("getMeetingInfo")
+        self._delay_all("getMeetingInfo")
         self._begin("end", operator)
         until(lambda: any(self._cluster.requests(name, "getMeetingInfo") for name in NODES))
         self._begin("end", front_end)
@@ -62,9 +62,9 @@ class Aimed(Schedule):
         while self._polling:
             self._listen(1)
 
-    def _hold_all_up(self, call: str) -> None:
+    def _delay_all(self, call: str) -> None:
         for name in NODES:
-            self._cluster.misbehave(name, "slow", calls=[call], seconds=_HOLD_UP, times=1, after=True)
+            self._cluster.misbehave(name, "slow", calls=[call], seconds=_DELAY, times=1, after=True)
 
     def _begin(self, kind: str, worker: Worker) -> None:
         self._send(worker, [Order(next(self._numbers), kind, FIRST_TENANT, "room")])

@@ -43,13 +43,13 @@ class Life:
     node: str
     meeting_id: str
     internal: str
-    born: float
+    created: float
     died: float | None = None
     lost_in_restart: bool = False
     joined: float | None = None  #: when the first user came
 
     def lives_at(self, moment: float) -> bool:
-        return self.born <= moment and (self.died is None or self.died > moment)
+        return self.created <= moment and (self.died is None or self.died > moment)
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Chronicle:
         for life in self.lives:
             if life.died is not None and not life.lost_in_restart:
                 ways = {(life.node, life.meeting_id), (life.node, life.internal)}
-                assert ways & asked, f"ended though nobody asked for it: {life}"
+                assert ways & asked, f"ended although no one asked for it: {life}"
 
     def _one_meeting_handed_out(self, events: Iterable[Event]) -> None:
         """A second meeting of a name only after the first had died or was given up, or while its node was silent."""
@@ -136,7 +136,7 @@ class Chronicle:
     def _gone_or_silent(self, internal: str, until: float) -> bool:
         """What polls know of a node lags behind: one that was silent and answers again may still count as away."""
         homes = [life for life in self.lives if life.internal == internal]
-        assert homes, f"handed out although no node bore it: {internal}"
+        assert homes, f"handed out although no node created it: {internal}"
         return any(
             not life.lives_at(until) or any(node == life.node and begun < until for node, begun, _ in self.silences)
             for life in homes

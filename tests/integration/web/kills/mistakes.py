@@ -1,4 +1,4 @@
-"""Mistakes that a worker makes on request, so that it can be seen that the schedules find them."""
+"""Mistakes that a worker makes on request, to prove that the schedules find them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -10,7 +10,7 @@ from balancer.core.reconciliation import Findings, MeetingRow, NodeListing, comp
 from balancer.storage.postgresql.reconciliation import Outcome, reconcile
 from tests.unit.core.mistakes import end_whatever_has_the_name, settle_whatever_the_operator_wants
 
-#: More than a poll takes.
+#: Longer than a poll.
 _MUCH = timedelta(minutes=1)
 
 

@@ -1,6 +1,6 @@
-"""One schedule: what clients want, what goes wrong and which processes are killed, drawn from its seed.
+"""One schedule: what clients ask for, what fails and which processes are killed, drawn from its seed.
 
-The seed decides what happens, and roughly when; what the processes make of it is up to them.
+The seed decides what happens and roughly when, but not how the processes interleave.
 """
 
 import random
@@ -26,11 +26,11 @@ from tests.integration.web.kills.workers import FIRST_TENANT, Meant, Order, Poll
 NODES = ("a", "b", "c", "d")
 WEB = 3
 POLLERS = 2
-#: Seconds after which a process that says nothing has hung.
-_PATIENCE = 30.0
-#: Seconds that a create may hold up on a node, and so many that its worker does not wait for it.
+#: Seconds after which a silent process counts as hung.
+_SILENCE_LIMIT = 30.0
+#: Seconds by which a node may delay a create, and so many that its worker does not wait for it.
 _A_MOMENT, _TOO_LONG = 0.03, 0.5
-#: Seconds after which polls look for what became of a create that was cut off.
+#: Seconds after which polls check what became of an interrupted create.
 _AGE = 10.0
 
 
@@ -60,7 +60,7 @@ class Ground:
         self._redis.close()
 
     def clear(self) -> None:
-        """As if nothing had been; nothing is under way."""
+        """Remove all traces of the previous schedule. Nothing is under way."""
         for name, server in self.cluster.servers.items():
             self.cluster.mend(name)
             self.cluster.restart(name)
@@ -171,7 +171,7 @@ class Schedule:
     def _room(self) -> str:
         return self._rooms[self._random.random() < 0.3]
 
-    # What the processes say.
+    # What the processes report.
 
     def _listen(self, seconds: float) -> None:
         """Take reports for some seconds, or until no process is at work."""
@@ -202,7 +202,7 @@ class Schedule:
             del self._busy[worker]
 
     def _begin_poll(self, rounds: int) -> None:
-        """Have so many rounds done; all pollers try to."""
+        """Order so many rounds of polls from all pollers."""
         if not self._polling:
             self._rounds = rounds
             for worker in self._ground.pollers:
@@ -213,7 +213,7 @@ class Schedule:
         worker.pipe.send(self._rounds)
         self._polling.add(worker)
 
-    # What goes wrong.
+    # What fails.
 
     def _draw_trouble(self) -> Callable[[], None]:
         kinds = {
@@ -257,12 +257,12 @@ class Schedule:
                 if isinstance(said, Report) and (said.done or said.order.kind == "end"):
                     self._ground.chronicle.reports.append(said)
         except (EOFError, OSError):
-            return  # in the middle of a word
+            return  # killed while it was sending
         finally:
             worker.pipe.close()
 
     def _kill_a_poller(self) -> None:
-        """Most often the one that has the lease; the other one takes it over as soon as it has run out."""
+        """Kill a poller, perhaps the lease's holder; the other one takes the lease over once it has expired."""
         ready = [worker for worker in self._ground.pollers if worker not in self._restarted]
         if len(ready) < POLLERS:
             return
@@ -292,13 +292,13 @@ class Schedule:
         self._command("give-up")
 
     def _command(self, kind: str) -> None:
-        """An operator's, which refuses what it may not do."""
+        """Run an operator's command, which refuses what it may not do."""
         if self._ground.operator not in self._busy:
             order = Order(next(self._numbers), kind, FIRST_TENANT + (self._random.random() < 0.2), self._room())
             self._send(self._ground.operator, [order])
 
     def _silence(self) -> None:
-        """A node breaks every connection, and most often takes none either."""
+        """A node breaks every connection, and usually accepts none."""
         name = self._random.choice(NODES)
         if name in self._silent:
             return
@@ -333,20 +333,20 @@ class Schedule:
         self._note(f"{name} has forgotten everything")
 
     def _hold_up(self) -> None:
-        """Nodes take a moment for calls, before they carry them out or before they answer."""
+        """Nodes delay calls for a moment, before they carry them out or before they answer."""
         for name in NODES:
             call, after = self._random.choice(("create", "create", "getMeetings")), self._random.random() < 0.6
             self._cluster.misbehave(name, "slow", calls=[call], seconds=_A_MOMENT, times=2, after=after)
         self._note("nodes are slow")
 
     def _break_off(self) -> None:
-        """A node creates and does not say so."""
+        """A node creates a meeting and breaks the connection instead of answering."""
         name = self._random.choice(NODES)
         self._cluster.misbehave(name, "refuse", calls=["create"], times=1, after=True)
         self._note(f"{name} breaks a create off")
 
     def _be_too_slow(self) -> None:
-        """A node creates after its worker has given up."""
+        """A node creates a meeting after its worker has given up."""
         name = self._random.choice(NODES)
         self._cluster.misbehave(name, "slow", calls=["create"], seconds=_TOO_LONG, times=1, after=True)
         self._note(f"{name} is too slow with a create")
@@ -362,12 +362,12 @@ class Schedule:
         self._return()
         for worker in self._restarted:
             worker.ready()
-        self._listen(_PATIENCE)
-        assert not self._busy, f"still at work after {_PATIENCE} s"
-        assert not self._polling, f"still polling after {_PATIENCE} s"
+        self._listen(_SILENCE_LIMIT)
+        assert not self._busy, f"still at work after {_SILENCE_LIMIT} s"
+        assert not self._polling, f"still polling after {_SILENCE_LIMIT} s"
         self._ground.age()
         self._begin_poll(2)
-        self._listen(_PATIENCE)
-        assert not self._polling, f"no two polls within {_PATIENCE} s"
+        self._listen(_SILENCE_LIMIT)
+        assert not self._polling, f"no two polls within {_SILENCE_LIMIT} s"
         for name in NODES:
             node_rows.set_admin_state(self._ground.connection, name, AdminState.ENABLED)

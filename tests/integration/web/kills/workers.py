@@ -1,7 +1,7 @@
-"""Processes of the balancer that a schedule kills: web workers that carry out orders, and pollers. One more is an
-operator's.
+"""Processes of the balancer that a schedule kills: web workers that carry out orders, and pollers. One more runs an
+operator's commands.
 
-They are forked from a server that has everything imported, so that a new one is quick.
+They are forked from a server that has imported everything, so that a new one starts quickly.
 """
 
 import asyncio
@@ -33,17 +33,17 @@ from tests.integration.web.cluster import NODE_SECRET, path, read
 from tests.integration.web.kills import mistakes
 from tests.poll_rounds import opened
 
-#: The tenant that the web knows; of another one only creates are ordered, below the web.
+#: The tenant that the web knows. For another one, only creates are ordered, and sent below the web.
 FIRST_TENANT = 1
 _CONTEXT = get_context("forkserver")
-#: pytest too, for what began this process is imported again in each of its own.
+#: pytest too, because each child process imports the parent's main module again.
 _CONTEXT.set_forkserver_preload(["pytest", __name__])
 _PAUSE = 0.01
 
 
 @dataclass(frozen=True)
 class Order:
-    """Something that a front end wants, its users, or an operator."""
+    """One action of a front end, its users or an operator."""
 
     number: int
     kind: str  #: create, come (a create and a user who joins), end; of an operator: end, give-up
@@ -62,14 +62,14 @@ class Report:
 
 
 class Meant(NamedTuple):
-    """What an operator's command is about to have a node end."""
+    """A meeting that an operator's command is about to end on a node."""
 
     node: str
     internal: str
 
 
 class Polled(NamedTuple):
-    """How many of the rounds that were ordered a poller did: none while another one has the lease."""
+    """How many of the ordered rounds a poller did: none while another one has the lease."""
 
     rounds: int
 
