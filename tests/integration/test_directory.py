@@ -23,7 +23,7 @@ from balancer.storage.postgresql.database import Database, connect
 from balancer.storage.postgresql.nodes import Declaration
 from balancer.storage.redis import client as redis_client
 from tests.eventually import until
-from tests.integration.web.conftest import settings_for
+from tests.integration.settings import settings_for
 
 NODE = Declaration(
     name="bbb1", url="https://bbb1.example.org/bigbluebutton/api/", secret="secret-of-bbb1", weight=2.5, tags=("gpu",)

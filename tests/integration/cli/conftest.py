@@ -1,7 +1,7 @@
 """Commands in this process, with real stores."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from click.testing import CliRunner, Result
 from balancer.cli import balancer
 from balancer.core.nodes import ObservedState, Snapshot
 from balancer.storage.postgresql import clock, nodes
-from balancer.storage.postgresql.database import Connection, connect
+from balancer.storage.postgresql.database import Connection
 from balancer.storage.redis import client as redis_client
 from balancer.storage.redis.snapshots import Snapshots
+from tests.integration.table_rows import add_meeting
 
 NODE_SECRET = "the-secret-of-a-node-0123456789"
 FRONT_END_SECRET = "front-end-secret-0123456789"
@@ -79,18 +80,6 @@ def commands(environment: dict[str, str]) -> Commands:
     return Commands(environment)
 
 
-@pytest.fixture
-def rows(database_url: str) -> Iterator[Connection]:
-    with connect(database_url, autocommit=True) as connection:
-        yield connection
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[redis_client.Redis]:
-    with redis_client.connect(redis_url) as client:
-        yield client
-
-
 class Place:
     """Inserts rows of meetings as a request would have."""
 
@@ -98,20 +87,7 @@ class Place:
         self.rows = rows
 
     def __call__(self, node: str, meeting_id: str, internal: str, state: str = "running") -> int:
-        row = self.rows.execute(
-            """
-            INSERT INTO meetings (tenant_id, meeting_id, node_id, node_name, state, internal_meeting_id, create_time,
-                expected_users, placed_at, created_at, finished_at)
-            SELECT 1, %(meeting_id)s, id, name, %(state)s, %(internal)s, 1757000000123, 10,
-                now() - interval '2 min', now() - interval '1 min',
-                CASE WHEN %(state)s IN ('ended', 'lost') THEN now() END
-            FROM nodes WHERE name = %(node)s
-            RETURNING id
-            """,
-            {"meeting_id": meeting_id, "node": node, "internal": internal, "state": state},
-        ).fetchone()
-        assert row
-        return int(row["id"])
+        return add_meeting(self.rows, meeting_id, node, state, internal_meeting_id=internal, create_time=1757000000123)
 
 
 @pytest.fixture

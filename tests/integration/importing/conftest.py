@@ -10,7 +10,7 @@ import pytest
 from balancer.importing.importer import Importer
 from balancer.importing.share import MARKER
 from balancer.settings import Settings
-from balancer.storage.postgresql.database import Connection, Database, connect
+from balancer.storage.postgresql.database import Database
 
 
 @pytest.fixture
@@ -38,23 +38,8 @@ def settings(database_url: str, share: Path) -> Settings:
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    pool = Database(database_url, application_name="test", size=4)
-    pool.open()
-    yield pool
-    pool.close()
-
-
-@pytest.fixture
 def importer(settings: Settings, database: Database) -> Importer:
     return Importer(settings, database)
-
-
-@pytest.fixture
-def rows(database_url: str) -> Iterator[Connection]:
-    """A connection of the test's own, to look and to arrange."""
-    with connect(database_url, autocommit=True) as connection:
-        yield connection
 
 
 @pytest.fixture

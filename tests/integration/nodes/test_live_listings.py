@@ -15,7 +15,7 @@ from balancer.nodes.limits import FAILURES
 from balancer.nodes.live_listings import LiveListings
 from balancer.settings import Settings
 from tests.integration.nodes.peer import Peer, answer
-from tests.integration.web.conftest import settings_for
+from tests.integration.settings import settings_for
 
 _CONCURRENCY = 4
 

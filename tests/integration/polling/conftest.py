@@ -1,6 +1,6 @@
 """A fleet of simulated nodes, registered in a real PostgreSQL, and a poller of them."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from balancer.settings import Settings, load
-from balancer.storage.postgresql.database import Connection, connect
+from balancer.storage.postgresql.database import Connection
 from balancer.storage.redis import client as redis_client
 from tests.integration.polling.fleet import Fleet
 from tests.poll_rounds import PollRounds, opened
@@ -31,19 +31,6 @@ def settings(database_url: str, redis_url: str) -> Settings:
             "BALANCER_LOG_LEVEL": "error",
         }
     )
-
-
-@pytest.fixture
-def rows(database_url: str) -> Iterator[Connection]:
-    """A connection that reads and changes rows without a transaction."""
-    with connect(database_url, autocommit=True) as connection:
-        yield connection
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[redis_client.Redis]:
-    with redis_client.connect(redis_url) as client:
-        yield client
 
 
 @pytest.fixture

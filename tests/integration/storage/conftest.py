@@ -1,6 +1,5 @@
 """Connections to the real stores of this test."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,21 +14,7 @@ from balancer.storage.redis.poll_requests import PollRequests
 from balancer.storage.redis.snapshots import Snapshots
 from balancer.storage.redis.whereabouts import Whereabouts
 from balancer.storage.running_meetings import RunningMeetings
-from tests.integration.web.conftest import settings_for
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[redis_client.Redis]:
-    with redis_client.connect(redis_url) as client:
-        yield client
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url, application_name="test", size=4)
-    database.open()
-    yield database
-    database.close()
+from tests.integration.settings import settings_for
 
 
 @pytest.fixture

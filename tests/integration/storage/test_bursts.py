@@ -9,7 +9,7 @@ from multiprocessing import get_context
 import pytest
 
 from balancer.core.meetings import Identity, Wanted
-from balancer.core.nodes import AdminState, ObservedState, Snapshot
+from balancer.core.nodes import Snapshot
 from balancer.core.parameters import Parameters
 from balancer.settings import Settings
 from balancer.storage.postgresql import clock, nodes
@@ -17,6 +17,7 @@ from balancer.storage.postgresql.database import Connection, Database, connect
 from balancer.storage.redis import client as redis_client
 from balancer.storage.redis.snapshots import Snapshots
 from tests.integration.storage.conftest import meeting_store
+from tests.integration.table_rows import add_node
 
 NODES, PROCESSES, THREADS, CREATES = 10, 4, 4, 200
 
@@ -26,9 +27,7 @@ def rows(settings: Settings) -> Iterator[Connection]:
     """Connection to a database with ten nodes that are online."""
     with connect(settings.database_url, autocommit=True) as connection:
         for number in range(NODES):
-            declared = nodes.Declaration(name=f"bbb{number}", url=f"https://bbb{number}/", secret="a-secret")
-            node = nodes.add(connection, declared, AdminState.ENABLED)
-            nodes.observe(connection, node.id, ObservedState.ONLINE, reason="", bbb_version="", digests=(), fencing=1)
+            add_node(connection, f"bbb{number}", online=True)
         yield connection
 
 

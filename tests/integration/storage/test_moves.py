@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from balancer.core.meetings import Identity, LiveMeeting, Wanted
-from balancer.core.nodes import AdminState, ObservedState
 from balancer.core.parameters import Parameters
 from balancer.errors import NoNodeAvailableError
 from balancer.settings import Settings
@@ -15,6 +14,7 @@ from balancer.storage.postgresql import nodes
 from balancer.storage.postgresql.database import Connection, Database, connect
 from balancer.storage.redis import client as redis_client
 from tests.integration.storage.conftest import meeting_store
+from tests.integration.table_rows import add_node
 
 CREATES = 4
 
@@ -23,9 +23,7 @@ CREATES = 4
 def rows(database_url: str) -> Iterator[Connection]:
     with connect(database_url, autocommit=True) as connection:
         for number in range(3):
-            declared = nodes.Declaration(name=f"bbb{number}", url=f"https://bbb{number}/", secret="a-secret")
-            node = nodes.add(connection, declared, AdminState.ENABLED)
-            nodes.observe(connection, node.id, ObservedState.ONLINE, reason="", bbb_version="", digests=(), fencing=1)
+            add_node(connection, f"bbb{number}", online=True)
         yield connection
 
 

@@ -27,6 +27,7 @@ from balancer.web.services import Services, of
 from lab.simulator.node import Node as SimulatedNode
 from lab.simulator.server import NodeServer
 from lab.simulator.settings import NodeSettings
+from tests.integration.table_rows import add_meeting, add_tenant
 from tests.poll_rounds import opened
 
 API = "/bigbluebutton/api"
@@ -255,6 +256,11 @@ class Cluster:
     def execute(self, statement: str, *values: Any) -> None:
         with connect(self.settings.database_url, autocommit=True) as connection:
             connection.execute(statement.encode(), values)
+
+    def add_meeting_of_another_tenant(self, meeting_id: str, node: str, state: str = "running", **columns: Any) -> None:
+        """Insert the row of a meeting that has the same meetingID as one of ours."""
+        with connect(self.settings.database_url, autocommit=True) as connection:
+            add_meeting(connection, meeting_id, node, state, tenant_id=add_tenant(connection), **columns)
 
     def close(self) -> None:
         for server in self.servers.values():

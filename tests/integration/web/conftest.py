@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from balancer.settings import Settings, load
 from balancer.storage.postgresql import database, schema
 from balancer.web.app import create_app
 from balancer.web.services import of
 from lab.services import PostgreSQL, Redis
 from tests.eventually import until
 from tests.integration.cli.conftest import Commands
+from tests.integration.settings import settings_for
 from tests.integration.web.cluster import SECRET, Cluster, Loop
 from tests.integration.web.site import Site, running
 
@@ -23,23 +23,6 @@ def loop() -> Iterator[Loop]:
     loop = Loop()
     yield loop
     loop.close()
-
-
-def settings_for(database_url: str, redis_url: str, directory: Path, **given: str) -> Settings:
-    values = {
-        "BALANCER_ENV_FILE": "/dev/null",
-        "BALANCER_DATABASE_URL": database_url,
-        "BALANCER_REDIS_URL": redis_url,
-        "BALANCER_SECRETS": f"{SECRET} another-secret-of-the-front-end",
-        "BALANCER_PUBLIC_URL": "https://bbb.example.org",
-        "BALANCER_STATE_DIRECTORY": str(directory),
-        "BALANCER_NODE_CONNECT_TIMEOUT": "1",
-        "BALANCER_NODE_READ_TIMEOUT": "1",
-        "BALANCER_CREATE_TIMEOUT": "2",
-        "BALANCER_POLL_TIMEOUT": "1",
-        "BALANCER_LOG_LEVEL": "error",
-    }
-    return load(values | {f"BALANCER_{name.upper()}": value for name, value in given.items()})
 
 
 ClusterMaker = Callable[..., Cluster]

@@ -125,13 +125,7 @@ def test_a_create_of_a_meeting_that_runs_waits_for_no_placement(
 
 
 def test_two_tenants_equal_ids_never_share_a_node(cluster: Cluster) -> None:
-    cluster.execute("INSERT INTO tenants (name) VALUES ('other')")
-    cluster.execute(
-        "INSERT INTO meetings (tenant_id, meeting_id, node_id, node_name, state, internal_meeting_id, create_time,"
-        " expected_users, created_at) VALUES ((SELECT id FROM tenants WHERE name = 'other'), 'course-1', %s, 'bbb1',"
-        " 'running', 'foreign-1', 1, 1, now())",
-        cluster.nodes["bbb1"].id,
-    )
+    cluster.add_meeting_of_another_tenant("course-1", "bbb1", expected_users=1)
     for number in range(3):
         cluster.create(f"filling-bbb2-{number}", **{"meta_bbb-meeting-size-hint": "200"})
     assert cluster.create("course-1").success

@@ -82,14 +82,7 @@ def test_an_unknown_meeting_is_neither_ended_nor_given_up(commands: Commands) ->
 def test_if_two_tenants_have_the_id_one_must_be_named(cluster: Cluster, commands: Commands) -> None:
     cluster.create("course-1")
     home = cluster.home("course-1")
-    cluster.execute("INSERT INTO tenants (name) VALUES ('other')")
-    cluster.execute(
-        "INSERT INTO meetings (tenant_id, meeting_id, node_id, node_name, state, internal_meeting_id, create_time,"
-        " expected_users, created_at) VALUES ((SELECT id FROM tenants WHERE name = 'other'), 'course-1', %s, %s,"
-        " 'running', 'foreign-1', 1, 1, now())",
-        cluster.nodes[elsewhere(cluster, home)].id,
-        elsewhere(cluster, home),
-    )
+    cluster.add_meeting_of_another_tenant("course-1", elsewhere(cluster, home))
     assert "choose one with --tenant" in commands.refused("meeting", "end", "course-1")
     commands.ok("meeting", "end", "course-1", "--tenant", "default")
     assert not cluster.requests(elsewhere(cluster, home), "end")

@@ -142,11 +142,7 @@ def test_a_room_is_expected_to_be_as_full_as_its_last_meetings_were(cluster: Clu
 
 
 def test_another_tenant_s_room_of_this_id_does_not_count(cluster: Cluster) -> None:
-    cluster.execute("INSERT INTO tenants (name) VALUES ('other')")
-    cluster.execute(
-        "INSERT INTO meetings (tenant_id, meeting_id, node_name, state, expected_users, peak_users, finished_at)"
-        " VALUES ((SELECT id FROM tenants WHERE name = 'other'), 'course-1', 'bbb1', 'ended', 1, 300, now())"
-    )
+    cluster.add_meeting_of_another_tenant("course-1", "bbb1", "ended", peak_users=300)
     cluster.create("course-1")
     assert expected(cluster, "course-1") == cluster.settings.expected_users
 

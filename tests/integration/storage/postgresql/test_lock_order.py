@@ -1,6 +1,6 @@
 """A transaction that changes several meetings locks the lowest row first, whatever it does to them: no deadlock."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,17 +15,11 @@ from balancer.storage.postgresql import nodes
 from balancer.storage.postgresql.database import Connection, Database, connect
 from balancer.storage.postgresql.reconciliation import confirm_ended, reconcile
 from balancer.storage.redis import client as redis_client
+from tests.integration.settings import settings_for
 from tests.integration.storage.conftest import meeting_store
-from tests.integration.web.conftest import settings_for
 from tests.unit.core.test_reconciliation import RUNNING, SEEN
 
 WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-
-
-@pytest.fixture
-def rows(database_url: str) -> Iterator[Connection]:
-    with connect(database_url, autocommit=True) as connection:
-        yield connection
 
 
 @pytest.fixture

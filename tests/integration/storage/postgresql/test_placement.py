@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from balancer.core.meetings import Wanted
-from balancer.core.nodes import AdminState, ObservedState, Snapshot
+from balancer.core.nodes import AdminState, Snapshot
 from balancer.core.parameters import Parameters
 from balancer.errors import StorageUnavailableError
 from balancer.settings import Settings
@@ -15,6 +15,7 @@ from balancer.storage.outlook import Outlook, read_outlook
 from balancer.storage.postgresql import clock, nodes
 from balancer.storage.postgresql.database import Connection, Database, connect
 from balancer.storage.postgresql.placement import Decision, choose, reserve
+from tests.integration.table_rows import add_meeting, add_node, add_tenant, set_online
 
 WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
@@ -23,8 +24,7 @@ WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datna
 def rows(settings: Settings) -> Iterator[Connection]:
     """Connection to a database with one node."""
     with connect(settings.database_url, autocommit=True) as connection:
-        declared = nodes.Declaration(name="bbb1", url="https://bbb1/", secret="a-secret")
-        nodes.add(connection, declared, AdminState.ENABLED)
+        add_node(connection, "bbb1")
         yield connection
 
 
@@ -35,22 +35,8 @@ def node_id(rows: Connection) -> int:
 def meeting(
     rows: Connection, name: str, expected: float, *, placed: datetime, created: datetime | None, state: str = "running"
 ) -> None:
-    values = {
-        "node": node_id(rows),
-        "name": name,
-        "internal": f"internal-{name}" if created else None,
-        "expected": expected,
-        "placed": placed,
-        "created": created,
-        "state": state,
-    }
-    rows.execute(
-        "INSERT INTO meetings (tenant_id, meeting_id, node_id, node_name, state, internal_meeting_id, create_time,"
-        " expected_users, recorded, placed_at, created_at) VALUES (1, %(name)s, %(node)s, 'bbb1', %(state)s,"
-        " %(internal)s, CASE WHEN %(internal)s::text IS NOT NULL THEN 1 END, %(expected)s, false, %(placed)s,"
-        " %(created)s)",
-        values,
-    )
+    identity = {"internal_meeting_id": f"internal-{name}", "create_time": 1, "created_at": created} if created else {}
+    add_meeting(rows, name, "bbb1", state, expected_users=expected, placed_at=placed, **identity)
 
 
 def snapshot(rows: Connection, began: datetime, participants: Mapping[str, int]) -> dict[int, Snapshot]:
@@ -83,14 +69,9 @@ def wanted(query: str = "", meeting_id: str = "new") -> Wanted:
     return Wanted(tenant_id=1, meeting_id=meeting_id, parameters=Parameters.parse(query.encode()))
 
 
-def add_node(rows: Connection, name: str, weight: float = 1.0) -> int:
-    declared = nodes.Declaration(name=name, url=f"https://{name}/", secret="a-secret", weight=weight)
-    return nodes.add(rows, declared, AdminState.ENABLED).id
-
-
 def all_online(rows: Connection) -> None:
     for node in nodes.all_nodes(rows):
-        nodes.observe(rows, node.id, ObservedState.ONLINE, reason="", bbb_version="", fencing=1)
+        set_online(rows, node.id)
 
 
 def counted(rows: Connection, outlook: Outlook, settings: Settings) -> tuple[float, int]:
@@ -166,11 +147,7 @@ def test_the_users_to_expect_come_from_the_front_end_or_the_room_s_last_meetings
 ) -> None:
     """peaks: the most users at once in the room's meetings so far, the oldest first."""
     for peak in peaks:
-        rows.execute(
-            "INSERT INTO meetings (tenant_id, meeting_id, node_name, state, expected_users, peak_users, finished_at)"
-            " VALUES (1, 'new', 'bbb1', 'ended', 1, %s, now())",
-            [peak],
-        )
+        add_meeting(rows, "new", "bbb1", "ended", peak_users=peak)
     decision = choose(rows, wanted(query), (), read_outlook(rows, {}, settings), settings)
     assert decision.request.expected_users == users
 
@@ -230,15 +207,9 @@ def test_a_node_that_may_hold_another_tenant_s_meeting_of_the_id_is_left_out(
 ) -> None:
     add_node(rows, "bbb2", weight=0.1)
     all_online(rows)
-    rows.execute("INSERT INTO tenants (name) VALUES ('other')")
-    rows.execute(
-        "INSERT INTO meetings (tenant_id, meeting_id, node_id, node_name, state, expected_users, created_at,"
-        " internal_meeting_id, create_time, finished_at)"
-        " SELECT id, 'new', %(node)s, 'bbb1', %(state)s, 0, now(), 'internal', 1,"
-        " CASE WHEN %(state)s = 'lost' THEN now() - make_interval(hours => %(hours)s) END"
-        " FROM tenants WHERE name = 'other'",
-        {"node": node_id(rows), "state": state, "hours": hours_ago},
-    )
+    # No users are expected in it, so that it adds no load.
+    other = {"tenant_id": add_tenant(rows), "expected_users": 0}
+    add_meeting(rows, "new", "bbb1", state, minutes_ago=60 * hours_ago, internal_meeting_id="internal", **other)
     decision = place(rows, read_outlook(rows, {}, settings), settings)
     assert decision.chosen
     assert decision.chosen.name == chosen
