@@ -105,8 +105,8 @@ def name_node(lab: Lab) -> None:
 
 def clone_node(lab: Lab) -> None:
     """Give the victim another node's machine id, as a copied disk would have; its own id is saved."""
-    sister = lab.in_group("nodes")[0]
-    machine_id = ssh.run_on(lab, sister, "cat /etc/machine-id").strip()
+    other = lab.in_group("nodes")[0]
+    machine_id = ssh.run_on(lab, other, "cat /etc/machine-id").strip()
     ssh.run_on(
         lab,
         victim(lab),

@@ -109,7 +109,7 @@ def _apply(connection: Connection, findings: Findings, poll_started: datetime, *
 
 def _adopt(connection: Connection, matches: list[RowMatch], *, enabled: bool) -> list[Change]:
     if not enabled:
-        # No client was told of these meetings. As lost rows, the next poll ends them on the node as left over.
+        # No client knows these meetings. As lost rows, the next poll ends them on the node as left over.
         return _end_creating(connection, [match.row.id for match in matches], State.LOST, DISOWNED)
     adopted = _match_all(connection, transitions.adopt, matches, ADOPTED)
     return adopted + _end_creating(connection, _unchanged(matches, adopted), State.ENDED, NOT_ITS_OWN)
