@@ -14,13 +14,14 @@ from acceptance.support.bbb import BBB, BBBError
 from acceptance.support.browser import Chromium, chromium
 from acceptance.support.environment import Environment, EnvironmentFileError, load
 from acceptance.support.hosts import Hosts
+from acceptance.support.joined_users import Scene
 from acceptance.support.meetings import Meetings
 from acceptance.support.operator import Operator
 from acceptance.support.outcomes import NotProved
 from acceptance.support.recorder import EARLIER, Recorder
 from acceptance.support.report import write
 from acceptance.support.report_head import read_head
-from acceptance.support.scene import Note, Scene, TimeLimit
+from acceptance.support.step_types import Note, TimeLimit
 from acceptance.support.undo_log import UndoLog, UndoLogError
 
 STEPS = ("edge", "meetings", "nodes", "pages", "recordings", "users")

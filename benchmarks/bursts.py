@@ -7,7 +7,8 @@ import json
 import time
 from collections.abc import Iterator
 
-from benchmarks.figures import Figure, answer
+from benchmarks import command
+from benchmarks.figures import Figure
 from benchmarks.front_end import FrontEnd
 from benchmarks.load import TIMEOUT, Load, drive
 from benchmarks.sandbox import front_end, running
@@ -59,4 +60,4 @@ def measure() -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
-    answer("bursts", measure)
+    command.run("bursts", measure)

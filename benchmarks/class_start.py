@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Iterator
 
-from benchmarks.figures import Figure, answer
+from benchmarks import command
+from benchmarks.figures import Figure
 from benchmarks.load import Load, Outcome
 from benchmarks.sandbox import front_end, running
 
@@ -38,4 +39,4 @@ def measure() -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
-    answer("class_start", measure)
+    command.run("class_start", measure)

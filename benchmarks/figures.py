@@ -1,12 +1,9 @@
 """Measured figures, as a table with limits and the stored baseline, and as JSON."""
 
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import click
 
 BASELINE = Path(__file__).parent / "baseline.json"
 
@@ -45,27 +42,3 @@ def write_baseline(question: str, figures: Iterable[Figure]) -> None:
     known = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
     known[question] = {each.name: float(f"{each.value:.4g}") for each in figures}
     BASELINE.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n")
-
-
-def answer(question: str, measure: Callable[..., Iterable[Figure]], *options: Callable[[Any], Any]) -> None:
-    """The command of a question: measure, print, and fail if a figure is beyond its limit.
-
-    `options` are click's; `measure` gets their values by name.
-    """
-
-    @click.command(help=f"Measure: {question}.")
-    @click.option("--json", "as_json", type=click.Path(dir_okay=False, path_type=Path), help="Also write JSON here.")
-    @click.option("--write-baseline", "store", is_flag=True, help="Store the figures as the baseline.")
-    def command(as_json: Path | None, store: bool, **values: Any) -> None:
-        figures = list(measure(**values))
-        click.echo(table(question, figures))
-        if as_json:
-            as_json.write_text(json.dumps([asdict(each) for each in figures], indent=2) + "\n")
-        if store:
-            write_baseline(question, figures)
-        if not all(each.within_limit for each in figures):
-            raise SystemExit(1)
-
-    for option in options:
-        option(command)
-    command()

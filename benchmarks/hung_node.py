@@ -9,7 +9,8 @@ import signal
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from benchmarks.figures import Figure, answer
+from benchmarks import command
+from benchmarks.figures import Figure
 from benchmarks.front_end import FrontEnd
 from benchmarks.load import TIMEOUT, Load, Outcome, drive
 from benchmarks.sandbox import front_end, running
@@ -79,4 +80,4 @@ def measure() -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
-    answer("hung_node", measure)
+    command.run("hung_node", measure)

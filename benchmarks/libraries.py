@@ -31,7 +31,8 @@ from balancer.core import node_call
 from balancer.nodes.connection import NodeConnection
 from balancer.storage.redis import client as redis_client
 from balancer.storage.redis.whereabouts import Location, Whereabouts
-from benchmarks.figures import Figure, answer
+from benchmarks import command
+from benchmarks.figures import Figure
 from benchmarks.listing_nodes import listing
 from lab.services import Redis
 
@@ -220,4 +221,4 @@ def measure() -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
-    answer("libraries", measure)
+    command.run("libraries", measure)

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Iterator
 
-from benchmarks.figures import Figure, answer
+from benchmarks import command
+from benchmarks.figures import Figure
 from benchmarks.load import Load, drive
 from benchmarks.sandbox import front_end, running
 
@@ -24,4 +25,4 @@ def measure() -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
-    answer("meeting_list", measure)
+    command.run("meeting_list", measure)

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from benchmarks.figures import Figure, answer
+from benchmarks import command
+from benchmarks.figures import Figure
 from benchmarks.front_end import FrontEnd
 from benchmarks.load import Load, drive
 from benchmarks.processes import largest_megabytes
@@ -53,7 +54,7 @@ def measure(seconds: float, every: float) -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
-    answer(
+    command.run(
         "memory",
         measure,
         click.option("--seconds", type=float, default=90.0, show_default=True, help="Duration."),

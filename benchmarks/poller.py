@@ -24,7 +24,8 @@ import redis
 from balancer.core.nodes import AdminState
 from balancer.storage.postgresql import database, nodes, schema
 from balancer.storage.redis.snapshots import Snapshots
-from benchmarks.figures import Figure, answer
+from benchmarks import command
+from benchmarks.figures import Figure
 from benchmarks.listing_nodes import address, internal_id
 from benchmarks.processes import cpu_seconds
 from lab.command import wait_until
@@ -170,7 +171,7 @@ def _warnings(log: Path) -> list[tuple[str, int]]:
 
 
 if __name__ == "__main__":
-    answer(
+    command.run(
         "poller",
         measure,
         click.option("--nodes", type=int, default=500, show_default=True),

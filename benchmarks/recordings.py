@@ -4,7 +4,8 @@ import itertools
 import time
 from collections.abc import Iterator
 
-from benchmarks.figures import Figure, answer
+from benchmarks import command
+from benchmarks.figures import Figure
 from benchmarks.front_end import FrontEnd
 from benchmarks.load import Load, drive
 from benchmarks.sandbox import front_end, make_recordings, running
@@ -62,4 +63,4 @@ def measure() -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
-    answer("recordings", measure)
+    command.run("recordings", measure)

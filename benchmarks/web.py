@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from benchmarks import bare_answer
-from benchmarks.figures import Figure, answer
+from benchmarks import bare_answer, command
+from benchmarks.figures import Figure
 from benchmarks.front_end import FrontEnd
 from benchmarks.load import Load, Outcome, drive
 from benchmarks.processes import Meter
@@ -123,4 +123,4 @@ def measure() -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
-    answer("web", measure)
+    command.run("web", measure)

@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks import bare_answer
-from benchmarks.figures import Figure, answer
+from benchmarks import bare_answer, command
+from benchmarks.figures import Figure
 from benchmarks.front_end import FrontEnd
 from benchmarks.hung_node import infos, placed, run_while_hung
 from benchmarks.libraries import optional
@@ -100,4 +100,4 @@ def measure() -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
-    answer("worker_classes", measure)
+    command.run("worker_classes", measure)

@@ -4,7 +4,7 @@ import os
 import signal
 from pathlib import Path
 
-from lab import cgroups, identity, image, network, processes
+from lab import cgroups, host_identity, image, network, processes
 from lab.state import Host, Lab
 from lab.topology import Topology
 
@@ -20,8 +20,8 @@ def prepare(lab: Lab, host: Host, topology: Topology) -> None:
     root = directory / "root"
     if not os.path.ismount(root):
         image.mount(root, directory / "upper", directory / "work", image.layers(host.image, topology))
-    if not identity.is_complete(root):
-        identity.write(lab, host, root)
+    if not host_identity.is_complete(root):
+        host_identity.write(lab, host, root)
 
 
 def boot_command(lab: Lab, host: Host) -> list[str]:

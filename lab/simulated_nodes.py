@@ -3,7 +3,7 @@
 import secrets
 from pathlib import Path
 
-from lab import identity, image, ssh, state
+from lab import host_identity, image, ssh, state
 from lab.simulator.host.bundle import bundle, source_digest
 from lab.state import Host, Lab
 from lab.topology import Simulator
@@ -35,7 +35,7 @@ def install(lab: Lab, host: Host, simulator: Simulator) -> None:
     options = [
         f"--hostname {lab.fqdn(host)}",
         "--secret-file /dev/stdin",
-        f"--certificate /{identity.NODE_CERTIFICATE} --key /{identity.NODE_KEY}",
+        f"--certificate /{host_identity.NODE_CERTIFICATE} --key /{host_identity.NODE_KEY}",
         f"--profile {simulator.profile}",
         f"--web-options '{simulator.web_options}' --rap-options '{simulator.rap_options}'",
     ]

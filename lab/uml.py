@@ -19,7 +19,7 @@ import shutil
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from lab import identity, image, network, processes, ssh, state
+from lab import host_identity, image, network, processes, ssh, state
 from lab.command import run
 from lab.errors import LabError
 from lab.state import Host, Lab
@@ -44,7 +44,7 @@ def prepare(lab: Lab, host: Host, topology: Topology) -> None:
     upper, draft = directory / "upper", directory / "disk.draft"
     upper.mkdir(exist_ok=True)
     with image.stacked(upper, image.layers(f"{host.image}-uml", topology)) as root:
-        identity.write(lab, host, root)
+        host_identity.write(lab, host, root)
         _give_kernel_modules(root)
         (root / "etc/fstab").write_text("/dev/ubda / ext4 defaults 0 1\n")
         draft.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from acceptance.support.eventually import eventually
 from acceptance.support.hosts import Host
 from acceptance.support.operator import Operator
 from acceptance.support.outcomes import NotProved
-from acceptance.support.scene import TimeLimit
+from acceptance.support.step_types import TimeLimit
 
 GROUP = "balancer"
 SETTINGS = "/etc/bbb-fleet/balancer.env"

@@ -19,7 +19,7 @@ from acceptance.support.leaks import SearchedText
 from acceptance.support.meetings import Meeting
 from acceptance.support.node_identity import fetch_certificate
 from acceptance.support.outcomes import NotProved
-from acceptance.support.scene import Note, TimeLimit
+from acceptance.support.step_types import Note, TimeLimit
 
 #: Paths that only the balancer's own nginx may request.
 INTERNAL = ("/internal/playback", "/internal/", "/livez/../internal/playback", "/%69nternal/playback")

@@ -10,9 +10,10 @@ from pytest_bdd import given, parsers, then, when
 from acceptance.support.bbb import BBB
 from acceptance.support.environment import Environment
 from acceptance.support.eventually import eventually
+from acceptance.support.joined_users import Scene
 from acceptance.support.meetings import GONE, Meeting, Meetings, PlacedMeeting
 from acceptance.support.operator import Operator
-from acceptance.support.scene import Note, Scene, TimeLimit
+from acceptance.support.step_types import Note, TimeLimit
 
 
 @dataclass(frozen=True)

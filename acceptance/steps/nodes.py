@@ -14,10 +14,11 @@ from acceptance.support.bbb import BBB
 from acceptance.support.environment import Environment, Node
 from acceptance.support.eventually import eventually
 from acceptance.support.hosts import Hosts
+from acceptance.support.joined_users import Scene
 from acceptance.support.meetings import Meetings, PlacedMeeting
 from acceptance.support.operator import NodeState, Operator
 from acceptance.support.outcomes import NotProved
-from acceptance.support.scene import Note, Scene, TimeLimit
+from acceptance.support.step_types import Note, TimeLimit
 
 
 @given("every node is enabled and online")

@@ -10,7 +10,8 @@ from pytest_bdd import given, parsers, then, when
 
 from acceptance.support.bbb import BBB
 from acceptance.support.browser import accessibility_problems, open_page
-from acceptance.support.scene import Note, Scene, TimeLimit
+from acceptance.support.joined_users import Scene
+from acceptance.support.step_types import Note, TimeLimit
 
 #: Characters. A page that explains something is longer than a heading.
 EXPLANATION_LENGTH = 30

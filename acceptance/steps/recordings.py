@@ -16,12 +16,13 @@ from acceptance.support.browser import accessibility_problems, open_page
 from acceptance.support.environment import Environment
 from acceptance.support.eventually import eventually
 from acceptance.support.hosts import Hosts
+from acceptance.support.joined_users import Scene
 from acceptance.support.meetings import Meetings, PlacedMeeting
 from acceptance.support.operator import Operator
 from acceptance.support.outcomes import NotProved
 from acceptance.support.recording_diagnosis import why_missing
 from acceptance.support.recordings import Recording
-from acceptance.support.scene import Note, Scene, TimeLimit
+from acceptance.support.step_types import Note, TimeLimit
 
 RECORDED = {"record": "true", "autoStartRecording": "true", "allowStartStopRecording": "false"}
 #: Links of formats that a browser downloads instead of showing.

@@ -8,8 +8,9 @@ from acceptance.steps.meetings import wait_until_gone
 from acceptance.support.bbb import BBB, Answer
 from acceptance.support.eventually import eventually
 from acceptance.support.join_links import JoinResponse, follow
+from acceptance.support.joined_users import Scene
 from acceptance.support.meetings import Meeting, Meetings
-from acceptance.support.scene import Note, Scene, TimeLimit
+from acceptance.support.step_types import Note, TimeLimit
 
 #: A front end's roles as BBB's roles (source: Moodle's plugin).
 ROLES = {"teacher": "MODERATOR", "learner": "VIEWER"}

@@ -10,14 +10,14 @@ from balancer.cli.node_apply import apply
 from balancer.cli.node_options import declared_limits, declared_options, read_secret, secret_options
 from balancer.cli.output import format_option, show, table
 from balancer.cli.session import Session
+from balancer.core.node_tags import Pool
 from balancer.core.nodes import STALE_INTERVALS, AdminState, Limits, Node, ObservedState, api_url, checked_name
-from balancer.core.pools import Pool
 from balancer.core.selection import Candidate, full, unfit
 from balancer.errors import BalancerError, StorageUnavailableError
 from balancer.settings import Settings
 from balancer.storage.postgresql import nodes, operator_queries, transitions
 from balancer.storage.postgresql.database import Connection
-from balancer.storage.postgresql.node_views import NodeView, views
+from balancer.storage.postgresql.node_status import NodeView, views
 from balancer.storage.postgresql.transitions import Change
 
 #: At most this many meetings are named in a refusal; `meeting list --node` lists all.

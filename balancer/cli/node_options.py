@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from balancer.core.node_tags import UNTAGGED
 from balancer.core.nodes import Limits, NodeRefusedError, checked_secret
-from balancer.core.pools import UNTAGGED
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

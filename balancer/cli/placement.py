@@ -8,8 +8,8 @@ import click
 from balancer.cli.output import format_option, show, table
 from balancer.cli.session import Session
 from balancer.core.meetings import Wanted
+from balancer.core.node_tags import Pool
 from balancer.core.parameters import Parameters
-from balancer.core.pools import Pool
 from balancer.core.selection import Candidate, unplaced
 from balancer.storage.outlook import read_outlook
 from balancer.storage.postgresql.placement import choose

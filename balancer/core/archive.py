@@ -16,7 +16,6 @@ METADATA: Final = "metadata.xml"
 _MAX_NAME_BYTES = 200
 _MAX_PATH_BYTES = 1000
 _MAX_DEPTH = 20
-_LONGEST_DELAY = 3600.0
 
 
 class ArchiveRefusedError(BalancerError):
@@ -25,11 +24,6 @@ class ArchiveRefusedError(BalancerError):
 
 class ArchiveTruncatedError(BalancerError):
     """The archive ends too early: it is still being written, or its transfer was interrupted."""
-
-
-def retry_delay(attempts: int, interval: float) -> float:
-    """Seconds until the next attempt: one interval after the first, doubled each time, at most an hour."""
-    return min(interval * 2.0 ** min(attempts - 1, 30), _LONGEST_DELAY)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ what it relies on, and if that no longer holds the create starts over.
 
 from dataclasses import dataclass, field
 
-from balancer.core.listing import initial_listing
+from balancer.core.meeting_list import initial_listing
 from balancer.core.meetings import LiveMeeting, MeetingStore, NodeCalls, State, Wanted, identity
 from balancer.core.node_call import Answer
 from balancer.core.nodes import AdminState, Node

@@ -82,9 +82,9 @@ class MeetingStore(Protocol):
         """
 
     def settle(self, meeting: LiveMeeting, reported: Identity, initial_listing: str = "") -> bool:
-        """Make the rows agree with the meeting that the node reported, in one transaction (core.settlement).
+        """Make the rows agree with the meeting that the node reported, in one transaction (core.create_outcome).
 
-        initial_listing: core.listing's, if the node created the meeting just now; for getMeetings until the next poll.
+        initial_listing: core.meeting_list's, if the node has just created the meeting; used until the next poll.
         False if the meeting may not be handed out, or if the rows have changed since.
         """
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from balancer.core.load import Load
+from balancer.core.node_tags import Pool
 from balancer.core.nodes import AdminState, Node, ObservedState
-from balancer.core.pools import Pool
 from balancer.errors import NoNodeAvailableError, ServerTagUnavailableError
 
 # Prefer nodes known to be online. If there are none, a stale node may still be fine (Redis was wiped, or no poller

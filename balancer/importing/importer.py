@@ -17,11 +17,11 @@ from typing import Final
 
 from balancer import log
 from balancer.core import metadata_xml
-from balancer.core.archive import ArchiveRefusedError, ArchiveTruncatedError, Contents, retry_delay
+from balancer.core.archive import ArchiveRefusedError, ArchiveTruncatedError, Contents
 from balancer.core.metadata_xml import Metadata, MetadataError
 from balancer.core.recordings import DELETED
 from balancer.errors import BalancerError, StorageUnavailableError
-from balancer.importing import process_name, tarball
+from balancer.importing import process_identity, tarball
 from balancer.importing.share import Share, ShareError
 from balancer.importing.tarball import Tree
 from balancer.settings import Settings
@@ -37,6 +37,8 @@ _RENEW_EVERY: Final = LEASE / 6
 _SWEEP_EVERY: Final = 300.0
 #: Intervals for which an incomplete archive must not change before it counts as broken.
 _STILL_FOR: Final = 6
+#: Seconds between two attempts at most.
+_LONGEST_DELAY: Final = 3600.0
 _STAYS_DELETED: Final = "the recording is deleted and stays so"
 
 logger = log.get(__name__)
@@ -74,7 +76,7 @@ class Importer:
         self._settings = settings
         self._database = database
         self._share = Share(settings.recordings_root, marker_required=settings.share_marker == "required")
-        self._worker = process_name.name()
+        self._worker = process_identity.name()
         self._swept_at: float | None = None
         #: Names seen in the inbox, oldest last; read again when all of them are done.
         self._inbox: list[str] = []
@@ -160,7 +162,9 @@ class Importer:
 
     def _resume_next(self) -> bool:
         with self._database.transaction() as connection:
-            gone = [name for name in imports.workers(connection, socket.gethostname()) if not process_name.alive(name)]
+            gone = [
+                name for name in imports.workers(connection, socket.gethostname()) if not process_identity.alive(name)
+            ]
             job = imports.take_up(connection, self._worker, gone, LEASE)
         if job is None:
             return False
@@ -379,6 +383,11 @@ class Importer:
         with self._database.transaction() as connection:
             imports.drop(connection, job.id, self._worker)
         self._share.revert(job.id)
+
+
+def retry_delay(attempts: int, interval: float) -> float:
+    """Seconds until the next attempt: one interval after the first, doubled each time, at most an hour."""
+    return min(interval * 2.0 ** min(attempts - 1, 30), _LONGEST_DELAY)
 
 
 def _overtaken(job: Import, present: Present | None, name: str) -> bool:

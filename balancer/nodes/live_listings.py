@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime
 
 from balancer import log
-from balancer.core.listing import Part
+from balancer.core.meeting_list import Part
 from balancer.core.node_call import seen_meetings
 from balancer.core.nodes import Node
 from balancer.errors import NodeError

@@ -9,11 +9,11 @@ from balancer.errors import NoNodeAvailableError
 from balancer.settings import Settings
 from balancer.storage.announcer import Announcer
 from balancer.storage.outlook import Outlook, OutlookCache
+from balancer.storage.postgresql import create_outcome, transitions
 from balancer.storage.postgresql import placement as placing
-from balancer.storage.postgresql import settlement, transitions
+from balancer.storage.postgresql.create_outcome import Settlement
 from balancer.storage.postgresql.database import Connection, Database
 from balancer.storage.postgresql.placement import Decision
-from balancer.storage.postgresql.settlement import Settlement
 from balancer.storage.postgresql.sql import queries
 from balancer.storage.postgresql.transitions import Change
 from balancer.storage.redis.whereabouts import Location
@@ -80,7 +80,7 @@ class DatabaseMeetingStore:
         """Lose the row before its successor is reserved, because that takes the lock that all placements wait for."""
         connection.execute(_SQL["limit_idle_time"])
         if meeting.node:
-            connection.execute(queries("settlement")["lock_node"], {"id": meeting.node.id})
+            connection.execute(queries("create_outcome")["lock_node"], {"id": meeting.node.id})
         return transitions.finish(connection, [meeting.id], meeting.state, State.LOST, cause)
 
     def _placed(self, wanted: Wanted, reserve: Callable[[Outlook], Decision]) -> tuple[LiveMeeting, bool]:
@@ -116,7 +116,7 @@ class DatabaseMeetingStore:
     def settle(self, meeting: LiveMeeting, reported: Identity, initial_listing: str = "") -> bool:
         """Make the rows agree with what the node reported. Returns whether the meeting may be handed out."""
         timeout = self._settings.create_timeout
-        settled = settlement.carry_out(self._database, meeting, reported, create_timeout=timeout)
+        settled = create_outcome.carry_out(self._database, meeting, reported, create_timeout=timeout)
         self._log(meeting, settled)
         if settled.running is None:
             self._announcer.try_announce(settled.changes)

@@ -3,7 +3,7 @@
 from psycopg.rows import args_row
 
 from balancer import log
-from balancer.core.listing import TenantMeeting
+from balancer.core.meeting_list import TenantMeeting
 from balancer.errors import StorageUnavailableError
 from balancer.storage.postgresql.database import Database
 from balancer.storage.postgresql.sql import queries

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from flask import Blueprint, Response
 
 from balancer import log
-from balancer.core.listing import Part, TenantMeeting, external_ids, merge, unseen, young_meeting
+from balancer.core.meeting_list import Part, TenantMeeting, external_ids, merge, unseen, young_meeting
 from balancer.errors import StorageUnavailableError
 from balancer.storage.postgresql import clock
 from balancer.web import xml

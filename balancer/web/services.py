@@ -8,7 +8,7 @@ from flask import Flask, current_app
 
 from balancer.core.creation import Creation
 from balancer.core.tenants import Tenant
-from balancer.directory import Directory
+from balancer.node_directory import NodeDirectory
 from balancer.nodes.client import NodeClient
 from balancer.nodes.live_listings import LiveListings
 from balancer.settings import Settings
@@ -36,7 +36,7 @@ class Services:
     settings: Settings
     database: Database
     redis: redis_client.Redis
-    registry: Directory
+    registry: NodeDirectory
     placements: Whereabouts
     snapshots: Snapshots
     recent: OutlookCache  #: for placement
@@ -69,7 +69,7 @@ class Services:
             settings=settings,
             database=database,
             redis=redis,
-            registry=Directory(settings, database, redis),
+            registry=NodeDirectory(settings, database, redis),
             placements=placements,
             snapshots=snapshots,
             recent=recent,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from lab.faults import balancer_patch, changed_hosts, sick_nodes
+from lab.faults import balancer_patch, changed_hosts, node_faults
 from lab.state import Lab
 
 
@@ -32,10 +32,10 @@ ACTIONS: dict[str, Action] = {
     "paths-differ": Action(changed_hosts.send_importer_elsewhere, changed_hosts.send_importer_back),
     "share-not-mounted": Action(changed_hosts.unmount_share, changed_hosts.mount_share),
     "share-hung": Action(changed_hosts.hang_share, changed_hosts.free_share),
-    "statistics-frozen": Action(sick_nodes.freeze_statistics, sick_nodes.thaw_statistics),
-    "node-unreachable": Action(sick_nodes.cut_off, sick_nodes.heal),
+    "statistics-frozen": Action(node_faults.freeze_statistics, node_faults.thaw_statistics),
+    "node-unreachable": Action(node_faults.cut_off, node_faults.heal),
     "node-cloned": Action(changed_hosts.clone_node, changed_hosts.give_node_its_identity),
     "wrong-host-name": Action(changed_hosts.rename_node, changed_hosts.name_node),
     "certificate-expired": Action(changed_hosts.expire_certificate, changed_hosts.renew_certificate),
-    "wrong-node-secret": Action(sick_nodes.register_wrong_secret, sick_nodes.register_right_secret),
+    "wrong-node-secret": Action(node_faults.register_wrong_secret, node_faults.register_right_secret),
 }

@@ -13,9 +13,9 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from lab.simulator import crowd
+from lab.simulator.bbb_releases import PROFILES
 from lab.simulator.meetings import Meeting
 from lab.simulator.node import Node
-from lab.simulator.profiles import PROFILES
 
 if TYPE_CHECKING:
     from lab.simulator.server import NodeServer

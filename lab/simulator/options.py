@@ -5,8 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.simulator.bbb_releases import PROFILES
 from lab.simulator.host.properties import properties, read
-from lab.simulator.profiles import PROFILES
 from lab.simulator.recordings.formats import is_known
 from lab.simulator.settings import ALGORITHMS, NodeSettings
 

@@ -17,8 +17,8 @@ from aiohttp.http import RawRequestMessage
 from lab.simulator import fault_effects
 from lab.simulator.answers import page
 from lab.simulator.control import Control
+from lab.simulator.dispatch import answer, call_name
 from lab.simulator.frozen_statistics import freeze
-from lab.simulator.gate import answer, call_name
 from lab.simulator.misbehaviour import Fault
 from lab.simulator.node import Node
 from lab.simulator.request import Call, Parameters

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.simulator.profiles import PROFILES, Profile
+from lab.simulator.bbb_releases import PROFILES, Profile
 
 ALGORITHMS = ("sha1", "sha256", "sha384", "sha512")
 
@@ -16,7 +16,7 @@ class NodeSettings:
     server_url: str
     #: "securitySalt"; if empty, signatures are not checked, as in BBB.
     secret: str
-    #: Directory that contains `var/bigbluebutton` and `usr/local/bigbluebutton`; `/` on a host.
+    #: NodeDirectory that contains `var/bigbluebutton` and `usr/local/bigbluebutton`; `/` on a host.
     root: Path = Path("/")
     profile: Profile = PROFILES["3.0"]
     #: "supportedChecksumAlgorithms".

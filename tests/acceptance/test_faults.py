@@ -15,7 +15,7 @@ import yaml
 from lab.faults import load
 from lab.faults.actions import ACTIONS
 from lab.faults.catalogue import Fault
-from tests.deployed import PROJECT, DeployedCluster
+from tests.deployed_cluster import PROJECT, DeployedCluster
 
 FAULTS = load()
 #: Seconds. Without a fault a recording needs a quarter of it.

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.deployed import DeployedCluster
+from tests.deployed_cluster import DeployedCluster
 
 pytestmark = pytest.mark.lab
 PROCESSES = ("web", "poller", "importer")

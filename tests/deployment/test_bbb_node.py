@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.deployed import DeployedCluster
+from tests.deployed_cluster import DeployedCluster
 
 pytestmark = pytest.mark.lab
 KEY = "/var/lib/bbb-fleet-handover/ssh/key"

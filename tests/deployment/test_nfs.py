@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from acceptance.support.eventually import eventually
-from tests.deployed import DeployedCluster, changes, deployed
+from tests.deployed_cluster import DeployedCluster, changes, deployed
 
 pytestmark = [pytest.mark.lab, pytest.mark.nfs, pytest.mark.slow]
 #: The fewest hosts with both transports: bbb1 hands over by NFS, bbb2 by ssh.

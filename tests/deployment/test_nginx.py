@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from lab import state
-from tests.deployed import DeployedCluster
+from tests.deployed_cluster import DeployedCluster
 
 pytestmark = pytest.mark.lab
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.deployed import DeployedCluster, changes
+from tests.deployed_cluster import DeployedCluster, changes
 
 pytestmark = pytest.mark.lab
 NODES = "playbooks/nodes.yml"

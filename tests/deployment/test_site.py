@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.deployed import SITE, DeployedCluster, changes
+from tests.deployed_cluster import SITE, DeployedCluster, changes
 
 pytestmark = pytest.mark.lab
 #: A node that an operator registered and that is not in the inventory.

@@ -7,8 +7,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from lab.simulator.bbb_releases import PROFILES
 from lab.simulator.node import Node
-from lab.simulator.profiles import PROFILES
 from lab.simulator.server import NodeServer
 from lab.simulator.settings import NodeSettings
 from tests.simulator.front_end import SECRET, FrontEnd

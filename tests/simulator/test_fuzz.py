@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.simulator.calls.table import RULES
-from lab.simulator.gate import answer
+from lab.simulator.dispatch import answer
 from lab.simulator.node import Node
 from lab.simulator.request import Call, Parameters
 from lab.simulator.settings import NodeSettings

@@ -20,7 +20,7 @@ LIMIT 1;
 
 -- name: of_tenant
 -- A tenant's running meetings, for getMeetings, except for those whose node accepted an end a moment ago. One that is
--- still running after that was not ended after all. The columns are core.listing.TenantMeeting's, in its order.
+-- still running after that was not ended after all. The columns are core.meeting_list.TenantMeeting's, in its order.
 SELECT
     node_id, meeting_id, internal_meeting_id, extract(epoch FROM created_at)::float8 AS created_at, create_time, recorded
 FROM meetings

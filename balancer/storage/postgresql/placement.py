@@ -13,8 +13,8 @@ from psycopg.rows import args_row
 from balancer import log
 from balancer.core.load import Reservations, room
 from balancer.core.meetings import LiveMeeting, State, Wanted
+from balancer.core.node_tags import Pool
 from balancer.core.nodes import AdminState, Node
-from balancer.core.pools import Pool
 from balancer.core.selection import Candidate, Request, candidates
 from balancer.errors import BBBError
 from balancer.settings import Settings

@@ -10,8 +10,8 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from balancer.core import recordings as rules
+from balancer.core.archive_owner import Claim, Owner, decide
 from balancer.core.metadata_xml import Metadata
-from balancer.core.ownership import Claim, Owner, decide
 from balancer.core.recordings import PlaybackFormat, Preview, Query, Recording
 from balancer.storage.postgresql.database import Connection
 from balancer.storage.postgresql.recording_counts import RecordingCounts

@@ -38,7 +38,7 @@ class Change:
 
 
 def begin_new(connection: Connection, row: int, node_id: int, meeting: Identity, cause: str) -> list[Change]:
-    """Creating to running, in one round trip. No change if this is another case of core.settlement."""
+    """Creating to running, in one round trip. No change if this is another case of core.create_outcome."""
     values = {"id": row, "node_id": node_id, **_identity(meeting)}
     try:
         return _change(connection, "begin_new", State.CREATING, cause, **values)

@@ -3,7 +3,7 @@
 
 -- name: begin_new
 -- The usual outcome of a create, in one statement: the row is as it was placed, and its node, locked before it, accepts
--- new meetings. It changes nothing in all other cases of core.settlement. If the meeting belongs to another row on this
+-- new meetings. It changes nothing in all other cases of core.create_outcome. If the meeting belongs to another row on this
 -- node, it violates the index meetings_internal_on_node.
 WITH node AS (
     SELECT id FROM nodes WHERE id = %(node_id)s AND admin_state = 'enabled' FOR SHARE

@@ -24,7 +24,7 @@ def location(tenant_id: int, meeting_id: str) -> str:
 
 
 def initial_listing(tenant_id: int, internal_meeting_id: str) -> str:
-    """String with a time to live: create's parameters and answer (core.listing) of a new meeting, for getMeetings.
+    """String with a time to live: create's parameters and answer (core.meeting_list) of a new meeting, for getMeetings.
 
     Two tenants' meetings with the same meetingID may have the same internalMeetingID, on two nodes.
     """

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from balancer.core.listing import Part
+from balancer.core.meeting_list import Part
 from balancer.core.nodes import Snapshot
 from balancer.storage.redis import keys
 from balancer.storage.redis.client import Redis

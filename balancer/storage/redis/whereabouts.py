@@ -78,7 +78,7 @@ class Whereabouts:
     def note(self, tenant_id: int, meeting_id: str, location: Location, initial_listing: str = "") -> None:
         """Record where the meeting runs, unless a later row is recorded.
 
-        initial_listing: core.listing's, if the meeting is new.
+        initial_listing: core.meeting_list's, if the meeting is new.
         """
         names = [keys.location(tenant_id, meeting_id)]
         values = _arguments(location)

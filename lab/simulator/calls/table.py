@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lab.simulator.answers import Answer
+from lab.simulator.bbb_releases import Profile
 from lab.simulator.calls.create import create
 from lab.simulator.calls.documents import insert_document, send_chat_message
 from lab.simulator.calls.end import end
@@ -15,7 +16,6 @@ from lab.simulator.calls.recordings import delete_recordings, get_recordings, pu
 from lab.simulator.calls.session import enter, get_join_url, sign_out, stuns
 from lab.simulator.calls.text_tracks import get_text_tracks, put_text_track
 from lab.simulator.node import Node
-from lab.simulator.profiles import Profile
 from lab.simulator.request import Call
 
 _FORM = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})

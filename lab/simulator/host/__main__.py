@@ -4,10 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from lab.simulator.bbb_releases import PROFILES
 from lab.simulator.host.bundle import bundle
 from lab.simulator.host.install import InstallError, install
 from lab.simulator.host.layout import Identity
-from lab.simulator.profiles import PROFILES
 
 
 def main() -> int:

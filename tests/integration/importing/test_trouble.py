@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer.importing import process_name
+from balancer.importing import process_identity
 from balancer.importing.importer import Importer
 from balancer.importing.share import MARKER, ShareError
 from balancer.settings import Settings
@@ -222,7 +222,7 @@ def test_a_lease_that_is_over_passes_to_another_host(
     rows.execute("UPDATE imports SET lease_until = now()")
     assert importer.run_once() is True
     found = rows.execute("SELECT state, worker, attempts FROM imports").fetchall()
-    assert found == [{"state": "done", "worker": process_name.name(), "attempts": 2}]
+    assert found == [{"state": "done", "worker": process_identity.name(), "attempts": 2}]
 
 
 def test_an_import_that_was_taken_over_is_rolled_back(

@@ -7,7 +7,7 @@ import pytest
 
 from balancer.nodes.client import NodeClient
 from tests.integration.nodes.client import make
-from tests.integration.nodes.peer import Peer
+from tests.integration.nodes.scripted_node import Peer
 
 
 @pytest.fixture

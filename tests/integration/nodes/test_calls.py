@@ -13,7 +13,7 @@ from balancer.core.parameters import Parameters
 from balancer.errors import NodeError, NodeUnreachableError
 from balancer.nodes.client import NodeClient
 from tests.integration.nodes.client import call, make, node
-from tests.integration.nodes.peer import SUCCESS, Peer, answer, send
+from tests.integration.nodes.scripted_node import SUCCESS, Peer, answer, send
 
 
 def test_the_query_goes_out_byte_for_byte(client: NodeClient, peer: Peer) -> None:

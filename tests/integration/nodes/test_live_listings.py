@@ -14,7 +14,7 @@ from balancer.nodes.client import NodeClient
 from balancer.nodes.limits import FAILURES
 from balancer.nodes.live_listings import LiveListings
 from balancer.settings import Settings
-from tests.integration.nodes.peer import Peer, answer
+from tests.integration.nodes.scripted_node import Peer, answer
 from tests.integration.settings import settings_for
 
 _CONCURRENCY = 4

@@ -12,7 +12,7 @@ from balancer.core.parameters import Parameters
 from balancer.errors import NodeUnreachableError
 from balancer.nodes.client import NodeClient
 from tests.integration.nodes.client import make, node
-from tests.integration.nodes.peer import Peer, answer, send
+from tests.integration.nodes.scripted_node import Peer, answer, send
 
 
 @pytest.fixture

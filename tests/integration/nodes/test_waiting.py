@@ -18,7 +18,7 @@ from balancer.nodes.client import NodeClient
 from balancer.nodes.limits import FAILURES, PAUSE, NodeLimits
 from tests.eventually import until
 from tests.integration.nodes.client import call, make, node
-from tests.integration.nodes.peer import Peer, Script, answer, send
+from tests.integration.nodes.scripted_node import Peer, Script, answer, send
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from balancer.storage.postgresql.reconciliation import (
 )
 from balancer.storage.redis import client as redis_client
 from balancer.storage.redis.whereabouts import Whereabouts
-from lab.simulator.profiles import PROFILES
+from lab.simulator.bbb_releases import PROFILES
 from tests.eventually import until_async
 from tests.integration.polling.fleet import Fleet
 from tests.poll_rounds import PollRounds

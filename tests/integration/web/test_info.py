@@ -6,7 +6,7 @@ import time
 import pytest
 
 from balancer.core.nodes import ObservedState
-from lab.simulator.profiles import PROFILES
+from lab.simulator.bbb_releases import PROFILES
 from tests.integration.web.cluster import API, Answer, Cluster, path, read, sign
 
 DOCUMENT = (

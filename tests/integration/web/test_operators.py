@@ -4,7 +4,7 @@ import pytest
 
 from balancer.core.nodes import AdminState, ObservedState
 from balancer.storage.redis.poll_requests import PollRequests
-from lab.simulator.profiles import PROFILES
+from lab.simulator.bbb_releases import PROFILES
 from tests.integration.cli.conftest import Commands
 from tests.integration.web.cluster import NODE_SECRET, Cluster
 

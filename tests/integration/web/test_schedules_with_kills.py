@@ -11,9 +11,9 @@ import pytest
 
 from balancer.storage.postgresql.database import connect
 from tests.integration.web.cluster import Cluster
-from tests.integration.web.kills.aimed import Aimed
-from tests.integration.web.kills.chronicle import OPERATOR_LOG
-from tests.integration.web.kills.schedule import Ground, Schedule
+from tests.integration.web.schedules.chronicle import OPERATOR_LOG
+from tests.integration.web.schedules.fixed_schedules import Aimed
+from tests.integration.web.schedules.schedule import Ground, Schedule
 
 SCHEDULES = 200
 #: Timeouts in seconds, longer than nodes delay calls in the schedules of kills/aimed.py.

@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 
 from greenlet import getcurrent
 
+from balancer.core.create_outcome import LockedRow
 from balancer.core.health import Health
 from balancer.core.meetings import Identity, LiveMeeting, State, Upload, Wanted, identity
 from balancer.core.node_call import Answer
 from balancer.core.nodes import AdminState, Node, ObservedState
 from balancer.core.parameters import Parameters
-from balancer.core.settlement import LockedRow
 from balancer.errors import NodeUnreachableError
 from tests.unit.core.world import GARBAGE, UNREACHABLE, World, server
 

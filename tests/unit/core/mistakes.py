@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from balancer.core.create_outcome import LockedRow, Step, settle
 from balancer.core.meetings import NodeCalls
 from balancer.core.nodes import Node
 from balancer.core.parameters import Parameters
-from balancer.core.settlement import LockedRow, Step, settle
 
 
 def settle_whatever_the_operator_wants(

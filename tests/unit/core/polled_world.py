@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
+from balancer.core.create_outcome import LockedRow
 from balancer.core.meetings import Identity, State
 from balancer.core.node_call import SeenMeeting
 from balancer.core.reconciliation import Findings, MeetingRow, NodeListing
-from balancer.core.settlement import LockedRow
 from tests.unit.core.living_world import LivingWorld
 from tests.unit.core.world import server
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.core.archive import ArchiveRefusedError, Contents, Member, check, retry_delay, safe_path
+from balancer.core.archive import ArchiveRefusedError, Contents, Member, check, safe_path
 from tests.archives import RECORD_ID
 
 ROOT = f"presentation/{RECORD_ID}"
@@ -87,7 +87,3 @@ def test_reasons_are_one_printable_line(name: str) -> None:
         safe_path(f"/{name}")
     assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 3000
-
-
-def test_retries_come_later_and_later_up_to_an_hour() -> None:
-    assert [retry_delay(attempts, 10) for attempts in (1, 2, 3, 9, 10, 1000)] == [10, 20, 40, 2560, 3600, 3600]

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from balancer.core.load import Load
+from balancer.core.node_tags import Pool
 from balancer.core.nodes import AdminState, Limits, Node, ObservedState
-from balancer.core.pools import Pool
 from balancer.core.selection import Candidate, Request, candidates, unplaced
 
 ONLINE, STALE, SUSPECT = ObservedState.ONLINE, ObservedState.STALE, ObservedState.SUSPECT

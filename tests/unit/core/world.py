@@ -1,6 +1,6 @@
 """Nodes, rows and an order of events, all in memory: the test bed for the rules of create.
 
-The store implements core.meetings.MeetingStore with core.settlement, as the real one does. A schedule runs several
+The store implements core.meetings.MeetingStore with core.create_outcome, as the real one does. A schedule runs several
 actors, one step at a time, in an order that its seed decides: between any two calls to the store or to a node anything
 may happen.
 """
@@ -9,11 +9,11 @@ import dataclasses
 from collections.abc import Collection, Sequence
 from xml.etree.ElementTree import Element, SubElement
 
+from balancer.core.create_outcome import LockedRow, Step, settle
 from balancer.core.meetings import Identity, LiveMeeting, State, Upload, Wanted
 from balancer.core.node_call import Answer
 from balancer.core.nodes import AdminState, Node
 from balancer.core.parameters import Parameters
-from balancer.core.settlement import LockedRow, Step, settle
 from balancer.errors import NodeError, NodeTimeoutError, NodeUnreachableError, NoNodeAvailableError
 from tests.unit.core.schedule import Schedule
 

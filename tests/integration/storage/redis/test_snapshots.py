@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer.core.listing import Part
+from balancer.core.meeting_list import Part
 from balancer.core.nodes import Snapshot
 from balancer.errors import StorageUnavailableError
 from balancer.storage.redis import client as redis_client

@@ -1,4 +1,4 @@
-"""Carries out core.settlement: makes the rows agree with what a node answered to create."""
+"""Carries out core.create_outcome: makes the rows agree with what a node answered to create."""
 
 from typing import NamedTuple
 
@@ -6,15 +6,15 @@ import psycopg.errors
 from psycopg import Cursor
 from psycopg.rows import DictRow
 
+from balancer.core.create_outcome import LockedRow, Step, settle
 from balancer.core.meetings import Identity, LiveMeeting, State
 from balancer.core.nodes import AdminState
-from balancer.core.settlement import LockedRow, Step, settle
 from balancer.storage.postgresql import transitions
 from balancer.storage.postgresql.database import Connection, Database
 from balancer.storage.postgresql.sql import queries
 from balancer.storage.postgresql.transitions import Change
 
-_SQL = queries("settlement")
+_SQL = queries("create_outcome")
 _CREATED = "its node created it"
 
 

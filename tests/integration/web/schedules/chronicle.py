@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from balancer.storage.postgresql.database import Connection
-from tests.integration.web.kills.workers import Meant, Report
+from tests.integration.web.schedules.workers import Meant, Report
 
 #: Every change by an operator, numbered in one sequence with the changes of meetings. Both lock the node's row before
 #: they draw their number, so the numbers are in the order in which PostgreSQL made the changes.

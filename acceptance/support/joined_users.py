@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -11,11 +10,6 @@ from playwright.sync_api import Page
 from acceptance.support.browser import Chromium
 from acceptance.support.environment import Environment
 from acceptance.support.meetings import Meeting, Meetings, PlacedMeeting
-
-#: Adds an observation to the report, under the current step.
-Note = Callable[[str], None]
-#: Multiplies a deadline (seconds) by the environment's `patience`.
-TimeLimit = Callable[[float], float]
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def _never_doubt(rows: Iterable[MeetingRow], listing: NodeListing, *, create_gra
 
 _MISTAKES: dict[str, dict[str, Callable[..., object]]] = {
     "settles whatever the operator wants": {
-        "balancer.storage.postgresql.settlement.settle": settle_whatever_the_operator_wants
+        "balancer.storage.postgresql.create_outcome.settle": settle_whatever_the_operator_wants
     },
     "ends what was created after the poll began": {
         "balancer.storage.postgresql.reconciliation.reconcile": _reconcile_at_any_time,

@@ -1,4 +1,4 @@
-"""What matters to the tests about the machine they run on: ``python -m tools.machine``."""
+"""What matters to the tests about the machine they run on: ``python -m tools.describe_machine``."""
 
 import locale
 import os

@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element
 import pytest
 from defusedxml.ElementTree import fromstring
 
-from balancer.core.listing import Part, TenantMeeting, external_ids, initial_listing, merge, unseen, young_meeting
+from balancer.core.meeting_list import Part, TenantMeeting, external_ids, initial_listing, merge, unseen, young_meeting
 from balancer.core.node_call import parse
 from balancer.core.parameters import Parameters
 

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
+from balancer.core.create_outcome import LockedRow, Step, settle
 from balancer.core.meetings import Identity, State
-from balancer.core.settlement import LockedRow, Step, settle
 
 FOUND = Identity("sha-2000", 2000)
 CREATING = LockedRow(

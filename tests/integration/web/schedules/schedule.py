@@ -19,9 +19,9 @@ from balancer.storage.postgresql.database import Connection
 from lab.simulator.meetings import Meeting, User
 from lab.simulator.request_log import LoggedRequest
 from tests.integration.web.cluster import Cluster
-from tests.integration.web.kills import workers
-from tests.integration.web.kills.chronicle import Chronicle, End, Life
-from tests.integration.web.kills.workers import FIRST_TENANT, Meant, Order, Polled, Report, Worker
+from tests.integration.web.schedules import workers
+from tests.integration.web.schedules.chronicle import Chronicle, End, Life
+from tests.integration.web.schedules.workers import FIRST_TENANT, Meant, Order, Polled, Report, Worker
 
 NODES = ("a", "b", "c", "d")
 WEB = 3

@@ -3,8 +3,8 @@
 from balancer.core.nodes import AdminState
 from balancer.storage.postgresql import nodes as node_rows
 from tests.eventually import until
-from tests.integration.web.kills.schedule import NODES, Ground, Schedule
-from tests.integration.web.kills.workers import FIRST_TENANT, Order, Worker
+from tests.integration.web.schedules.schedule import NODES, Ground, Schedule
+from tests.integration.web.schedules.workers import FIRST_TENANT, Order, Worker
 
 #: Seconds that a node delays a call at most; it is released when the rest has happened. Less than the timeouts.
 _DELAY = 40.0

@@ -30,7 +30,7 @@ from balancer.settings import Settings
 from balancer.web.app import create_app
 from balancer.web.services import Services, of
 from tests.integration.web.cluster import NODE_SECRET, path, read
-from tests.integration.web.kills import mistakes
+from tests.integration.web.schedules import mistakes
 from tests.poll_rounds import opened
 
 #: The tenant that the web knows. For another one, only creates are ordered, and sent below the web.

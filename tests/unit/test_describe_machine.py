@@ -4,13 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools.machine import FLAGS
+from tools.describe_machine import FLAGS
 
 PROJECT = Path(__file__).parents[2]
 
 
 def test_it_says_what_may_decide_over_the_tests() -> None:
-    command = [sys.executable, "-m", "tools.machine"]
+    command = [sys.executable, "-m", "tools.describe_machine"]
     environment = {"TZ": "Asia/Kolkata", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONUTF8": "1"}
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
     found = dict(line.split(":", 1) for line in done.stdout.splitlines())
