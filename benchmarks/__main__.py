@@ -12,7 +12,7 @@ import click
 #: In the order in which they are measured.
 QUESTIONS = (
     "web",
-    "bursts",
+    "placement_bursts",
     "hung_node",
     "class_start",
     "memory",

@@ -38,7 +38,7 @@ def start(sandbox: Sandbox, name: str) -> Service:
     origin = f"http://127.0.0.1:{free_ports(1)[0]}"
     # With more than one thread gunicorn replaces sync by gthread.
     threads = 1 if name == "sync" else THREADS
-    settings = ["--config", "python:balancer.web.server", "--chdir", str(PROJECT)]
+    settings = ["--config", "python:balancer.web.gunicorn_config", "--chdir", str(PROJECT)]
     given = ["--bind", origin.removeprefix("http://"), "--worker-class", name, "--threads", str(threads)]
     process = sandbox.run(name, [BIN / "gunicorn", *settings, *given, "balancer.web.wsgi:app"])
     wait_for(process, f"{origin}/readyz")

@@ -187,7 +187,7 @@ def start_balancer(sandbox: Sandbox, *, workers: int, poll_interval: float) -> N
         sandbox.balancer("node", "add", node.name, node.url, "--state", "enabled", "--secret-stdin", given=node.secret)
     sandbox.run("poller", [BIN / "balancer", "poller", "run"])
     sandbox.run("importer", [BIN / "balancer", "importer", "run"])
-    sandbox.run("web", [BIN / "gunicorn", "--config", "python:balancer.web.server", "balancer.web.wsgi:app"])
+    sandbox.run("web", [BIN / "gunicorn", "--config", "python:balancer.web.gunicorn_config", "balancer.web.wsgi:app"])
 
 
 def wait_until_ready(sandbox: Sandbox, timeout: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from acceptance.support import recording_paths
+from acceptance.support import recording_directories
 from acceptance.support.hosts import Host, Hosts
 
 GROUP = "nodes"
@@ -24,11 +24,11 @@ def test_hook_never_fails(host: Host) -> None:
 
 def test_spool_access_is_closed_to_others(host: Host, hosts: Hosts) -> None:
     """only BBB's account can use the node's access to the spool: its key, or the mounted spool"""
-    if recording_paths.has_mounted_spool(host, hosts):
-        spool = hosts.variable(host.name, recording_paths.NODE_SPOOL_VARIABLE, recording_paths.NODE_SPOOL)
-        error = recording_paths.cannot_write(host, ACCOUNT, spool)
+    if recording_directories.has_mounted_spool(host, hosts):
+        spool = hosts.variable(host.name, recording_directories.NODE_SPOOL_VARIABLE, recording_directories.NODE_SPOOL)
+        error = recording_directories.cannot_write(host, ACCOUNT, spool)
         assert not error, error
-        assert not recording_paths.can_write(host, "nobody", spool), f"{host.name}: nobody can write to {spool}"
+        assert not recording_directories.can_write(host, "nobody", spool), f"{host.name}: nobody can write to {spool}"
         return
     assert host.run("test", "-e", KEY).ok, f"{host.name} has no {KEY}"
     assert not host.as_user("nobody", 'test -r "$1"', KEY).ok, f"{host.name}: nobody can read {KEY}"

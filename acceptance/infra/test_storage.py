@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from acceptance.support import recording_paths
+from acceptance.support import recording_directories
 from acceptance.support.hosts import Host, Hosts
 
 GROUP = "storage"
@@ -14,22 +14,24 @@ SSH_FAILED = 255
 
 def test_spool_is_writable_by_its_account(host: Host, hosts: Hosts) -> None:
     """the spool is writable by the account that nodes hand recordings over to"""
-    error = recording_paths.cannot_write(host, recording_paths.SPOOL_ACCOUNT, recording_paths.spool_on(host, hosts))
+    error = recording_directories.cannot_write(
+        host, recording_directories.SPOOL_ACCOUNT, recording_directories.spool_on(host, hosts)
+    )
     assert not error, error
 
 
-@pytest.mark.parametrize("directory", recording_paths.DIRECTORIES)
+@pytest.mark.parametrize("directory", recording_directories.DIRECTORIES)
 def test_recordings_are_closed_to_others(host: Host, hosts: Hosts, directory: str) -> None:
     """recordings are closed to every other account"""
-    path = recording_paths.spool_on(host, hosts).removesuffix("spool") + directory
+    path = recording_directories.spool_on(host, hosts).removesuffix("spool") + directory
     assert host.run("test", "-d", path).ok, f"{host.name} has no {path}"
-    assert not recording_paths.can_write(host, "nobody", path), f"{host.name}: nobody can write to {path}"
+    assert not recording_directories.can_write(host, "nobody", path), f"{host.name}: nobody can write to {path}"
 
 
 def test_spool_account_opens_nothing_else(host: Host, hosts: Hosts) -> None:
     """a node's key opens no shell on the storage host"""
     for node in hosts.group("nodes"):
-        if recording_paths.has_mounted_spool(node, hosts):
+        if recording_directories.has_mounted_spool(node, hosts):
             continue
         config = "/var/lib/bbb-fleet-handover/ssh/config"
         result = node.as_user("bigbluebutton", 'ssh -F "$1" bbb-fleet-spool id', config)

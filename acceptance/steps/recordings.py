@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page
 from pytest_bdd import given, parsers, then, when
 
-from acceptance.support import recording_paths, recordings
+from acceptance.support import recording_directories, recordings
 from acceptance.support.bbb import BBB
 from acceptance.support.browser import accessibility_problems, open_page
 from acceptance.support.environment import Environment
@@ -56,7 +56,7 @@ def recorded() -> RecordedMeetings:
 def spool_writable(hosts: Hosts, note: Note) -> None:
     if not hosts.known:
         note("the hosts cannot be checked without an inventory")
-    elif errors := recording_paths.spool_errors(hosts):
+    elif errors := recording_directories.spool_errors(hosts):
         raise NotProved(f"blocked: {'; '.join(errors)}")
 
 

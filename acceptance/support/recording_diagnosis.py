@@ -8,7 +8,7 @@ from acceptance.support.environment import Node
 from acceptance.support.hosts import HANGS, Host, Hosts
 from acceptance.support.operator import Operator
 from acceptance.support.outcomes import NotProved
-from acceptance.support.recording_paths import SHARE, find_marker, marker_error
+from acceptance.support.recording_directories import SHARE, find_marker, marker_error
 
 #: The hand-over's log of one recording; the last lines say why it waits.
 NODE_LOG = "journalctl --quiet --no-pager --output=cat --unit='bbb-fleet-handover*' | grep -F -- \"$1\" | tail -n 2"

@@ -8,7 +8,7 @@ import click
 from balancer import log
 from balancer.cli.output import format_option, show
 from balancer.cli.session import Session
-from balancer.core.ending import end_at
+from balancer.core.exact_end import end_at
 from balancer.core.meetings import State
 from balancer.core.nodes import Node, ObservedState, Snapshot, observed_state
 from balancer.errors import BalancerError, NodeError, StorageUnavailableError

@@ -9,7 +9,7 @@ import click
 from balancer import log
 from balancer.core.nodes import Snapshot
 from balancer.errors import BalancerError, StorageUnavailableError
-from balancer.node_directory import NodeDirectory
+from balancer.registry_copy import RegistryCopy
 from balancer.settings import Settings, load
 from balancer.storage.announcer import Announcer
 from balancer.storage.postgresql import schema
@@ -81,7 +81,7 @@ class Session:
         database = Database(self.settings.database_url, application_name="balancer-cli", size=1)
         database.open()
         try:
-            NodeDirectory(self.settings, database, self.redis).refresh()
+            RegistryCopy(self.settings, database, self.redis).refresh()
         finally:
             database.close()
         try:

@@ -23,8 +23,8 @@ from balancer.core.nodes import Node
 from balancer.core.parameters import Parameters
 from balancer.errors import NodeError, NodeStatusError, NodeUnreachableError
 from balancer.nodes.connection import NodeConnection
-from balancer.nodes.limits import NodeLimits
 from balancer.nodes.shared_answers import SharedAnswers
+from balancer.nodes.waiting_limits import NodeLimits
 from balancer.settings import Settings
 
 #: Seconds for which an idle connection is kept: well below the limits of web servers, so that none closes it during a

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import aiohttp
 from yarl import URL
 
-from balancer.core import ending, node_call
+from balancer.core import exact_end, node_call
 from balancer.core.node_call import ANSWER_LIMIT_BYTES
 from balancer.core.nodes import Node
 from balancer.errors import NodeError, NodeStatusError, NodeTimeoutError, NodeUnreachableError
@@ -86,16 +86,16 @@ class AsyncNodeClient:
         """internalMeetingID of the meeting that the node has under this meetingID, "" if none. Raises NodeError."""
         query = urlencode({"meetingID": meeting_id}).encode()
         answer, _ = await self._signed(node, "getMeetingInfo", query, timeout)
-        if not answer.success and not ending.is_absent(answer):
+        if not answer.success and not exact_end.is_absent(answer):
             raise node_call.refusal(node, "getMeetingInfo", answer)
         return answer.text("internalMeetingID")
 
     async def end_unused(self, node: Node, meeting: node_call.SeenMeeting, *, timeout: float) -> bool:
         """Whether the node ends exactly this meeting now; False if it is gone, or a user has joined.
 
-        timeout: seconds for each call. Raises ending.NotEndedError, NodeError.
+        timeout: seconds for each call. Raises exact_end.NotEndedError, NodeError.
         """
-        calls = ending.ending_calls(node, meeting.meeting_id, meeting.internal_meeting_id, unused=True)
+        calls = exact_end.ending_calls(node, meeting.meeting_id, meeting.internal_meeting_id, unused=True)
         try:
             name, parameters = next(calls)
             while True:

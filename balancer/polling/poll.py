@@ -10,14 +10,14 @@ from functools import partial
 from typing import TypeVar
 
 from balancer import log
-from balancer.core.ending import NotEndedError
+from balancer.core.exact_end import NotEndedError
 from balancer.core.health import Health, Thresholds, after_failure, after_pass, held_back, reconsidered
 from balancer.core.nodes import Node, Observation, ObservedState, Snapshot
 from balancer.core.reconciliation import MeetingRow, NodeListing
 from balancer.errors import NodeError, StorageUnavailableError
 from balancer.polling.client import AsyncNodeClient, PollAnswer
 from balancer.polling.clock import ClusterClock, Moment
-from balancer.polling.probes import Probes
+from balancer.polling.version_and_digests import Probes
 from balancer.settings import Settings
 from balancer.storage.poll_stores import PollStores
 from balancer.storage.postgresql import clock, nodes, reconciliation

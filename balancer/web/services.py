@@ -8,9 +8,9 @@ from flask import Flask, current_app
 
 from balancer.core.creation import Creation
 from balancer.core.tenants import Tenant
-from balancer.node_directory import NodeDirectory
 from balancer.nodes.client import NodeClient
 from balancer.nodes.live_listings import LiveListings
+from balancer.registry_copy import RegistryCopy
 from balancer.settings import Settings
 from balancer.storage.announcer import Announcer
 from balancer.storage.meeting_ends import MeetingEnds
@@ -36,7 +36,7 @@ class Services:
     settings: Settings
     database: Database
     redis: redis_client.Redis
-    registry: NodeDirectory
+    registry: RegistryCopy
     placements: Whereabouts
     snapshots: Snapshots
     recent: OutlookCache  #: for placement
@@ -69,7 +69,7 @@ class Services:
             settings=settings,
             database=database,
             redis=redis,
-            registry=NodeDirectory(settings, database, redis),
+            registry=RegistryCopy(settings, database, redis),
             placements=placements,
             snapshots=snapshots,
             recent=recent,

@@ -5,7 +5,7 @@ from pathlib import Path
 from balancer.core.nodes import AdminState, Node
 from balancer.core.parameters import Parameters
 from balancer.nodes.client import IDLE, NodeClient
-from balancer.nodes.limits import NodeLimits
+from balancer.nodes.waiting_limits import NodeLimits
 from balancer.settings import Settings
 
 

@@ -11,8 +11,8 @@ import pytest
 from balancer.core.nodes import AdminState, Node
 from balancer.core.parameters import Parameters
 from balancer.nodes.client import NodeClient
-from balancer.nodes.limits import FAILURES
 from balancer.nodes.live_listings import LiveListings
+from balancer.nodes.waiting_limits import FAILURES
 from balancer.settings import Settings
 from tests.integration.nodes.scripted_node import Peer, answer
 from tests.integration.settings import settings_for

@@ -15,7 +15,7 @@ from balancer.core.parameters import Parameters
 from balancer.errors import NodeTimeoutError, NodeUnreachableError
 from balancer.nodes import shared_answers
 from balancer.nodes.client import NodeClient
-from balancer.nodes.limits import FAILURES, PAUSE, NodeLimits
+from balancer.nodes.waiting_limits import FAILURES, PAUSE, NodeLimits
 from tests.eventually import until
 from tests.integration.nodes.client import call, make, node
 from tests.integration.nodes.scripted_node import Peer, Script, answer, send

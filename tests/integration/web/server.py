@@ -61,7 +61,7 @@ def serving(
 ) -> Iterator[Server]:
     """gunicorn on these stores, with settings of the test's own; listener: handed over as systemd does it."""
     port: int = listener.getsockname()[1] if listener else free_ports(1)[0]
-    command: list[str | Path] = [GUNICORN, "--config", "python:balancer.web.server", "balancer.web.wsgi:app"]
+    command: list[str | Path] = [GUNICORN, "--config", "python:balancer.web.gunicorn_config", "balancer.web.wsgi:app"]
     if listener:
         activated = f'exec 3<&{listener.fileno()}; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"'
         command = ["bash", "-c", activated, "bash", *command]

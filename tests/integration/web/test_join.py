@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from balancer.core.nodes import AdminState, ObservedState
-from balancer.node_directory import NodeDirectory
+from balancer.registry_copy import RegistryCopy
 from balancer.storage.postgresql import nodes
 from balancer.storage.postgresql.database import connect
 from balancer.web.services import EXTENSION
@@ -124,7 +124,7 @@ def test_a_disabled_node_takes_no_joins(cluster: Cluster) -> None:
 
 
 def test_a_node_enabled_a_moment_ago_takes_joins(cluster: Cluster) -> None:
-    registry = NodeDirectory(cluster.settings, cluster.services.database, cluster.services.redis, refusal_max_age=0)
+    registry = RegistryCopy(cluster.settings, cluster.services.database, cluster.services.redis, refusal_max_age=0)
     cluster.app.extensions[EXTENSION] = replace(cluster.services, registry=registry)
     cluster.create("course-1")
     home = cluster.home("course-1")

@@ -8,7 +8,7 @@ import pytest
 from balancer.core.meetings import Identity, LiveMeeting, State
 from balancer.core.nodes import AdminState
 from balancer.core.tenants import Tenant
-from balancer.node_directory import NodeDirectory
+from balancer.registry_copy import RegistryCopy
 from lab.simulator.clock import Clock
 from tests.integration.cli.conftest import Commands
 from tests.integration.web.cluster import Answer, Cluster, path, read
@@ -33,7 +33,7 @@ def other_tenant(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Caller:
     cluster.services.registry.refresh()
     (default, blank) = cluster.services.tenants()
     other = Tenant(blank.id, blank.name, (OTHER_SECRET,), default.algorithms)
-    monkeypatch.setattr(NodeDirectory, "tenants", lambda registry: (default, other))
+    monkeypatch.setattr(RegistryCopy, "tenants", lambda registry: (default, other))
 
     def call(name: str, /, **parameters: str) -> Answer:
         return read(cluster.app.test_client().get(path(name, secret=OTHER_SECRET, **parameters)))

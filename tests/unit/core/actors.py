@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from balancer.core.creation import Creation
-from balancer.core.ending import NotEndedError, end_at
+from balancer.core.exact_end import NotEndedError, end_at
 from balancer.core.health import Thresholds, after_failure, after_pass, reconsidered
 from balancer.core.meetings import LiveMeeting, State
 from balancer.core.node_call import SeenMeeting

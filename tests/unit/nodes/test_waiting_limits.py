@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from balancer.errors import NodeError, NodeTimeoutError, NodeUnreachableError
-from balancer.nodes.limits import FAILURES, PAUSE, WAITING, NodeLimits
+from balancer.nodes.waiting_limits import FAILURES, PAUSE, WAITING, NodeLimits
 
 
 class Clock:

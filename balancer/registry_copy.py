@@ -73,7 +73,7 @@ class RegistrySnapshot:
         return cls({node.id: node for node in nodes_read}, {entry["id"]: entry["name"] for entry in content["tenants"]})
 
 
-class NodeDirectory:
+class RegistryCopy:
     """The registry in one process. Threads share it."""
 
     def __init__(

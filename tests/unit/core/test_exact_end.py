@@ -2,7 +2,7 @@
 
 import pytest
 
-from balancer.core.ending import NotEndedError, end_at
+from balancer.core.exact_end import NotEndedError, end_at
 from balancer.core.meetings import Identity, Upload, identity
 from balancer.core.node_call import Answer
 from balancer.core.nodes import Node

@@ -15,7 +15,7 @@ import pytest
 from balancer import log
 from balancer.core.nodes import AdminState, ObservedState
 from balancer.errors import StorageUnavailableError
-from balancer.node_directory import NodeDirectory, replace_private
+from balancer.registry_copy import RegistryCopy, replace_private
 from balancer.settings import Settings
 from balancer.storage.lease import POLLER, Lease
 from balancer.storage.postgresql import nodes
@@ -49,15 +49,15 @@ def poller(settings: Settings) -> Iterator[Lease]:
 
 
 @pytest.fixture
-def registry(settings: Settings) -> Iterator[NodeDirectory]:
+def registry(settings: Settings) -> Iterator[RegistryCopy]:
     yield from opened(settings)
 
 
-def opened(settings: Settings, **intervals: float) -> Iterator[NodeDirectory]:
+def opened(settings: Settings, **intervals: float) -> Iterator[RegistryCopy]:
     database = Database(settings.database_url, application_name="test", size=2)
     database.open()
     with redis_client.connect(settings.redis_url) as redis:
-        registry = NodeDirectory(settings, database, redis, **intervals)
+        registry = RegistryCopy(settings, database, redis, **intervals)
         yield registry
         registry.close()
     database.close()
@@ -74,7 +74,7 @@ def observe(settings: Settings, number: int, state: ObservedState) -> None:
 
 
 def test_it_reads_nodes_and_tenants_and_keeps_them_in_a_private_file(
-    settings: Settings, registry: NodeDirectory
+    settings: Settings, registry: RegistryCopy
 ) -> None:
     number = add(settings)
     registry.refresh()
@@ -89,7 +89,7 @@ def test_it_reads_nodes_and_tenants_and_keeps_them_in_a_private_file(
     assert not any(secret in content for secret in settings.secrets)
 
 
-def test_the_file_is_written_only_when_something_changed(settings: Settings, registry: NodeDirectory) -> None:
+def test_the_file_is_written_only_when_something_changed(settings: Settings, registry: RegistryCopy) -> None:
     add(settings)
     registry.refresh()
     file = settings.state_directory / "registry.json"
@@ -103,7 +103,7 @@ def test_the_file_is_written_only_when_something_changed(settings: Settings, reg
     assert not list(settings.state_directory.glob(".registry*"))
 
 
-def test_without_postgresql_the_file_is_used(settings: Settings, registry: NodeDirectory, tmp_path: Path) -> None:
+def test_without_postgresql_the_file_is_used(settings: Settings, registry: RegistryCopy, tmp_path: Path) -> None:
     number = add(settings)
     registry.refresh()
     away = settings_for("postgresql:///x?host=/nowhere", settings.redis_url, tmp_path)
@@ -126,7 +126,7 @@ def test_without_either_the_error_is_clear(tmp_path: Path, content: str | None) 
             registry.tenants()
 
 
-def test_a_node_that_is_newer_than_the_last_read_is_found(settings: Settings, registry: NodeDirectory) -> None:
+def test_a_node_that_is_newer_than_the_last_read_is_found(settings: Settings, registry: RegistryCopy) -> None:
     registry.refresh()
     number = add(settings)
     found = registry.node(number)
@@ -143,12 +143,12 @@ def test_changes_are_followed(settings: Settings) -> None:
 
 
 @pytest.fixture
-def refusing(settings: Settings) -> Iterator[NodeDirectory]:
+def refusing(settings: Settings) -> Iterator[RegistryCopy]:
     """Reads again before every refusal."""
     yield from opened(settings, refusal_max_age=0)
 
 
-def test_threads_that_read_at_once_do_not_wait_one_after_the_other(settings: Settings, refusing: NodeDirectory) -> None:
+def test_threads_that_read_at_once_do_not_wait_one_after_the_other(settings: Settings, refusing: RegistryCopy) -> None:
     number = add(settings)
     refusing.refresh()
 
@@ -165,7 +165,7 @@ def test_threads_that_read_at_once_do_not_wait_one_after_the_other(settings: Set
 
 
 @pytest.mark.usefixtures("poller")
-def test_an_unreachable_node_is_reported_by_its_state(settings: Settings, registry: NodeDirectory) -> None:
+def test_an_unreachable_node_is_reported_by_its_state(settings: Settings, registry: RegistryCopy) -> None:
     number = add(settings)
     registry.check_poller()
     for state in (ObservedState.ONLINE, ObservedState.SUSPECT, ObservedState.UNREACHABLE):
@@ -187,13 +187,13 @@ def test_an_unreachable_node_is_reported_while_the_observation_is_fresh(settings
 
 
 @pytest.fixture
-def following(settings: Settings) -> Iterator[NodeDirectory]:
+def following(settings: Settings) -> Iterator[RegistryCopy]:
     """Reads often; a check for a poller counts for a third of a second."""
     yield from opened(replace(settings, poll_interval=0.1), refresh_interval=0.05)
 
 
 def test_an_unreachable_node_is_reported_while_a_poller_runs(
-    settings: Settings, following: NodeDirectory, poller: Lease
+    settings: Settings, following: RegistryCopy, poller: Lease
 ) -> None:
     number = add(settings)
     observe(settings, number, ObservedState.UNREACHABLE)
@@ -206,7 +206,7 @@ def test_an_unreachable_node_is_reported_while_a_poller_runs(
 
 
 def test_a_process_that_starts_without_a_poller_logs_it(
-    following: NodeDirectory, capsys: pytest.CaptureFixture[str]
+    following: RegistryCopy, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log.configure("warning", "json")
     logged: list[str] = []

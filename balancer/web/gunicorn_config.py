@@ -1,4 +1,4 @@
-"""gunicorn's configuration: ``gunicorn --config python:balancer.web.server balancer.web.wsgi:app``.
+"""gunicorn's configuration: ``gunicorn --config python:balancer.web.gunicorn_config balancer.web.wsgi:app``.
 
 gunicorn reads the names below once. SIGHUP starts new workers, which read the settings again, and lets the old ones
 finish. A change of the address, the number of workers or threads, or the release needs a restart.

@@ -60,4 +60,4 @@ def measure() -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
-    command.run("bursts", measure)
+    command.run("placement_bursts", measure)
