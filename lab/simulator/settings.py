@@ -16,7 +16,7 @@ class NodeSettings:
     server_url: str
     #: "securitySalt"; if empty, signatures are not checked, as in BBB.
     secret: str
-    #: RegistryCopy that contains `var/bigbluebutton` and `usr/local/bigbluebutton`; `/` on a host.
+    #: Directory that contains `var/bigbluebutton` and `usr/local/bigbluebutton`; `/` on a host.
     root: Path = Path("/")
     profile: Profile = PROFILES["3.0"]
     #: "supportedChecksumAlgorithms".
