@@ -9,6 +9,8 @@ from datetime import timedelta
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.manual_clock import Clock
+
 settings.register_profile(
     "fresh",
     # Hypothesis changes its defaults if it detects a CI system.
@@ -26,3 +28,8 @@ settings.load_profile("fresh")
 def pytest_report_header(config: pytest.Config) -> str | None:
     seed = config.getoption("--hypothesis-seed")
     return None if seed is None else f"repeat with: --hypothesis-seed={seed}"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()

@@ -19,23 +19,10 @@ from balancer.storage.redis.whereabouts import LIFE, Location, Whereabouts
 from lab.services import PostgreSQL, Redis
 from tests.eventually import until_async
 from tests.integration.polling.fleet import Created, Fleet
+from tests.manual_clock import Clock
 from tests.poll_rounds import PollRounds
 
 INTERNAL = "internal-1"
-
-
-class Clock:
-    """A clock that a test advances."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

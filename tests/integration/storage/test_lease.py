@@ -13,6 +13,7 @@ from balancer.storage.postgresql.database import Database
 from balancer.storage.redis import client as redis_client
 from balancer.storage.redis import keys
 from lab.services import PostgreSQL
+from tests.manual_clock import Clock
 
 TTL = 30.0
 #: Short enough to wait for it; a holder that renews ten times as often is never late.
@@ -30,19 +31,6 @@ while True:
     print(lease.hold(), flush=True)
     time.sleep(float(sys.argv[3]) / 10)
 """
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -3,22 +3,10 @@
 import pytest
 
 from balancer.core.breaker import Breaker
+from tests.manual_clock import Clock
 
 FAILURES = 3
 PAUSE = 2.0
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

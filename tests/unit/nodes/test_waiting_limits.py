@@ -9,21 +9,7 @@ import pytest
 
 from balancer.errors import NodeError, NodeTimeoutError, NodeUnreachableError
 from balancer.nodes.waiting_limits import FAILURES, PAUSE, WAITING, NodeLimits
-
-
-class Clock:
-    """A clock that stands still until a test advances it."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.manual_clock import Clock
 
 
 @pytest.fixture

@@ -7,19 +7,7 @@ from balancer.storage.redis import client as redis_client
 from balancer.storage.redis import keys
 from balancer.storage.redis.lease_watch import LeaseWatch
 from lab.services import Redis
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.manual_clock import Clock
 
 
 def test_a_check_counts_for_a_while_in_which_the_lease_may_change_hands(
