@@ -50,9 +50,15 @@ class DatabaseMeetingStore:
         if (meeting := self._live(wanted.tenant_id, wanted.meeting_id)) is not None:
             return meeting, False
 
-        def reserve(outlook: Outlook) -> Decision:
+        def reserve(outlook: Outlook, queue: bool) -> Decision:
             with self._database.transaction() as connection:
-                return placing.reserve(connection, wanted, refused, outlook, self._settings)
+                placing.prepare(connection, queue=queue)
+                decision = placing.choose(connection, wanted, refused, outlook, self._settings)
+                if queue:
+                    return placing.reserve(connection, decision)
+            # Outside of a transaction, which would hold the node's locks until this process gets to its end.
+            with self._database.single() as connection:
+                return placing.reserve(connection, decision)
 
         return self._placed(wanted, reserve)
 
@@ -64,10 +70,12 @@ class DatabaseMeetingStore:
         Raises NoNodeAvailableError if every node is refused; that row then stays as it is.
         """
 
-        def reserve_instead(outlook: Outlook) -> Decision:
+        def reserve_instead(outlook: Outlook, queue: bool) -> Decision:
             with self._database.transaction() as connection:
+                placing.prepare(connection, queue=queue)
                 lost = self._lose(connection, meeting, cause)
-                decision = placing.reserve(connection, wanted, refused, outlook, self._settings)
+                decision = placing.choose(connection, wanted, refused, outlook, self._settings)
+                decision = placing.reserve(connection, decision)
                 if decision.row_id is None:
                     connection.rollback()
             if decision.row_id is not None:
@@ -77,23 +85,24 @@ class DatabaseMeetingStore:
         return self._placed(wanted, reserve_instead)
 
     def _lose(self, connection: Connection, meeting: LiveMeeting, cause: str) -> list[Change]:
-        """Lose the row before its successor is reserved, because that takes the lock that all placements wait for."""
-        connection.execute(_SQL["limit_idle_time"])
+        """Lose the row. Its node is locked first, as everywhere."""
         if meeting.node:
             connection.execute(queries("create_outcome")["lock_node"], {"id": meeting.node.id})
         return transitions.finish(connection, [meeting.id], meeting.state, State.LOST, cause)
 
-    def _placed(self, wanted: Wanted, reserve: Callable[[Outlook], Decision]) -> tuple[LiveMeeting, bool]:
+    def _placed(self, wanted: Wanted, reserve: Callable[[Outlook, bool], Decision]) -> tuple[LiveMeeting, bool]:
         """The row that ``reserve`` adds, or the live one; whether it is new."""
         outlook = self._snapshots.outlook()
-        for _ in range(_PLACEMENTS):
-            decision = reserve(outlook)
+        for attempt in range(_PLACEMENTS):
+            decision = reserve(outlook, attempt > 0)
             if decision.row_id is not None:
                 decision.log()
                 return decision.placement(decision.row_id), True
             if decision.live_id is not None:
                 if (meeting := self._live(wanted.tenant_id, wanted.meeting_id)) is not None:
                     return meeting, False
+            elif decision.chosen and attempt == 0:
+                continue  # another meeting was placed on that node in between
             elif not (decision.chosen or decision.request.changed) and self._snapshots.is_recent(outlook):
                 decision.log()
                 raise unplaced(decision.candidates, decision.request.pool)

@@ -1,7 +1,3 @@
--- name: limit_idle_time
--- A process that hangs in the middle of its transaction gives back its locks soon.
-SET LOCAL idle_in_transaction_session_timeout = '2s';
-
 -- name: unreachable
 -- How many of the nodes that should be in service are unreachable.
 SELECT count(*) FILTER (WHERE o.state = 'unreachable') AS unreachable, count(*) AS nodes

@@ -1,9 +1,11 @@
-"""Placement in PostgreSQL: one transaction under a lock counts everything placed so far and adds one row.
+"""Placement in PostgreSQL: a survey counts all placements so far, core.selection decides, one statement adds the row.
 
-core.selection decides. What stays the same from one poll to the next is read before, for many placements: the Outlook.
+That statement adds nothing if another meeting was placed on the node since the survey. No lock is held while a process
+decides, so a busy or hung one delays no other. A placement that lost such a race is repeated in a queue. What stays the
+same from one poll to the next is read before, for many placements: the Outlook.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
@@ -37,6 +39,7 @@ class Decision:
     wanted: Wanted
     request: Request
     candidates: Sequence[Candidate]  #: every node, the best first
+    placements: Mapping[int, int]  #: how many meetings were ever placed on each node, by its id
     live_id: int | None = None  #: the row that the meetingID has already; then none was added
     row_id: int | None = None  #: the new one; None if none was to be added, or if the rows changed meanwhile
 
@@ -86,6 +89,7 @@ class _SurveyRow(NamedTuple):
     admin_state: str
     changed_at: datetime
     observed: str | None  #: as stored; None if the node was never polled
+    placements: int
     meetings: int
     users: float
     holds_foreign: bool
@@ -129,23 +133,24 @@ def choose(
     return _choose(connection, wanted, _request(connection, wanted, failed, outlook), outlook, settings)
 
 
-def reserve(
-    connection: Connection, wanted: Wanted, failed: Collection[int], outlook: Outlook, settings: Settings
-) -> Decision:
-    """Choose a node, and add the meeting's row unless the meetingID has a live one.
+def prepare(connection: Connection, *, queue: bool) -> None:
+    """Prepare a transaction for ``choose``. queue: wait for the others that do, until the transaction ends."""
+    connection.execute(_SQL["prepare"] + _SQL["queue"] if queue else _SQL["prepare"], prepare=False)
 
-    connection: in a transaction that ends right afterwards, because until then every other placement waits.
-    failed: ids of nodes that will not do. Raises BBBError for a breakout room whose parent meeting is not there.
+
+def reserve(connection: Connection, decision: Decision) -> Decision:
+    """Add the meeting's row on the chosen node. The result has no row_id if something changed since ``choose``.
+
+    The transaction should end right afterwards, because until then every other placement on that node waits.
     """
-    request = _request(connection, wanted, failed, outlook)
-    connection.execute(_SQL["lock"], prepare=False)
-    decision = _choose(connection, wanted, request, outlook, settings)
     if decision.live_id is not None or decision.chosen is None:
         return decision
+    wanted = decision.wanted
     values = {
         "tenant_id": wanted.tenant_id,
         "meeting_id": wanted.meeting_id,
         "node_id": decision.chosen.id,
+        "placements": decision.placements[decision.chosen.id],
         "expected_users": decision.request.expected_users,
         "recorded": wanted.recorded,
         "cause": f"placed on {decision.chosen.name} at score {round(decision.candidates[0].score, 2):g}",
@@ -178,6 +183,7 @@ def _choose(connection: Connection, wanted: Wanted, request: Request, outlook: O
         wanted=wanted,
         request=request,
         candidates=candidates(outlook.nodes, outlook.observed, outlook.loads(reserved), request),
+        placements={each.node_id: each.placements for each in rows.values()},
         live_id=first.live_id if first else None,
     )
 

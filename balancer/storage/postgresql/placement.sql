@@ -11,13 +11,15 @@ LEFT JOIN nodes AS n ON n.id = m.node_id
 LEFT JOIN node_observations AS o ON o.node_id = m.node_id
 WHERE m.tenant_id = %(tenant_id)s AND m.meeting_id = %(meeting_id)s AND m.state IN ('creating', 'running');
 
--- name: lock
--- One placement at a time in the whole cluster, because each counts the rows that the others add. One message, so that
--- the lock is never held by a process that has yet to send the rest. A process that hangs with the lock loses it soon.
--- Where much of the table is live the planner would rather read all of it, or plan again each time, while others wait.
+-- name: prepare
+-- For the survey: if much of the table is live, the planner would rather read all of it, or plan again for each placement.
+-- A process that hangs before the end of its transaction loses its locks soon.
 SET LOCAL idle_in_transaction_session_timeout = '2s';
 SET LOCAL enable_seqscan = off;
 SET LOCAL plan_cache_mode = force_generic_plan;
+
+-- name: queue
+-- One at a time among the placements that lost a race.
 SELECT pg_advisory_xact_lock(x'6262625F706C6163'::bigint);
 
 -- name: survey
@@ -61,7 +63,7 @@ WITH polled AS MATERIALIZED (
             OR (state = 'lost' AND finished_at > clock_timestamp() - interval '1 day'))
 )
 SELECT
-    n.id, n.admin_state, n.changed_at, o.state AS observed,
+    n.id, n.admin_state, n.changed_at, o.state AS observed, coalesce(p.placements, 0) AS placements,
     coalesce(reserved.meetings, 0) AS meetings, coalesce(reserved.users, 0)::float8 AS users,
     n.id IN (SELECT node_id FROM foreign_holders) AS holds_foreign,
     (
@@ -79,16 +81,24 @@ SELECT
     ) AS peak
 FROM nodes AS n
 LEFT JOIN node_observations AS o ON o.node_id = n.id
+LEFT JOIN node_placements AS p ON p.node_id = n.id
 LEFT JOIN reserved ON reserved.node_id = n.id;
 
 -- name: reserve
--- The new meeting's row: none if the node no longer takes meetings, or if the meetingID has a live row after all. A
+-- The new meeting's row. None if the node no longer takes meetings, if another meeting was placed on it since the survey,
+-- or if the meetingID has a live row after all. Placements on other nodes only make those worse, so they do not count. A
 -- command that takes the node out of service waits for this transaction, or this one waits for the command's.
 WITH node AS (
     SELECT id, name FROM nodes WHERE id = %(node_id)s AND admin_state = 'enabled' FOR SHARE
+), counted AS (
+    INSERT INTO node_placements (node_id, placements) SELECT id, 1 FROM node
+    ON CONFLICT (node_id) DO UPDATE SET placements = node_placements.placements + 1
+    WHERE node_placements.placements = %(placements)s
+    RETURNING node_id
 )
 INSERT INTO meetings (tenant_id, meeting_id, node_id, node_name, expected_users, recorded, cause)
-SELECT %(tenant_id)s, %(meeting_id)s, id, name, %(expected_users)s, %(recorded)s, %(cause)s FROM node
+SELECT %(tenant_id)s, %(meeting_id)s, id, name, %(expected_users)s, %(recorded)s, %(cause)s
+FROM node JOIN counted ON counted.node_id = node.id
 ON CONFLICT DO NOTHING
 RETURNING id;
 

@@ -1,21 +1,34 @@
 """create, step by step, and in every order in which other actors may interfere."""
 
+from collections.abc import Sequence
+from datetime import timedelta
+
 import pytest
 
 from balancer.core.creation import Creation
+from balancer.core.health import Health
 from balancer.core.meetings import State, identity
 from balancer.core.node_call import Answer
-from balancer.core.nodes import AdminState
+from balancer.core.nodes import AdminState, ObservedState
 from balancer.errors import BBBError, NodeError, NoNodeAvailableError
-from tests.unit.core.world import GARBAGE, SLOW, UNREACHABLE, World, internal, wanted
+from tests.unit.core.servers import GARBAGE, SLOW, UNREACHABLE
+from tests.unit.core.world import MOVE_AFTER, World, wanted
 
-MOVE_AFTER = 180.0
+
+def lose_contact(world: World, node_id: int, seconds: float) -> None:
+    """The poller has found the node unreachable for so many seconds."""
+    since = world.schedule.now - timedelta(seconds=seconds)
+    world.observe(node_id, Health(state=ObservedState.UNREACHABLE, reason="connect", since=since))
 
 
 def away(world: World, node_id: int, seconds: float) -> None:
     """The node gives no answer, and the poller has known that for so many seconds."""
-    world.unreachable[node_id] = seconds
-    world.faults[node_id] = (UNREACHABLE, False)
+    lose_contact(world, node_id, seconds)
+    world.servers.faults[node_id] = (UNREACHABLE, False)
+
+
+def internal(answers: Sequence[Answer]) -> set[str]:
+    return {answer.text("internalMeetingID") for answer in answers}
 
 
 def create(world: World, meeting_id: str = "course-1") -> Answer:
@@ -32,7 +45,7 @@ def test_a_repeated_create_places_nothing() -> None:
     world = World("a", "b")
     first, second = create(world), create(world)
     assert second.message_key == "duplicateWarning"
-    assert internal([first, second]) == {world.row(1).internal_meeting_id}
+    assert internal([first, second]) == {world.table.row(1).internal_meeting_id}
 
 
 @pytest.mark.parametrize(
@@ -41,7 +54,7 @@ def test_a_repeated_create_places_nothing() -> None:
 )
 def test_if_a_node_fails_the_next_one_is_tried(error: NodeError, carried_out: bool, state: str) -> None:
     world = World("a", "b")
-    world.faults[1] = (error, carried_out)
+    world.servers.faults[1] = (error, carried_out)
     assert create(world).success
     assert world.states() == [("a", state), ("b", "running")]
     assert f"create failed: {error}" in world.causes
@@ -49,7 +62,7 @@ def test_if_a_node_fails_the_next_one_is_tried(error: NodeError, carried_out: bo
 
 def test_after_two_timeouts_no_third_node_is_tried() -> None:
     world = World("a", "b", "c")
-    world.faults = dict.fromkeys((1, 2, 3), (SLOW, False))
+    world.servers.faults = dict.fromkeys((1, 2, 3), (SLOW, False))
     with pytest.raises(NoNodeAvailableError, match="try again"):
         create(world)
     assert [call for _, call in world.calls] == ["create", "create"]
@@ -57,14 +70,14 @@ def test_after_two_timeouts_no_third_node_is_tried() -> None:
 
 def test_after_refused_connections_all_nodes_are_tried() -> None:
     world = World("a", "b", "c", "d")
-    world.faults = dict.fromkeys((1, 2, 3), (UNREACHABLE, False))
+    world.servers.faults = dict.fromkeys((1, 2, 3), (UNREACHABLE, False))
     assert create(world).success
     assert world.states()[-1] == ("d", "running")
 
 
 def test_the_node_s_refusal_is_the_answer_and_leaves_no_live_row() -> None:
     world = World("a")
-    world.refusals[1] = "validationError"
+    world.servers.refusals[1] = "validationError"
     assert create(world).message_key == "validationError"
     assert world.states() == [("a", "ended")]
 
@@ -72,8 +85,8 @@ def test_the_node_s_refusal_is_the_answer_and_leaves_no_live_row() -> None:
 def test_a_meeting_that_the_node_has_with_other_passwords_gets_its_row() -> None:
     world = World("a")
     create(world)
-    world.rows.clear()
-    world.refusals[1] = "idNotUnique"
+    world.table.rows.clear()
+    world.servers.refusals[1] = "idNotUnique"
     assert create(world).message_key == "idNotUnique"
     assert world.states() == [("a", "running")]
 
@@ -81,7 +94,7 @@ def test_a_meeting_that_the_node_has_with_other_passwords_gets_its_row() -> None
 def test_a_running_meeting_does_not_move_because_its_node_failed_once() -> None:
     world = World("a", "b")
     create(world)
-    world.faults[1] = (SLOW, False)
+    world.servers.faults[1] = (SLOW, False)
     with pytest.raises(NodeError):
         create(world)
     assert world.states() == [("a", "running")]
@@ -107,11 +120,11 @@ def test_a_meeting_moves_only_after_its_node_was_away_long_enough(seconds: float
 def test_a_meeting_goes_on_if_its_node_answers_and_has_it(state: AdminState) -> None:
     world = World("a", "b")
     first = create(world)
-    world.unreachable[1] = 9e9
+    lose_contact(world, 1, 9e9)
     world.set_state(1, state)
     again = create(world)
     assert again.message_key == "duplicateWarning"
-    assert internal([first, again]) == {world.row(1).internal_meeting_id}
+    assert internal([first, again]) == {world.table.row(1).internal_meeting_id}
     assert world.states() == [("a", "running")]
     assert world.calls[1:] == [("a", "getMeetingInfo"), ("a", "create")]
 
@@ -119,8 +132,8 @@ def test_a_meeting_goes_on_if_its_node_answers_and_has_it(state: AdminState) -> 
 def test_a_meeting_is_placed_again_if_its_node_answers_without_it() -> None:
     world = World("a", "b")
     create(world)
-    world.unreachable[1] = 9e9
-    world.forget(1)
+    lose_contact(world, 1, 9e9)
+    world.servers.restart(1)
     assert create(world).success
     assert world.states() == [("a", "ended"), ("b", "running")]
     assert world.causes == ["its node does not know it"]
@@ -129,8 +142,8 @@ def test_a_meeting_is_placed_again_if_its_node_answers_without_it() -> None:
 def test_another_meeting_that_its_node_reports_replaces_it() -> None:
     world = World("a", "b")
     create(world)
-    world.unreachable[1] = 9e9
-    world.forget(1)
+    lose_contact(world, 1, 9e9)
+    world.servers.restart(1)
     created = identity(world.create(world.nodes[1], wanted().parameters, None))
     assert create(world).text("internalMeetingID") == created.internal_meeting_id
     assert world.states() == [("a", "ended"), ("a", "running")]
@@ -152,8 +165,8 @@ def test_a_meeting_stays_if_no_other_node_is_fit() -> None:
 def test_the_meeting_s_own_node_counts_towards_the_two_timeouts() -> None:
     world = World("a", "b", "c", "d")
     create(world)
-    world.unreachable[1] = 9e9
-    world.faults = dict.fromkeys((1, 2, 3, 4), (SLOW, False))
+    lose_contact(world, 1, 9e9)
+    world.servers.faults = dict.fromkeys((1, 2, 3, 4), (SLOW, False))
     with pytest.raises(NoNodeAvailableError, match="try again"):
         create(world)
     assert world.calls[1:] == [("a", "getMeetingInfo"), ("b", "create")]
@@ -170,14 +183,15 @@ def test_concurrent_creates_move_a_meeting_once() -> None:
             answers.append(create(world))
 
         world.schedule.run(client, client, client)
-        assert len(internal(answers)) == 1, f"seed {seed}: {world.rows}"
+        assert len(internal(answers)) == 1, f"seed {seed}: {world.table.rows}"
         assert world.states() == [("a", "lost"), ("b", "running")], f"seed {seed}"
 
 
 def test_nothing_moves_while_most_nodes_are_away() -> None:
     world = World("a", "b", "c")
     create(world)
-    world.unreachable = {1: 9999.0, 2: 9999.0}
+    lose_contact(world, 1, 9999.0)
+    lose_contact(world, 2, 9999.0)
     with pytest.raises(BBBError, match="cannot be reached"):
         create(world)
 
@@ -188,7 +202,7 @@ def test_on_a_node_out_of_service_a_running_meeting_goes_on_and_an_ended_one_mov
     create(world)
     world.set_state(1, state)
     assert create(world).message_key == "duplicateWarning"
-    world.forget(1)
+    world.servers.restart(1)
     assert create(world).message_key == ""
     assert world.states() == [("a", "ended"), ("b", "running")]
     assert not world.created_out_of_service
@@ -209,7 +223,7 @@ def test_an_unfinished_create_on_a_node_out_of_service_is_given_up(change: str) 
     if change == "draining":
         world.set_state(1, AdminState.DRAINING)
     else:
-        world.unreachable[1] = 1.0
+        lose_contact(world, 1, 1.0)
     assert create(world).success
     assert world.states() == [("a", "lost"), ("b", "running")]
 
@@ -217,11 +231,11 @@ def test_an_unfinished_create_on_a_node_out_of_service_is_given_up(change: str) 
 def test_another_create_s_row_is_not_ended_when_this_create_is_refused() -> None:
     world = World("a", "b")
     world.place(wanted(), ())
-    world.refusals[1] = "validationError"
+    world.servers.refusals[1] = "validationError"
     assert create(world).message_key == "validationError"
     assert world.states() == [("a", "creating")]
     # The other create's call may have had an effect on the node that refuses this one.
-    world.faults[1] = (UNREACHABLE, False)
+    world.servers.faults[1] = (UNREACHABLE, False)
     assert create(world).success
     assert world.states() == [("a", "lost"), ("b", "running")]
 
@@ -232,7 +246,8 @@ def test_a_meeting_created_on_a_node_out_of_service_is_not_handed_out() -> None:
         create(world)
 
         def trouble(world: World = world) -> None:
-            world.forget(1)
+            world.schedule.step()
+            world.servers.restart(1)
             world.set_state(1, AdminState.DRAINING)
 
         def client(world: World = world) -> None:
@@ -240,7 +255,7 @@ def test_a_meeting_created_on_a_node_out_of_service_is_not_handed_out() -> None:
             assert given not in world.created_out_of_service
 
         world.schedule.run(client, client, trouble)
-        assert [row.state for row in world.rows].count(State.RUNNING) == 1, f"seed {seed}: {world.rows}"
+        assert [row.state for row in world.table.rows].count(State.RUNNING) == 1, f"seed {seed}: {world.table.rows}"
 
 
 def test_concurrent_creates_and_faults_never_make_two_meetings() -> None:
@@ -257,19 +272,20 @@ def test_concurrent_creates_and_faults_never_make_two_meetings() -> None:
             handed_out.append(answer)
             given = answer.text("internalMeetingID")
             assert given not in world.created_out_of_service
-            assert any(row.internal_meeting_id == given and row.handed_out for row in world.rows)
+            assert any(row.internal_meeting_id == given and row.handed_out for row in world.table.rows)
 
         def trouble(world: World = world, seed: int = seed) -> None:
             if seed % 4 == 0:
                 world.set_state(1, AdminState.DRAINING)
             elif seed % 4 == 1:
-                world.faults[1] = (SLOW, seed % 8 == 1)
+                world.servers.faults[1] = (SLOW, seed % 8 == 1)
             elif seed % 4 == 2:
-                world.forget(1)
+                world.schedule.step()
+                world.servers.restart(1)
 
         world.schedule.run(client, client, client, trouble)
         assert handed_out, f"seed {seed}: no client got a meeting"
         if seed % 4 != 2:
-            assert len(internal(handed_out)) == 1, f"seed {seed}: {world.rows}"
-        assert [row.state for row in world.rows].count(State.RUNNING) == 1, f"seed {seed}: {world.rows}"
-        assert not [row for row in world.rows if row.state is State.CREATING], f"seed {seed}: {world.rows}"
+            assert len(internal(handed_out)) == 1, f"seed {seed}: {world.table.rows}"
+        assert [row.state for row in world.table.rows].count(State.RUNNING) == 1, f"seed {seed}: {world.table.rows}"
+        assert not [row for row in world.table.rows if row.state is State.CREATING], f"seed {seed}: {world.table.rows}"

@@ -7,7 +7,7 @@ import pytest
 
 from balancer.core.node_call import SeenMeeting
 from balancer.core.reconciliation import Findings, MeetingRow, NodeListing, compare
-from tests.unit.core.seen import EMPTY
+from tests.unit.core.servers import EMPTY_MEETING
 
 POLL = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 GRACE = timedelta(seconds=30)
@@ -22,7 +22,7 @@ def milliseconds(moment: datetime) -> int:
 
 
 SEEN = replace(
-    EMPTY, meeting_id="room", internal_meeting_id="aaa-1", create_time=milliseconds(at(-60)), xml="<meeting/>"
+    EMPTY_MEETING, meeting_id="room", internal_meeting_id="aaa-1", create_time=milliseconds(at(-60)), xml="<meeting/>"
 )
 RUNNING = MeetingRow(
     id=1,

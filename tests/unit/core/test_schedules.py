@@ -12,10 +12,11 @@ from balancer.core.meetings import LiveMeeting, State
 from balancer.core.nodes import AdminState
 from balancer.errors import BBBError, NodeError
 from tests.unit.core.actors import Client, Operator, Poller
-from tests.unit.core.living_world import Killed
+from tests.unit.core.meeting_rows import MeetingRows
 from tests.unit.core.mistakes import end_whatever_has_the_name, settle_whatever_the_operator_wants
-from tests.unit.core.polled_world import PolledWorld
-from tests.unit.core.world import GARBAGE, SLOW, server
+from tests.unit.core.poll_store import PollStore
+from tests.unit.core.servers import GARBAGE, SLOW
+from tests.unit.core.world import Killed, World
 
 SCHEDULES = 10_000
 MEETINGS = ("course-1", "course-2")
@@ -26,11 +27,11 @@ class Play:
     """What happens in one schedule, drawn from its seed."""
 
     def __init__(self, seed: int) -> None:
-        self.world = PolledWorld("a", "b", "c", seed=seed)
-        self.random = self.world.random
+        self.world = World("a", "b", "c", seed=seed, tick=500)
+        self.servers, self.random = self.world.servers, self.world.schedule.random
         self.pollers = [Poller(self.world), Poller(self.world)]
         if self.random.random() < 0.2:
-            self.world.create_behind_our_back(self._server(), "course-1")
+            self.servers.create_elsewhere(self._server(), "course-1")
 
     def run(self) -> None:
         self._poll_all()
@@ -65,7 +66,7 @@ class Play:
             for _ in range(self.random.randint(1, 2)):
                 self.random.choice((client.create, client.create, client.come, client.end))()
         except Killed:
-            self.world.note("a worker died")
+            self.world.schedule.note("a worker died")
         finally:
             self.world.doomed.discard(getcurrent())
 
@@ -75,7 +76,7 @@ class Play:
             poller.poll(self._server())
 
     def _poll_all(self) -> None:
-        for number in self.world.meetings:
+        for number in self.servers.meetings:
             self.pollers[0].poll(number)
 
     def _operator(self) -> None:
@@ -112,16 +113,16 @@ class Play:
     def _outage(self) -> None:
         """A node is away long enough to be noticed, and for some of its meetings to be moved."""
         number = self._server()
-        self.world.down.add(number)
+        self.servers.down.add(number)
         for _ in range(2):
             self._poll_all()
-        self.world.leap(self.random.choice((20.0, 200.0)))
+        self.world.skip(self.random.choice((20.0, 200.0)))
         if self.random.random() < 0.2:
             operator = Operator(self.world, *self._meeting())
-            for each in self.world.meetings:
+            for each in self.servers.meetings:
                 operator.want(each, AdminState.DRAINING)
         self._client()
-        self.world.down.discard(number)
+        self.servers.down.discard(number)
         if self.random.random() < 0.2:
             self._register_again(number)
         if self.random.random() < 0.5:
@@ -130,52 +131,48 @@ class Play:
     def _break(self) -> None:
         number = self._server()
         if self.random.random() < 0.5:
-            self.world.down.add(number)
+            self.servers.down.add(number)
             return
         fault: tuple[NodeError, bool] = self.random.choice(((SLOW, True), (SLOW, False), (GARBAGE, True)))
-        self.world.faults[number] = fault
+        self.servers.faults[number] = fault
 
     def _mend(self) -> None:
-        self.world.down.clear()
-        self.world.faults.clear()
+        self.servers.down.clear()
+        self.servers.faults.clear()
 
     def _restart(self) -> None:
-        self.world.restart(self._server())
+        self.servers.restart(self._server())
 
     def _expire(self) -> None:
-        """BBB itself ends meetings without users."""
-        number = self._server()
-        for found in list(self.world.meetings[number].values()):
-            if (number, found.internal_meeting_id) not in self.world.users:
-                self.world.remove(number, found.internal_meeting_id)
+        self.servers.expire(self._server())
 
     def _be_late(self) -> None:
-        self.world.carry_out_late()
+        self.servers.create_late()
 
     def _wait(self) -> None:
-        self.world.leap(self.random.choice((5.0, 40.0, 200.0)))
+        self.world.skip(self.random.choice((5.0, 40.0, 200.0)))
 
     def _settle_down(self) -> None:
         """Everything works again: no create may be half done, and no meeting left over on a node."""
-        world = self.world
+        world, servers, table = self.world, self.servers, self.world.table
         world.doomed.clear()
         self._mend()
-        world.carry_out_late()
-        world.ending.clear()
-        world.leap(40)
+        servers.create_late()
+        servers.ending.clear()
+        world.skip(40)
         for _ in range(3):
             self._poll_all()
-        assert not [row for row in world.rows if row.state is State.CREATING], "a create is left half done"
-        alive = [row for row in world.rows if row.state in (State.RUNNING, State.LOST)]
-        known = {(server(world.places[row.id]), row.internal_meeting_id) for row in alive}
-        known |= world.created_elsewhere | world.users
-        for number, held in world.meetings.items():
+        assert not [row for row in table.rows if row.state is State.CREATING], "a create is left half done"
+        alive = [row for row in table.rows if row.state in (State.RUNNING, State.LOST)]
+        known = {(table.server_of(row), row.internal_meeting_id) for row in alive}
+        known |= servers.created_elsewhere | servers.users
+        for number, held in servers.meetings.items():
             for found in held.values():
                 here = (number, found.internal_meeting_id)
                 assert here in known or not world.to_be_closed(here), f"left over on node: {here}"
-        for row in world.rows:
+        for row in table.rows:
             if row.state is State.RUNNING:
-                held = world.meetings[server(world.places[row.id])]
+                held = servers.meetings[table.server_of(row)]
                 assert row.internal_meeting_id == held[row.meeting_id].internal_meeting_id, f"not there: {row}"
 
 
@@ -185,7 +182,7 @@ def play(seeds: range) -> None:
         try:
             current.run()
         except AssertionError as error:
-            story = "\n".join(["", *current.world.story])
+            story = "\n".join(["", *current.world.schedule.story])
             raise AssertionError(f"seed {seed}: {error}{story}") from error
 
 
@@ -207,7 +204,7 @@ def _move_unasked(rules: Creation, request: Any, meeting: Any, node: Any, unreac
     return rules._move(request, meeting, "its node was unreachable")
 
 
-def _wherever_it_is(world: PolledWorld, other: Any, row: Any, node_id: int) -> bool:
+def _wherever_it_is(table: MeetingRows, other: Any, row: Any, node_id: int) -> bool:
     return True
 
 
@@ -216,26 +213,26 @@ def _end_by_any_poll(row: Any, meeting: Any, listing: Any, findings: Any) -> Non
         findings.ended.append(row)
 
 
-def _end_whenever_created(world: PolledWorld, rows: Any, poll_started: Any) -> None:
+def _end_whenever_created(store: PollStore, rows: Any, poll_started: Any) -> None:
     for row in rows:
-        world.change_row(world.row(row.id), state=State.ENDED)
+        store.table.change(store.table.row(row.id), state=State.ENDED)
 
 
 def _forget_at_once(operator: Operator, meeting: LiveMeeting) -> None:
-    world = operator._world
-    world.change_row(world.row(meeting.id), state=State.ENDED)
+    table = operator.world.table
+    table.change(table.row(meeting.id), state=State.ENDED)
 
 
-def _take_a_removed_node_for_enabled(world: PolledWorld, node_id: int) -> bool:
-    return node_id not in world.nodes or world.nodes[node_id].admin_state is AdminState.ENABLED
+def _take_a_removed_node_for_enabled(table: MeetingRows, node_id: int) -> bool:
+    return node_id not in table.nodes or table.nodes[node_id].admin_state is AdminState.ENABLED
 
 
-def _lose_nothing(world: PolledWorld, node_id: int) -> None:
+def _lose_nothing(table: MeetingRows, node_id: int) -> None:
     return
 
 
-def _on_that_node_only(world: PolledWorld, other: Any, row: Any, node_id: int) -> bool:
-    return world.node_of(other) == node_id
+def _on_that_node_only(table: MeetingRows, other: Any, row: Any, node_id: int) -> bool:
+    return table.node_of(other) == node_id
 
 
 @pytest.mark.parametrize(
@@ -247,19 +244,22 @@ def _on_that_node_only(world: PolledWorld, other: Any, row: Any, node_id: int) -
         ({"balancer.core.creation.Creation._ask_or_move": _move_unasked}, "lost although its node was not asked"),
         ({"balancer.core.reconciliation._is_left_over": lambda *_: True}, "another client's"),
         ({"balancer.core.reconciliation._is_left_over": lambda *_: False}, "left over on node"),
-        ({"tests.unit.core.world.World.may_be_the_same": _wherever_it_is}, "no row has it"),
+        ({"tests.unit.core.meeting_rows.MeetingRows.may_be_the_same": _wherever_it_is}, "no row has it"),
         (
-            {"tests.unit.core.world.World.may_be_the_same": _on_that_node_only},
+            {"tests.unit.core.meeting_rows.MeetingRows.may_be_the_same": _on_that_node_only},
             "another tenant's meeting was handed out",
         ),
-        ({"tests.unit.core.world.World.is_enabled": _take_a_removed_node_for_enabled}, "its node was removed"),
-        ({"tests.unit.core.living_world.LivingWorld.lose_all": _lose_nothing}, "its node was removed"),
+        (
+            {"tests.unit.core.meeting_rows.MeetingRows.is_enabled": _take_a_removed_node_for_enabled},
+            "its node was removed",
+        ),
+        ({"tests.unit.core.meeting_rows.MeetingRows.lose_all": _lose_nothing}, "its node was removed"),
         ({"tests.unit.core.actors.end_at": end_whatever_has_the_name}, "no one asked for that"),
         ({"tests.unit.core.actors.Operator.note_end": _forget_at_once}, "forgotten while its node has it"),
         (
             {
                 "balancer.core.reconciliation._compare_running": _end_by_any_poll,
-                "tests.unit.core.polled_world.PolledWorld.end_running": _end_whenever_created,
+                "tests.unit.core.poll_store.PollStore.end_running": _end_whenever_created,
             },
             "forgotten while its node has it",
         ),

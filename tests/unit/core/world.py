@@ -1,51 +1,73 @@
-"""Nodes, rows and an order of events, all in memory: the test bed for the rules of create.
+"""Nodes, rows and an order of events, all in memory: the test bed for the rules of create, end and polling.
 
 The store implements core.meetings.MeetingStore with core.create_outcome, as the real one does. A schedule runs several
 actors, one step at a time, in an order that its seed decides: between any two calls to the store or to a node anything
-may happen.
+may happen. Nodes fail, restart, return, are removed and registered again. poll_store.py has what polls do to rows,
+actors.py has the actors.
 """
 
-import dataclasses
-from collections.abc import Collection, Sequence
-from xml.etree.ElementTree import Element, SubElement
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import timedelta
+
+from greenlet import getcurrent
 
 from balancer.core.create_outcome import LockedRow, Step, settle
-from balancer.core.meetings import Identity, LiveMeeting, State, Upload, Wanted
+from balancer.core.health import Health
+from balancer.core.meetings import Identity, LiveMeeting, State, Upload, Wanted, identity
 from balancer.core.node_call import Answer
-from balancer.core.nodes import AdminState, Node
+from balancer.core.nodes import AdminState, Node, ObservedState
 from balancer.core.parameters import Parameters
-from balancer.errors import NodeError, NodeTimeoutError, NodeUnreachableError, NoNodeAvailableError
+from balancer.errors import NodeUnreachableError, NoNodeAvailableError
+from tests.unit.core.meeting_rows import MeetingRows
 from tests.unit.core.schedule import Schedule
+from tests.unit.core.servers import GARBAGE, UNREACHABLE, ServerMeeting, Servers, failure, server, success
 
-TENANT = 1
+MOVE_AFTER = 180.0
 
 
-def server(node_id: int) -> int:
-    """The machine behind a node. Registered again, it gets a new id with the same last digit."""
-    return node_id % 10
+class Killed(BaseException):
+    """A web worker died in the middle of a request."""
 
 
 class World:
-    """A store, its nodes, and what happened there."""
+    """A store and its nodes. At the start, all of them are enabled and online.
 
-    def __init__(self, *names: str, seed: int = 0) -> None:
+    tick: resolution of the servers' clocks, in milliseconds. A coarse one lets two servers use one internalMeetingID.
+    """
+
+    def __init__(self, *names: str, seed: int = 0, tick: int = 1) -> None:
         self.schedule = Schedule(seed)
-        self.nodes = {
-            number: Node(id=number, name=name, url=f"https://{name}/", secret="secret", admin_state=AdminState.ENABLED)
-            for number, name in enumerate(names, 1)
-        }
-        self.meetings: dict[int, dict[str, Identity]] = {number: {} for number in self.nodes}  #: by server
-        self.rows: list[LockedRow] = []
-        self.places: dict[int, int] = {}  #: node id by row, even if that node was removed
-        self.unreachable: dict[int, float] = {}
-        #: Server -> the error that its answers become, and whether it carries out the call first.
-        self.faults: dict[int, tuple[NodeError, bool]] = {}
-        self.refusals: dict[int, str] = {}
+        self.nodes: dict[int, Node] = {}
+        for number, name in enumerate(names, 1):
+            self._add_node(number, name, AdminState.ENABLED)
+        self._registered = len(names)  #: registrations of nodes so far
+        online = Health(state=ObservedState.ONLINE, reason="", since=self.schedule.now)
+        self.health = dict.fromkeys(self.nodes, online)
+        self.servers = Servers(self.schedule, len(names), tick)
+        self.table = MeetingRows(self.schedule, self.nodes, self.servers)
         self.calls: list[tuple[str, str]] = []
         self.causes: list[str] = []
         #: internalMeetingIDs of meetings that were created on a node out of service.
         self.created_out_of_service: set[str] = set()
-        self._time = 1000
+        self.clients = 0  #: requests under way
+        self.doomed: set[object] = set()  #: actors that die at one of their steps
+        self._unreachable: dict[int, float] = {}  #: seconds, by node
+        self._mostly: dict[object, bool] = {}  #: what mostly_unreachable last returned, by actor
+        self._silent: dict[object, int] = {}  #: node that did not answer when it was last asked, by actor
+
+    def step(self) -> None:
+        """As the schedule's. Here workers die, and servers carry out the ends that they accepted."""
+        self.schedule.step()
+        self.servers.carry_out_ends()
+        if getcurrent() in self.doomed and self.schedule.random.random() < 0.3:
+            raise Killed
+
+    def skip(self, seconds: float) -> None:
+        """Let time pass in which nothing happens, unless a request is under way: none takes that long."""
+        if not self.clients:
+            self.schedule.skipped += timedelta(seconds=seconds)
+            self._note_unreachable()
 
     # The store.
 
@@ -59,38 +81,38 @@ class World:
     def move(
         self, meeting: LiveMeeting, wanted: Wanted, refused: Collection[int], cause: str
     ) -> tuple[LiveMeeting, bool]:
+        assert meeting.node
+        assert (meeting.unreachable_for or 0) >= MOVE_AFTER, f"lost although its node may be there: {cause}"
+        assert self._mostly.pop(getcurrent(), None) is False, "lost although most nodes may be away"
+        assert self._silent.pop(getcurrent(), None) == meeting.node.id, "lost although its node was not asked"
         self.schedule.step()
         there = self.live_meeting(wanted.tenant_id, wanted.meeting_id)
         if there and (there.id, there.state) != (meeting.id, meeting.state):
             return there, False
         node_id = self._choose(wanted, refused)
         if there:
-            self.change_row(self.row(there.id), state=State.LOST)
+            self.table.change(self.table.row(there.id), state=State.LOST)
             self.causes.append(cause)
         return self._reserve(wanted, node_id), True
 
     def _choose(self, wanted: Wanted, refused: Collection[int]) -> int:
+        namesakes = (wanted.tenant_id, wanted.meeting_id, State.CREATING, State.RUNNING, State.LOST)
         fit = [
-            node
-            for node in self.nodes.values()
-            if node.admin_state is AdminState.ENABLED
-            and node.id not in refused
-            and node.id not in self.unreachable
-            and self.has_been_polled(node.id)
-            and not self._foreign(
-                node.id, wanted.tenant_id, wanted.meeting_id, State.CREATING, State.RUNNING, State.LOST
-            )
+            node_id
+            for node_id in self.nodes
+            if self.table.is_enabled(node_id)
+            and node_id not in refused
+            and node_id not in self._unreachable
+            and node_id in self.health
+            and not self.table.other_tenant_has(node_id, *namesakes)
         ]
         if not fit:
             raise NoNodeAvailableError
-        return min(fit, key=lambda node: (len(self.meetings[server(node.id)]), node.id)).id
-
-    def has_been_polled(self, node_id: int) -> bool:
-        return True
+        return min(fit, key=lambda node_id: (len(self.servers.meetings[server(node_id)]), node_id))
 
     def _reserve(self, wanted: Wanted, node_id: int) -> LiveMeeting:
         row = LockedRow(
-            id=len(self.rows) + 1,
+            id=len(self.table.rows) + 1,
             tenant_id=wanted.tenant_id,
             meeting_id=wanted.meeting_id,
             state=State.CREATING,
@@ -98,236 +120,183 @@ class World:
             create_time=None,
             handed_out=False,
         )
-        self.add_row(row, node_id)
-        return self._meeting(row)
+        self.table.add(row, node_id)
+        return self._live_meeting(row)
 
-    def settle(self, meeting: LiveMeeting, found: Identity, initial_listing: str = "") -> bool:
+    def settle(self, meeting: LiveMeeting, reported: Identity, initial_listing: str = "") -> bool:
         self.schedule.step()
-        row = self.row(meeting.id)
+        row = self.table.row(meeting.id)
         assert meeting.node
-        namesake = self.namesake(row, found, meeting.node.id)
-        step = settle(row, namesake, found, enabled=self.is_enabled(meeting.node.id))
-        done = self._take(step, row, namesake, found)
+        namesake = self.table.namesake(row, reported, meeting.node.id)
+        step = settle(row, namesake, reported, enabled=self.table.is_enabled(meeting.node.id))
+        done = self._carry_out(step, row, namesake, reported)
         return step.hands_out and done
 
-    def finish(self, meeting: LiveMeeting, state: State, cause: str) -> bool:
-        self.schedule.step()
-        row = self.row(meeting.id)
-        if row.state is not meeting.state:
-            return False
-        self.change_row(row, state=state)
-        self.causes.append(cause)
-        return True
-
-    def is_enabled(self, node_id: int) -> bool:
-        """Whether the node takes new meetings; a removed one does not."""
-        node = self.nodes.get(node_id)
-        return node is not None and node.admin_state is AdminState.ENABLED
-
-    def mostly_unreachable(self) -> bool:
-        self.schedule.step()
-        return len(self.unreachable) * 2 > len(self.nodes)
-
-    # The nodes.
-
-    def create(self, node: Node, parameters: Parameters, upload: Upload | None) -> Answer:
-        self.schedule.step()
-        self.calls.append((node.name, "create"))
-        error, carried_out = self.faults.get(server(node.id), (None, True))
-        answer = self._create(node, parameters) if carried_out else None
-        self.schedule.step()
-        if error:
-            raise error
-        assert answer
-        return answer
-
-    def call(self, node: Node, name: str, parameters: Parameters, upload: Upload | None = None) -> Answer:
-        self.schedule.step()
-        self.calls.append((node.name, name))
-        assert name in ("getMeetingInfo", "end")
-        error, carried_out = self.faults.get(server(node.id), (None, True))
-        found = self.find(node, parameters.text("meetingID"))
-        if found and name == "end" and carried_out:
-            self._end(node, found)
-        self.schedule.step()
-        if error:
-            raise error
-        return _answer(found, node) if found else _failure("notFound")
-
-    def find(self, node: Node, named: str) -> Identity | None:
-        """By either ID."""
-        held = self.meetings[server(node.id)]
-        return held.get(named) or next((each for each in held.values() if each.internal_meeting_id == named), None)
-
-    def _end(self, node: Node, found: Identity) -> None:
-        held = self.meetings[server(node.id)]
-        self.meetings[server(node.id)] = {name: each for name, each in held.items() if each != found}
-
-    # What other actors do.
-
-    def set_state(self, node_id: int, state: AdminState) -> None:
-        self.schedule.step()
-        if node := self.nodes.get(node_id):
-            self.nodes[node_id] = dataclasses.replace(node, admin_state=state)
-
-    def forget(self, node_id: int) -> None:
-        """The node restarts."""
-        self.schedule.step()
-        self.meetings[node_id].clear()
-
-    def row(self, number: int) -> LockedRow:
-        return self.rows[number - 1]
-
-    def states(self) -> list[tuple[str, str]]:
-        found = []
-        for row in self.rows:
-            place = self.node_of(row)
-            found.append((self.nodes[place].name if place else "", row.state.value))
-        return found
-
-    def node_of(self, row: LockedRow) -> int | None:
-        """The row's node; None if it was removed."""
-        return self.places[row.id] if self.places[row.id] in self.nodes else None
-
-    def live_meeting(self, tenant_id: int, meeting_id: str) -> LiveMeeting | None:
-        rows = [row for row in self.rows if (row.tenant_id, row.meeting_id) == (tenant_id, meeting_id) and row.live]
-        return self._meeting(rows[0]) if rows else None
-
-    def _meeting(self, row: LockedRow) -> LiveMeeting:
-        place = self.node_of(row)
-        return LiveMeeting(
-            id=row.id,
-            tenant_id=row.tenant_id,
-            meeting_id=row.meeting_id,
-            state=row.state,
-            node=self.nodes[place] if place else None,
-            internal_meeting_id=row.internal_meeting_id,
-            unreachable_for=self.unreachable.get(place or 0),
-        )
-
-    def _take(self, step: Step, row: LockedRow, namesake: LockedRow | None, found: Identity) -> bool:
+    def _carry_out(self, step: Step, row: LockedRow, namesake: LockedRow | None, found: Identity) -> bool:
+        table = self.table
         if step is Step.REFUSE and row.live:
-            self.change_row(row, state=State.ENDED)
+            table.change(row, state=State.ENDED)
         elif step is Step.DISOWN:
-            self.change_row(row, state=State.LOST)
+            table.change(row, state=State.LOST)
         elif step is Step.BEGIN:
-            return self.begin(row, found)
+            return table.begin(row, found)
         elif step is Step.TAKE_BACK and namesake:
-            self.change_row(row, state=State.ENDED)
-            return self.begin(namesake, found)
+            table.change(row, state=State.ENDED)
+            return table.begin(namesake, found)
         elif step in (Step.SUCCEED, Step.DISOWN_SUCCESSOR):
             if row.state is not State.ENDED:
-                self.change_row(row, state=State.ENDED)
-            new = dataclasses.replace(
+                table.change(row, state=State.ENDED)
+            new = replace(
                 row,
-                id=len(self.rows) + 1,
+                id=len(table.rows) + 1,
                 state=State.LOST,
                 internal_meeting_id=None,
                 create_time=None,
                 handed_out=False,
             )
-            self.add_row(new, self.places[row.id])
-            return step is Step.DISOWN_SUCCESSOR or self.begin(new, found)
+            table.add(new, table.node_ids[row.id])
+            return step is Step.DISOWN_SUCCESSOR or table.begin(new, found)
         return True
 
-    def namesake(self, row: LockedRow, found: Identity, node_id: int) -> LockedRow | None:
-        """The other row that the node's meeting belongs to, or may belong to if that row's node was removed."""
-        named = [each for each in reversed(self.rows) if each.internal_meeting_id == found.internal_meeting_id]
-        return next((each for each in named if each.id != row.id and self.may_be_the_same(each, row, node_id)), None)
-
-    def may_be_the_same(self, other: LockedRow, row: LockedRow, node_id: int) -> bool:
-        place = self.node_of(other)
-        return place == node_id or (place is None and (other.tenant_id != row.tenant_id or not other.handed_out))
-
-    def begin(self, row: LockedRow, found: Identity) -> bool:
-        there = self.live_meeting(row.tenant_id, row.meeting_id)
-        foreign = self._foreign(self.node_of(row), row.tenant_id, row.meeting_id, State.CREATING, State.RUNNING)
-        if foreign or (there and there.id != row.id):
-            if row.state is State.ENDED and not row.handed_out:
-                self.change_row(row, state=State.LOST)
+    def finish(self, meeting: LiveMeeting, state: State, cause: str) -> bool:
+        may_be_there = meeting.state is State.RUNNING and meeting.node is not None
+        assert not (state is State.LOST and may_be_there), f"lost although no other node has taken it: {cause}"
+        self.schedule.step()
+        row = self.table.row(meeting.id)
+        if row.state is not meeting.state:
             return False
-        self.change_row(
-            row,
-            state=State.RUNNING,
-            internal_meeting_id=found.internal_meeting_id,
-            create_time=found.create_time,
-            handed_out=True,
-        )
+        self.table.change(row, state=state)
+        self.causes.append(cause)
         return True
 
-    def _foreign(self, node_id: int | None, tenant_id: int, meeting_id: str, *states: State) -> bool:
-        """Whether another tenant has a meeting of this ID there."""
-        return any(
-            row.meeting_id == meeting_id
-            and row.tenant_id != tenant_id
-            and node_id is not None
-            and self.node_of(row) == node_id
-            and row.state in states
-            for row in self.rows
+    def mostly_unreachable(self) -> bool:
+        self.schedule.step()
+        found = self._mostly[getcurrent()] = len(self._unreachable) * 2 > len(self.nodes)
+        return found
+
+    # The calls to nodes.
+
+    def create(self, node: Node, parameters: Parameters, upload: Upload | None) -> Answer:
+        self.step()
+        self.calls.append((node.name, "create"))
+        row, number = self._row_of(node.id, parameters.text("meetingID")), server(node.id)
+        self.table.sent[row] += 1
+        if number in self.servers.down:
+            raise UNREACHABLE
+        error, carried_out = self.servers.faults.get(number, (None, True))
+        if error and not carried_out and self.schedule.random.random() < 0.5:
+            self.servers.late.append((node, parameters, row))
+        answer = self.servers.create(node, parameters, row) if carried_out else None
+        created = identity(answer) if answer and answer.success else None
+        self.schedule.note(f"node {node.id}: create {parameters.text('meetingID')}: {error} {created}")
+        if answer and created and not answer.message_key and not self.table.is_enabled(node.id):
+            self.created_out_of_service.add(created.internal_meeting_id)
+        self.step()
+        if error or number in self.servers.down:
+            raise error or GARBAGE
+        assert answer
+        return answer
+
+    def _row_of(self, node_id: int, meeting_id: str) -> int:
+        named = [row.id for row in self.table.rows if row.meeting_id == meeting_id]
+        return max(row for row in named if self.table.node_ids[row] == node_id)
+
+    def call(self, node: Node, name: str, parameters: Parameters, upload: Upload | None = None) -> Answer:
+        assert name in ("getMeetingInfo", "end")
+        number = server(node.id)
+        self.step()
+        self._silent[getcurrent()] = node.id
+        self.calls.append((node.name, name))
+        if number in self.servers.down:
+            raise NodeUnreachableError("refused")
+        self.schedule.step()
+        error, carried_out = self.servers.faults.get(number, (None, True))
+        found = self.servers.find(number, parameters.text("meetingID"))
+        if found and name == "end" and carried_out:
+            self.servers.end(number, found.internal_meeting_id)
+        self.schedule.step()
+        if error:
+            raise error
+        del self._silent[getcurrent()]
+        return success(found, node) if found else failure("notFound")
+
+    # The nodes.
+
+    def node_at(self, number: int) -> Node | None:
+        """The node as which a server is registered."""
+        return next((node for node in self.nodes.values() if server(node.id) == number), None)
+
+    def set_state(self, node_id: int, state: AdminState) -> None:
+        self.schedule.step()
+        if node := self.nodes.get(node_id):
+            self.nodes[node_id] = replace(node, admin_state=state)
+
+    def remove_node(self, node: Node) -> None:
+        """In one transaction, as `balancer node remove`."""
+        self.table.lose_all(node.id)
+        del self.nodes[node.id]
+        self.health.pop(node.id, None)
+        self._note_unreachable()
+        self.table.check()
+
+    def register(self, number: int, state: AdminState) -> None:
+        self._registered += 1
+        self._add_node(self._registered * 10 + number, "abc"[number - 1], state)
+
+    def _add_node(self, node_id: int, name: str, state: AdminState) -> None:
+        self.nodes[node_id] = Node(id=node_id, name=name, url=f"https://{name}/", secret="secret", admin_state=state)
+
+    def observe(self, node_id: int, health: Health) -> None:
+        """Record a node's health, unless the node was removed."""
+        if node_id in self.nodes:
+            self.health[node_id] = health
+            self._note_unreachable()
+
+    def _note_unreachable(self) -> None:
+        self._unreachable = {
+            node_id: (self.schedule.now - health.since).total_seconds()
+            for node_id, health in self.health.items()
+            if health.state is ObservedState.UNREACHABLE
+        }
+
+    # What the rows and the nodes say.
+
+    def states(self) -> list[tuple[str, str]]:
+        """Node name and state by row; the name is empty if the node was removed."""
+        node_ids = [(self.table.node_of(row), row) for row in self.table.rows]
+        return [(self.nodes[node_id].name if node_id else "", row.state.value) for node_id, row in node_ids]
+
+    def live_meeting(self, tenant_id: int, meeting_id: str) -> LiveMeeting | None:
+        row = self.table.live(tenant_id, meeting_id)
+        return self._live_meeting(row) if row else None
+
+    def _live_meeting(self, row: LockedRow) -> LiveMeeting:
+        node_id = self.table.node_of(row) or 0
+        return LiveMeeting(
+            id=row.id,
+            tenant_id=row.tenant_id,
+            meeting_id=row.meeting_id,
+            state=row.state,
+            node=self.nodes.get(node_id),
+            internal_meeting_id=row.internal_meeting_id,
+            unreachable_for=self._unreachable.get(node_id),
         )
 
-    def add_row(self, row: LockedRow, node_id: int) -> None:
-        self.rows.append(row)
-        self.places[row.id] = node_id
-        self.check()
+    def to_be_closed(self, known: ServerMeeting) -> bool:
+        """Whether a poll had to end a meeting that no client knows: it was made by the only create of its row.
 
-    def change_row(self, row: LockedRow, **changes: object) -> None:
-        self.rows[row.id - 1] = dataclasses.replace(self.row(row.id), **changes)  # type: ignore[arg-type]
-        self.check()
-
-    def _create(self, node: Node, parameters: Parameters) -> Answer:
-        meeting_id = parameters.text("meetingID")
-        if key := self.refusals.get(server(node.id)):
-            return _failure(key)
-        if there := self.meetings[server(node.id)].get(meeting_id):
-            return _answer(there, node, "duplicateWarning")
-        self._time = self._create_time(node.id)
-        new = Identity(f"{meeting_id}-{self._time}", self._time)
-        self.meetings[server(node.id)][meeting_id] = new
-        if not self.is_enabled(node.id):
-            self.created_out_of_service.add(new.internal_meeting_id)
-        return _answer(new, node)
-
-    def _create_time(self, node_id: int) -> int:
-        """Milliseconds since 1970, later than all before."""
-        return self._time + 1
-
-    def check(self) -> None:
-        live = [row for row in self.rows if row.live]
-        named = {(row.tenant_id, row.meeting_id) for row in live}
-        assert len(named) == len(live), f"two live rows of one meetingID: {self.rows}"
-        on_nodes = {(self.places[row.id], row.meeting_id) for row in live}
-        assert len(on_nodes) == len(live), f"two tenants on one node: {self.rows}"
+        BBB's own time limit ends the others: made by a repeated create without an answer, on a row that ends at that
+        moment; on a node that is removed; or not to be distinguished from, or mistaken for, a removed node's meeting.
+        """
+        row = self.table.row(self.servers.created_for[known])
+        namesakes = [each for each in self.table.rows if each.internal_meeting_id == known[1]]
+        on_nodes = all(self.table.node_of(each) is not None for each in (row, *namesakes))
+        return self.table.sent[row.id] == 1 and on_nodes and row.internal_meeting_id in (None, known[1])
 
 
-def wanted(meeting_id: str = "course-1", tenant_id: int = TENANT) -> Wanted:
+def wanted(meeting_id: str = "course-1", tenant_id: int = 1) -> Wanted:
     return Wanted(
         tenant_id=tenant_id,
         meeting_id=meeting_id,
         parameters=Parameters.of([("meetingID", meeting_id)]),
     )
-
-
-UNREACHABLE = NodeUnreachableError("refused")
-SLOW = NodeTimeoutError("no answer within 1 s")
-GARBAGE = NodeError("the node's answer is not XML")
-
-
-def _answer(identity: Identity, node: Node, key: str = "") -> Answer:
-    """BBB's answer, and the node that gave it, for the checks."""
-    root = Element("response")
-    for tag, text in (
-        ("internalMeetingID", identity.internal_meeting_id),
-        ("createTime", str(identity.create_time)),
-        ("node", str(node.id)),
-    ):
-        SubElement(root, tag).text = text
-    return Answer(True, key, "", root, b"")
-
-
-def _failure(key: str) -> Answer:
-    return Answer(False, key, "", Element("response"), b"")
-
-
-def internal(answers: Sequence[Answer]) -> set[str]:
-    return {answer.text("internalMeetingID") for answer in answers}

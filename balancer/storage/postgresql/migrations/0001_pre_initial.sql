@@ -42,6 +42,13 @@ CREATE TABLE node_observations (
     digests text[] NOT NULL DEFAULT '{}'
 );
 
+-- How many meetings were ever placed on a node. A placement that was chosen without the lock is valid only if this is
+-- still what it read.
+CREATE TABLE node_placements (
+    node_id bigint PRIMARY KEY REFERENCES nodes ON DELETE CASCADE,
+    placements bigint NOT NULL
+);
+
 -- One row for each placement that ever was. The live row (creating or running) is the reservation of its meetingID. An
 -- archive's tenant is looked up here, so rows are never deleted.
 CREATE TABLE meetings (

@@ -14,7 +14,7 @@ from balancer.settings import Settings
 from balancer.storage.outlook import Outlook, read_outlook
 from balancer.storage.postgresql import clock, nodes
 from balancer.storage.postgresql.database import Connection, Database, connect
-from balancer.storage.postgresql.placement import Decision, choose, reserve
+from balancer.storage.postgresql.placement import Decision, choose, prepare, reserve
 from tests.integration.table_rows import add_meeting, add_node, add_tenant, set_online
 
 WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
@@ -81,9 +81,12 @@ def counted(rows: Connection, outlook: Outlook, settings: Settings) -> tuple[flo
     return candidate.load.reserved, candidate.load.meetings - (polled.snapshot.meetings if polled else 0)
 
 
-def place(rows: Connection, outlook: Outlook, settings: Settings, meeting_id: str = "new") -> Decision:
-    with rows.transaction():
-        return reserve(rows, wanted(meeting_id=meeting_id), (), outlook, settings)
+def place(
+    connection: Connection, outlook: Outlook, settings: Settings, meeting_id: str = "new", *, queue: bool = False
+) -> Decision:
+    with connection.transaction():
+        prepare(connection, queue=queue)
+        return reserve(connection, choose(connection, wanted(meeting_id=meeting_id), (), outlook, settings))
 
 
 def test_a_meeting_is_counted_once_by_the_poll_or_by_its_row(rows: Connection, settings: Settings) -> None:
@@ -122,7 +125,8 @@ def test_a_placement_reads_no_more_meetings_than_a_poll_can_have_missed(rows: Co
     rows.execute("ANALYZE meetings")  # with so many that run, the planner takes reading them all for cheaper
     outlook = read_outlook(rows, snapshot(rows, began, {"old": 3}), settings)
     with connect(settings.database_url) as connection:
-        decision = reserve(connection, wanted(), (), outlook, settings)
+        prepare(connection, queue=False)
+        decision = choose(connection, wanted(), (), outlook, settings)
         query = "SELECT seq_tup_read, idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'meetings'"
         read = connection.execute(query).fetchone()
     placed = {each.node.id: each.load.meetings for each in decision.candidates}
@@ -215,6 +219,30 @@ def test_a_node_that_may_hold_another_tenant_s_meeting_of_the_id_is_left_out(
     assert decision.chosen.name == chosen
 
 
+def test_a_choice_is_void_once_another_meeting_was_placed_on_the_node(rows: Connection, settings: Settings) -> None:
+    add_node(rows, "bbb2", weight=0.1)
+    all_online(rows)
+    outlook = read_outlook(rows, {}, settings)
+    late = choose(rows, wanted(meeting_id="late"), (), outlook, settings)
+    assert place(rows, outlook, settings, "first").chosen == late.chosen
+    assert reserve(rows, late).row_id is None
+    again = choose(rows, wanted(meeting_id="late"), (), outlook, settings)
+    # bbb2's placements make only bbb2 worse.
+    rows.execute("INSERT INTO node_placements SELECT id, 5 FROM nodes WHERE name = 'bbb2'")
+    assert reserve(rows, again).row_id
+
+
+def test_a_process_that_decides_delays_no_other(rows: Connection, settings: Settings, database: Database) -> None:
+    all_online(rows)
+    outlook = read_outlook(rows, {}, settings)
+    with database.transaction() as deciding:
+        prepare(deciding, queue=False)
+        decision = choose(deciding, wanted(meeting_id="slow"), (), outlook, settings)
+        rows.execute("SET lock_timeout = '1ms'")
+        assert place(rows, outlook, settings, "quick").row_id
+        assert reserve(deciding, decision).row_id is None
+
+
 def test_a_node_that_goes_out_of_service_while_it_is_chosen_gets_no_meeting(
     rows: Connection, settings: Settings, database_url: str
 ) -> None:
@@ -222,7 +250,7 @@ def test_a_node_that_goes_out_of_service_while_it_is_chosen_gets_no_meeting(
     outlook = read_outlook(rows, {}, settings)
     with ThreadPoolExecutor(1) as thread, connect(database_url) as operator, connect(database_url) as placing:
         nodes.set_admin_state(operator, "bbb1", AdminState.DISABLED)
-        reserved = thread.submit(reserve, placing, wanted(), (), outlook, settings)
+        reserved = thread.submit(place, placing, outlook, settings)
         while not rows.execute(WAITING).rowcount:
             assert not reserved.done(), reserved.result()
         operator.commit()
@@ -238,14 +266,12 @@ def test_a_process_that_hangs_with_the_lock_soon_loses_it(
     all_online(rows)
     outlook = read_outlook(rows, {}, settings)
 
-    def place_beside(meeting_id: str) -> Decision:
-        with database.transaction() as connection:  # which waits for a lock for 5 s at most
-            return reserve(connection, wanted(meeting_id=meeting_id), (), outlook, settings)
-
     def hang() -> None:
-        with database.transaction() as connection:
-            assert reserve(connection, wanted(meeting_id="hung"), (), outlook, settings).row_id
-            assert place_beside("next").row_id
+        with database.transaction() as connection, database.single() as beside:
+            prepare(connection, queue=True)
+            assert reserve(connection, choose(connection, wanted(meeting_id="hung"), (), outlook, settings)).row_id
+            # It waits for a lock for 5 s at most.
+            assert place(beside, outlook, settings, "next", queue=True).row_id
 
     with pytest.raises(StorageUnavailableError, match="IdleInTransactionSessionTimeout"):
         hang()
