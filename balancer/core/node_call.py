@@ -12,8 +12,8 @@ from balancer.core import checksum
 from balancer.core.nodes import Node
 from balancer.errors import NodeError
 
-#: Limit of an answer's size. A node with a thousand meetings of a hundred users answers with a third of it.
-ANSWER_LIMIT_BYTES = 20_000_000
+#: Limit of an answer's size. A node with a thousand meetings of a hundred users answers with about 26 MB.
+ANSWER_LIMIT_BYTES = 40_000_000
 #: Valid values of a createTime (milliseconds since 1970), up to the year 5138: datetime cannot hold much later ones.
 CREATE_TIMES = range(1, 10**14)
 #: The only XML declarations after which the bytes are known to be UTF-8.

@@ -29,6 +29,7 @@ def read(source: io.RawIOBase, limit: int) -> HttpAnswer:
             # begin() itself skips status 100 alone; with headers set to None it reads another head.
             response.headers = None  # type: ignore[assignment]
             response.begin()
+        _check_framing(response.headers)
         # http.client takes a head, a body or a trailer that the connection's end cut short for a whole one.
         cut = stream.ended
         delimited = response.chunked or response.length is not None
@@ -39,6 +40,13 @@ def read(source: io.RawIOBase, limit: int) -> HttpAnswer:
         return HttpAnswer(response.status, body, not response.will_close)
     finally:
         response.close()
+
+
+def _check_framing(headers: http.client.HTTPMessage) -> None:
+    """Raises HTTPException if another reader could find another end of the body than http.client does."""
+    lengths, encodings = headers.get_all("Content-Length", []), headers.get_all("Transfer-Encoding", [])
+    if headers.defects or len(lengths) > 1 or [each.lower() for each in encodings] not in ([], ["chunked"]):
+        raise http.client.HTTPException("ambiguous headers")
 
 
 class _AnswerStream(io.RawIOBase):

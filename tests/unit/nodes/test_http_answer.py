@@ -59,6 +59,21 @@ def test_interim_answers_are_skipped(interim: bytes) -> None:
     assert read(2 * (b"HTTP/1.1 " + interim + b"\r\n") + CHUNKED) == HttpAnswer(200, b"hello", True)
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Content-Length: 5\r\nContent-Length: 6\r\n",
+        b"Transfer-Encoding: chunked \r\n",
+        b"Transfer-Encoding: gzip\r\n",
+        b"not a header\r\nContent-Length: 5\r\n",
+        b"Server : x\r\nContent-Length: 5\r\n",
+    ],
+)
+def test_headers_that_leave_the_end_of_the_body_open_are_refused(headers: bytes) -> None:
+    with pytest.raises(http.client.HTTPException, match="ambiguous"):
+        read(b"HTTP/1.1 200 OK\r\n" + headers + b"\r\nhello")
+
+
 @pytest.mark.parametrize("length", [b"", b"Content-Length: ten\r\n", b"Content-Length: -1\r\n"])
 def test_without_a_length_it_ends_with_the_connection(length: bytes) -> None:
     for version in (b"1.0", b"1.1"):
