@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
@@ -191,11 +191,14 @@ class PostgreSQL(Server):
         stopped = [main, *main.children(recursive=True)]
         try:
             for each in stopped[1:]:
-                each.suspend()
+                with suppress(psutil.NoSuchProcess):
+                    each.suspend()
             yield
         finally:
+            # A process that was ending when it was suspended is gone as soon as the main process resumes.
             for each in stopped:
-                each.resume()
+                with suppress(psutil.NoSuchProcess):
+                    each.resume()
 
     def _answers(self) -> bool:
         try:

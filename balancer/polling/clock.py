@@ -39,7 +39,8 @@ class ClusterClock:
 
         Raises StorageUnavailableError if PostgreSQL has never answered this process.
         """
-        if self._last is not None and not self._breaker.admit():
+        asking = self._asking is not None and not self._asking.done()
+        if self._last is not None and not asking and not self._breaker.admit():
             return self._reckoned(exact=False)
         if self._last is not None and self._clock() - self._last[1] < LIFE:
             return self._reckoned(exact=True)
