@@ -51,7 +51,7 @@ HOSTILE: dict[str, tuple[dict[str, bytes], list[tarfile.TarInfo], str]] = {
     "a control character": (GOOD | {f"{ROOT}/a\nb": b"x"}, [], "unprintable characters"),
     "a backslash": (GOOD | {f"{ROOT}/a\\b": b"x"}, [], "unprintable characters"),
     "a name that is too long": (GOOD | {f"{ROOT}/{'n' * 250}": b"x"}, [], "name that is too long"),
-    "a path that is too deep": (GOOD | {f"{ROOT}/{'d/' * 30}x": b"x"}, [], "deeper than"),
+    "a path that is too deep": (GOOD | {f"{ROOT}/{'d/' * 30}x": b"x"}, [], "directories deep"),
     "nothing": ({}, [], "holds no recording"),
     "directories alone": ({}, [member(ROOT, tarfile.DIRTYPE)], "holds no presentation/"),
     "no metadata.xml": ({f"{ROOT}/shapes.svg": b"x"}, [], "holds no presentation/"),
