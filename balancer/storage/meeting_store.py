@@ -92,17 +92,18 @@ class DatabaseMeetingStore:
 
     def _placed(self, wanted: Wanted, reserve: Callable[[Outlook, bool], Decision]) -> tuple[LiveMeeting, bool]:
         """The row that ``reserve`` adds, or the live one; whether it is new."""
-        outlook = self._snapshots.outlook()
-        for attempt in range(_PLACEMENTS):
-            decision = reserve(outlook, attempt > 0)
+        outlook, queue = self._snapshots.outlook(), False
+        for _ in range(_PLACEMENTS):
+            decision = reserve(outlook, queue)
             if decision.row_id is not None:
                 decision.log()
                 return decision.placement(decision.row_id), True
             if decision.live_id is not None:
                 if (meeting := self._live(wanted.tenant_id, wanted.meeting_id)) is not None:
                     return meeting, False
-            elif decision.chosen and attempt == 0:
-                continue  # another meeting was placed on that node in between
+            elif decision.chosen and not queue:
+                queue = True  # another meeting was placed on that node in between
+                continue
             elif not (decision.chosen or decision.request.changed) and self._snapshots.is_recent(outlook):
                 decision.log()
                 raise unplaced(decision.candidates, decision.request.pool)
