@@ -13,6 +13,7 @@ import click
 QUESTIONS = (
     "web",
     "placement_bursts",
+    "busy_process",
     "hung_node",
     "class_start",
     "memory",
