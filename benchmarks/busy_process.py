@@ -1,6 +1,6 @@
 """How much does a web process that computes all the time delay the placements of another one?
 
-Both place meetings into one database. In Python one thread of a process computes at a time, so each answer of PostgreSQL
+Both place meetings in one database. In Python one thread of a process computes at a time, so each answer of PostgreSQL
 waits for the busy threads of its process. If that process held a lock meanwhile, the other one would wait too.
 """
 

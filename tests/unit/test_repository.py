@@ -1,6 +1,7 @@
 """What the repository promises about itself: short to read, pinned to the byte, linted without exceptions."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,12 @@ def test_no_rule_of_a_linter_is_skipped() -> None:
     lint = yaml.safe_load((PROJECT / ".ansible-lint").read_text())
     assert lint["profile"] == "production"
     assert not {"skip_list", "warn_list"} & set(lint)
+
+
+def test_every_release_has_a_commit_and_the_last_one_is_this_version_or_the_one_before() -> None:
+    releases = yaml.safe_load((PROJECT / "tests/upgrade/releases.yml").read_text())
+    numbers = [tuple(map(int, each["release"].split("."))) for each in releases]
+    assert numbers == sorted(set(numbers))
+    assert all(re.fullmatch("[0-9a-f]{40}", each["commit"]) for each in releases)
+    version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+    assert numbers[-1] <= tuple(map(int, version.split(".")))
