@@ -113,7 +113,7 @@ class RegistryCopy:
 
     def follow(self) -> None:
         """Start the thread that reads both stores regularly."""
-        self._thread = threading.Thread(target=self._follow, name="directory", daemon=True)
+        self._thread = threading.Thread(target=self._follow, name="registry", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
