@@ -69,7 +69,9 @@ class RequestLog:
 
     def requests(self, call: str | None = None, after: int = 0) -> list[LoggedRequest]:
         """Return the stored requests with numbers above `after`, of one call or all, oldest first."""
-        return [request for request in self._requests if request.number > after and call in (None, request.call)]
+        # A copy in one step, because tests read this from another thread than the one that the server runs in.
+        requests = list(self._requests)
+        return [request for request in requests if request.number > after and call in (None, request.call)]
 
     def clear(self) -> None:
         """Remove requests and counts; numbering continues, and running calls stay counted."""
