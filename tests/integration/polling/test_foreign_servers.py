@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
 
 from balancer.core.node_call import ANSWER_LIMIT_BYTES
 from balancer.core.nodes import ObservedState
+from balancer.settings import Settings
 from tests.integration.polling.fleet import Fleet
 from tests.poll_rounds import PollRounds
 
@@ -17,6 +19,12 @@ MEETING = "<meeting><meetingID>room</meetingID></meeting>"
 BOMB = '<!DOCTYPE r [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]><response>&b;</response>'
 
 Serve = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Time for the longest answer on a busy machine; no server here hangs."""
+    return replace(settings, poll_timeout=60.0)
 
 
 @pytest.fixture

@@ -16,8 +16,16 @@ from tests.integration.web.schedules.fixed_schedules import Aimed
 from tests.integration.web.schedules.schedule import Ground, Schedule
 
 SCHEDULES = 200
-#: Timeouts in seconds, longer than nodes delay calls in the schedules of kills/aimed.py.
-PATIENT = {"create_timeout": "60", "node_read_timeout": "60", "poll_timeout": "60"}
+#: In seconds. Schedules with kills need calls that time out and polls that are soon too old to rely on.
+HASTY = {
+    "create_timeout": "0.4",
+    "node_read_timeout": "1",
+    "poll_timeout": "5",
+    "poll_interval": "0.1",
+    "move_after": "0.1",
+}
+#: Fixed schedules need neither, however slow the machine is: longer than fixed_schedules.py delays calls.
+PATIENT = dict.fromkeys(HASTY, "60")
 
 #: CPython 3.11 leaves a connection open that it accepts while its server closes, as a simulated node that goes deaf.
 pytestmark = [
@@ -35,23 +43,12 @@ def ground_with(
     """Makes a ground for schedules. Its workers make the given mistake, or none."""
     with ExitStack() as stack:
 
-        def make(
-            mistake: str = "", create_timeout: str = "0.4", node_read_timeout: str = "1", poll_timeout: str = "5"
-        ) -> Ground:
+        def make(times: dict[str, str], mistake: str = "") -> Ground:
             connection = stack.enter_context(connect(database_url, autocommit=True))
             connection.execute(OPERATOR_LOG.encode())
             connection.execute("INSERT INTO tenants (name) VALUES ('another')")
             ground = Ground(
-                cluster_on(
-                    database_url,
-                    redis_url,
-                    create_timeout=create_timeout,
-                    node_read_timeout=node_read_timeout,
-                    poll_timeout=poll_timeout,
-                    poll_interval="0.1",
-                    move_after="0.1",
-                    public_url="http://127.0.0.1:1",
-                ),
+                cluster_on(database_url, redis_url, public_url="http://127.0.0.1:1", **times),
                 connection,
                 mistake,
             )
@@ -73,7 +70,7 @@ def play(ground: Ground, seeds: range) -> None:
 
 @pytest.mark.slow
 def test_nothing_that_must_never_happen_happens_when_processes_are_killed(ground_with: GroundMaker) -> None:
-    ground = ground_with()
+    ground = ground_with(HASTY)
     play(ground, range(SCHEDULES))
     assert ground.tally["killed in a create"] > SCHEDULES / 10
     assert ground.tally["handed_out"] > SCHEDULES
@@ -106,7 +103,7 @@ def test_a_mistake_is_found(
     ground_with: GroundMaker, aimed: Callable[[Aimed], None], mistake: str, message: str
 ) -> None:
     with pytest.raises(AssertionError, match=message):
-        aimed(Aimed(ground_with(mistake, **PATIENT)))
+        aimed(Aimed(ground_with(PATIENT, mistake)))
 
 
 @pytest.mark.parametrize(
@@ -118,4 +115,4 @@ def test_a_mistake_is_found(
     ],
 )
 def test_without_the_mistake_nothing_is_found(ground_with: GroundMaker, aimed: Callable[[Aimed], None]) -> None:
-    aimed(Aimed(ground_with(**PATIENT)))
+    aimed(Aimed(ground_with(PATIENT)))
